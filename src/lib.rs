@@ -1,1 +1,7 @@
-//! provision
+//! **provision**: from a bare server to a running stack.
+//!
+//! Imports go one way: `commands → run → plan → steps → facts → host`;
+//! `report` is told and asks nothing; `steps` and `plan` do no input or output.
+
+pub mod plan;
+pub mod report;

@@ -1,0 +1,141 @@
+//! A change: the smallest thing that a run does and a person can judge.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// One change to a host: what a person sees of it, and what the runner needs to make it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// Stable name, `step/action` with a subject where there are several: `user/member:deploy`.
+    pub id: String,
+    /// One line for a person, in the imperative: `install docker-ce and 4 more packages`.
+    pub title: String,
+    /// Why: what the host has now instead.
+    pub reason: String,
+    /// What a person should know before saying yes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<Risk>,
+    /// Files that it writes or removes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileChange>,
+    /// How to undo it by hand, where it can be undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+    /// What the runner executes.
+    pub action: Action,
+}
+
+/// What the runner executes for a change: three functions in a step's shell file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Action {
+    /// The step, and so the file: `docker` is `scripts/steps/docker.sh`.
+    pub step: &'static str,
+    /// The functions' common name: `engine` is `engine_guard`, `engine_apply`, `engine_verify`.
+    pub name: &'static str,
+    /// Values for those functions, which read them with `arg NAME`. Never a secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<&'static str, String>,
+    /// How long each of the functions may take, in seconds.
+    pub timeout: u32,
+}
+
+impl Action {
+    /// An action without values that may take ten minutes.
+    pub fn new(step: &'static str, name: &'static str) -> Self {
+        Self { step, name, arguments: BTreeMap::new(), timeout: 600 }
+    }
+
+    /// Adds a value.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.arguments.insert(name, value.into());
+        self
+    }
+
+    /// Sets how long each function may take, in seconds.
+    #[must_use]
+    pub fn within(mut self, seconds: u32) -> Self {
+        self.timeout = seconds;
+        self
+    }
+}
+
+/// What a person should know before saying yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "risk", rename_all = "kebab-case")]
+pub enum Risk {
+    /// The Docker daemon restarts; `live_restore` says whether containers run on meanwhile.
+    RestartsDocker {
+        /// Whether running containers survive it.
+        live_restore: bool,
+    },
+    /// Running containers of the stack are replaced or stopped.
+    InterruptsService {
+        /// Which services.
+        services: Vec<String>,
+    },
+    /// A port is published on addresses that others may reach.
+    OpensPort {
+        /// The published port or range, with protocol: `8080/tcp`.
+        port: String,
+        /// The service behind it.
+        service: String,
+    },
+    /// Something is downloaded.
+    Downloads {
+        /// How much, in bytes, where it is known.
+        bytes: Option<u64>,
+    },
+    /// A login gains the powers of root.
+    GivesRoot {
+        /// The login.
+        user: String,
+    },
+    /// Packages or files are removed.
+    Removes {
+        /// What.
+        what: Vec<String>,
+    },
+    /// A file that was edited on the host is replaced; the former version is kept.
+    ReplacesEdited {
+        /// The file's path on the host.
+        path: String,
+    },
+}
+
+/// A file that a change writes or removes.
+#[derive(Clone, Serialize)]
+pub struct FileChange {
+    /// Absolute path on the host.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// `user:group`.
+    pub owner: String,
+    /// SHA-256 of the new content, hexadecimal; none when the file is removed.
+    pub sha256: Option<String>,
+    /// The content that stands on the host, where it is known, small and not sensitive.
+    #[serde(skip)]
+    pub before: Option<Vec<u8>>,
+    /// The new content; none when the file is removed. Travels on stdin, never in a saved plan.
+    #[serde(skip)]
+    pub content: Option<Vec<u8>>,
+    /// Whether the content must not be shown.
+    pub sensitive: bool,
+    /// Whether a file stands there now.
+    pub exists: bool,
+}
+
+impl std::fmt::Debug for FileChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileChange")
+            .field("path", &self.path)
+            .field("mode", &format_args!("{:04o}", self.mode))
+            .field("owner", &self.owner)
+            .field("sha256", &self.sha256)
+            .field("sensitive", &self.sensitive)
+            .field("exists", &self.exists)
+            .finish_non_exhaustive()
+    }
+}

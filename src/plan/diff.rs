@@ -1,0 +1,68 @@
+//! What a file change looks like to a person.
+
+use similar::TextDiff;
+
+use super::FileChange;
+
+/// A file change, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileDiff {
+    /// The file is new; its lines.
+    New(Vec<String>),
+    /// The file is removed.
+    Removed,
+    /// A unified diff, line by line, each with its sign: `+`, `-` or a space; `@@` heads a hunk.
+    Text(Vec<String>),
+    /// Something that is not shown: `binary`, `content hidden`, with how the size changes.
+    Opaque(&'static str),
+}
+
+/// Works out what to show of a file change.
+pub fn diff(file: &FileChange) -> FileDiff {
+    let Some(content) = &file.content else { return FileDiff::Removed };
+    if file.sensitive {
+        return FileDiff::Opaque("content hidden");
+    }
+    let Ok(after) = std::str::from_utf8(content) else { return FileDiff::Opaque("binary") };
+    if !file.exists {
+        return FileDiff::New(after.lines().map(str::to_owned).collect());
+    }
+    let Some(before) = &file.before else { return FileDiff::Opaque("content not read") };
+    let Ok(before) = std::str::from_utf8(before) else { return FileDiff::Opaque("binary") };
+    let text = TextDiff::from_lines(before, after);
+    let mut lines = Vec::new();
+    for hunk in text.unified_diff().context_radius(3).iter_hunks() {
+        lines.extend(hunk.to_string().lines().map(str::to_owned));
+    }
+    if lines.is_empty() { FileDiff::Opaque("mode or owner only") } else { FileDiff::Text(lines) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(before: Option<&str>, after: Option<&str>, sensitive: bool) -> FileChange {
+        FileChange {
+            path: "/etc/x".into(),
+            mode: 0o644,
+            owner: "root:root".into(),
+            sha256: None,
+            before: before.map(|text| text.as_bytes().to_vec()),
+            content: after.map(|text| text.as_bytes().to_vec()),
+            sensitive,
+            exists: before.is_some(),
+        }
+    }
+
+    #[test]
+    fn shows_what_a_person_may_see() {
+        assert_eq!(diff(&file(None, Some("a\nb\n"), false)), FileDiff::New(vec!["a".into(), "b".into()]));
+        assert_eq!(diff(&file(Some("a\n"), None, false)), FileDiff::Removed);
+        assert_eq!(diff(&file(Some("A=1\n"), Some("A=2\n"), true)), FileDiff::Opaque("content hidden"));
+        assert_eq!(
+            diff(&file(Some("a\nb\n"), Some("a\nc\n"), false)),
+            FileDiff::Text(vec!["@@ -1,2 +1,2 @@".into(), " a".into(), "-b".into(), "+c".into()])
+        );
+        assert_eq!(diff(&file(Some("a\n"), Some("a\n"), false)), FileDiff::Opaque("mode or owner only"));
+    }
+}

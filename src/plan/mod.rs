@@ -1,0 +1,55 @@
+//! Changes and the plan: a pure fold over steps, without any input or output.
+
+mod change;
+mod diff;
+mod fingerprint;
+
+use serde::Serialize;
+
+pub use change::{Action, Change, FileChange, Risk};
+pub use diff::{FileDiff, diff};
+pub use fingerprint::fingerprint;
+
+use crate::report::Finding;
+
+/// What a run will do on one host, as a person sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The host as it was named on the command line.
+    pub host: String,
+    /// The playbook's name.
+    pub playbook: String,
+    /// The steps in their order, each with its changes; a step without changes is listed too.
+    pub steps: Vec<PlannedStep>,
+    /// What this plan rests on: it differs when the host or the settings differ in what matters.
+    pub fingerprint: String,
+}
+
+/// A step in a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedStep {
+    /// The step's name.
+    pub step: &'static str,
+    /// One line that says what holds when it has no change: `Engine 28.3.2, Compose 2.38.2`.
+    pub state: String,
+    /// Its changes, in order.
+    pub changes: Vec<Change>,
+    /// What a person should know of this step besides its changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What the step found (the machine step).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// All changes in the order in which they are made.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps.iter().flat_map(|step| &step.changes)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+}

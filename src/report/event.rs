@@ -1,0 +1,229 @@
+//! What the engine tells a reporter: linear events, one after another, each of one host.
+
+use serde::Serialize;
+
+use crate::plan::Plan;
+
+/// An event. With `--json` each is one line: `{"host":…,"at":…,"event":…, …}`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A connection is being made.
+    Connecting,
+    /// The host's key was not known before and was accepted.
+    NewHostKey {
+        /// What ssh calls the host.
+        name: String,
+        /// `SHA256:…` with the key's type.
+        fingerprint: String,
+    },
+    /// The connection stands and the probe is sent.
+    Probing,
+    /// The probe answered.
+    Probed {
+        /// Time from the start of the connection, in milliseconds.
+        milliseconds: u64,
+        /// The system's own name: `Debian GNU/Linux 13 (trixie)`.
+        system: String,
+    },
+    /// Images are being looked up in their registries.
+    CheckingImages {
+        /// How many.
+        count: usize,
+    },
+    /// What the machine step found.
+    Finding(Finding),
+    /// An earlier run ended badly; this one goes on behind it.
+    Resuming {
+        /// The earlier run's id.
+        run: String,
+        /// How it ended.
+        outcome: RunOutcome,
+        /// The change in which it ended.
+        change: Option<String>,
+    },
+    /// The plan is made.
+    Planned {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// A run began on the host.
+    RunStarted {
+        /// Its id.
+        run: String,
+        /// How many changes it has.
+        changes: usize,
+    },
+    /// A run that was already going on is followed.
+    RunAttached {
+        /// Its id.
+        run: String,
+        /// Who started it, from where.
+        holder: String,
+    },
+    /// A change began.
+    ChangeStarted {
+        /// The change's id.
+        change: String,
+        /// Its line for a person.
+        title: String,
+        /// Counting from 1.
+        index: usize,
+        /// How many the run has.
+        total: usize,
+    },
+    /// A line of output of the change that is under way.
+    Output {
+        /// The change's id.
+        change: String,
+        /// The line; control characters are already harmless.
+        line: String,
+    },
+    /// A change ended.
+    ChangeEnded {
+        /// The change's id.
+        change: String,
+        /// How.
+        outcome: ChangeOutcome,
+        /// How long it took, in milliseconds.
+        milliseconds: u64,
+    },
+    /// The run ended.
+    RunEnded {
+        /// Its id.
+        run: String,
+        /// How.
+        outcome: RunOutcome,
+        /// How long it took on the host, in milliseconds.
+        milliseconds: u64,
+    },
+    /// The connection broke; the run goes on without it.
+    ConnectionLost {
+        /// What ssh said.
+        reason: String,
+        /// Which attempt to come back this is, counting from 1.
+        attempt: u32,
+    },
+    /// The connection stands again.
+    Reattached,
+    /// A person pressed Ctrl-C once: the run goes on by itself.
+    Detached {
+        /// The run's id.
+        run: String,
+    },
+    /// A person pressed Ctrl-C twice: the run stops between two changes.
+    Cancelling {
+        /// The run's id.
+        run: String,
+    },
+    /// Something that a person should know, and that stops nothing.
+    Warning {
+        /// One sentence.
+        text: String,
+    },
+    /// Everything asked for is done on this host.
+    Summary(Summary),
+    /// It failed on this host.
+    Failed(Failure),
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeOutcome {
+    /// It was made, and verified.
+    Applied,
+    /// The guard found that it was already so.
+    AlreadySo,
+    /// It was not made, or verifying it failed.
+    Failed,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// It is going on.
+    Running,
+    /// All changes were made.
+    Completed,
+    /// A change failed.
+    Failed,
+    /// A person cancelled it between two changes.
+    Cancelled,
+    /// It ended without a word: the host went down, or the runner was killed.
+    Died,
+}
+
+/// Something that the machine step found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// What was looked at: `memory`, `distribution`.
+    pub topic: String,
+    /// What was found, and what is needed.
+    pub text: String,
+    /// What to do about it; empty when all is well.
+    pub remedy: String,
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As it should be.
+    Fine,
+    /// Worth knowing; nothing is stopped.
+    Soft,
+    /// Nothing is changed until it is mended, or `--force` is given.
+    Forceable,
+    /// Nothing is changed until it is mended.
+    Hard,
+}
+
+/// The end of a host's `up`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The run, if there was one.
+    pub run: Option<String>,
+    /// How many changes were applied.
+    pub applied: usize,
+    /// How many were already so when their turn came.
+    pub already_so: usize,
+    /// Time from the start of the command, in milliseconds.
+    pub milliseconds: u64,
+    /// Addresses on which the stack publishes something.
+    pub addresses: Vec<Address>,
+    /// What to do next, one command or sentence each.
+    pub next: Vec<String>,
+}
+
+/// An address on which the stack publishes something.
+#[derive(Debug, Clone, Serialize)]
+pub struct Address {
+    /// The service.
+    pub service: String,
+    /// `http://HOST:PORT`, or `HOST:PORT/udp`.
+    pub address: String,
+    /// Whether a connection from here succeeded; none where it was not tried (loopback, UDP).
+    pub reachable: Option<bool>,
+}
+
+/// Why a host failed: what, where and what to do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// One plain sentence, a lowercase fragment without a period.
+    pub what: String,
+    /// The step or change in which it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// The last lines of real output, control characters made harmless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
+    /// What to do: sentences or commands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// The exit code that this host asks for.
+    pub code: u8,
+}
