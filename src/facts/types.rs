@@ -1,0 +1,307 @@
+//! What the probe knows of a host, typed.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+use serde::Serialize;
+
+/// Everything that one probe answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Facts {
+    /// The machine and its distribution.
+    pub system: System,
+    /// Who we are on the host.
+    pub identity: Identity,
+    /// Free space where a step asked for it, by the path that was asked.
+    pub disks: BTreeMap<String, Disk>,
+    /// Which addresses were reached from the host, by `host:port`; only what was asked and tried.
+    pub reach: BTreeMap<String, Reach>,
+    /// The state of apt and dpkg.
+    pub apt: Apt,
+    /// Packages that were asked for; none where not installed.
+    pub packages: BTreeMap<String, Option<Package>>,
+    /// Files that were asked for; none where there is none.
+    pub files: BTreeMap<String, Option<File>>,
+    /// Groups that were asked for; none where there is none.
+    pub groups: BTreeMap<String, Option<Group>>,
+    /// Logins that were asked for, with the groups they are in; none where there is none.
+    pub users: BTreeMap<String, Option<User>>,
+    /// systemd units that were asked for.
+    pub units: BTreeMap<String, Unit>,
+    /// Docker; none where there is no `docker` program.
+    pub docker: Option<Docker>,
+    /// Containers of the Compose projects that were asked for.
+    pub containers: Vec<Container>,
+    /// Images that were asked for; none where the host does not have it.
+    pub images: BTreeMap<String, Option<Image>>,
+    /// Sockets that listen.
+    pub listening: Vec<Listening>,
+    /// Packages that ask for a reboot; none when no reboot is asked for.
+    pub reboot_required: Option<Vec<String>>,
+    /// The state of cloud-init; none where it is not installed.
+    pub cloud_init: Option<CloudInit>,
+    /// What an earlier run left.
+    pub last_run: Option<LastRun>,
+    /// The lease on this host, while it holds.
+    pub lease: Option<Lease>,
+}
+
+/// The machine and its distribution.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct System {
+    /// `ID` of os-release: `debian`, `ubuntu`.
+    pub id: String,
+    /// `ID_LIKE` of os-release.
+    pub id_like: String,
+    /// `VERSION_ID` of os-release: `13`, `24.04`.
+    pub version: String,
+    /// `UBUNTU_CODENAME` or `VERSION_CODENAME` of os-release: `trixie`, `noble`.
+    pub codename: String,
+    /// `PRETTY_NAME` of os-release.
+    pub name: String,
+    /// dpkg's name of the architecture: `amd64`, `arm64`.
+    pub architecture: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// What systemd-detect-virt calls it: `kvm`, `lxc`, `none`.
+    pub virtualization: String,
+    /// Whether systemd is process 1.
+    pub systemd: bool,
+    /// Processors on line.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// The host's clock, in seconds since 1970.
+    pub clock: i64,
+    /// Whether systemd says that the clock is synchronised (the stamp of timesyncd or chrony); none where unknown.
+    pub clock_synchronised: Option<bool>,
+    /// The host's own name.
+    pub hostname: String,
+    /// Time since boot in seconds.
+    pub uptime: u64,
+}
+
+/// Who we are on the host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Identity {
+    /// The login.
+    pub user: String,
+    /// How we become root.
+    pub becomes: Become,
+    /// The port of the server in this ssh connection; none for `local`.
+    pub ssh_port: Option<u16>,
+}
+
+/// How we become root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Become {
+    /// We are root.
+    #[default]
+    Root,
+    /// sudo asks nothing.
+    Sudo,
+    /// sudo wants a password.
+    SudoPassword,
+}
+
+/// Space of the file system that holds a path (or its nearest existing parent).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Bytes that root may still write.
+    pub available: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// Whether an address was reached from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// A TCP connection was made.
+    Reached,
+    /// The name did not resolve.
+    NoName,
+    /// The name resolved, but no connection was made within the time limit.
+    NoConnection,
+}
+
+/// The state of apt and dpkg.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Apt {
+    /// Entries in apt's sources whose address holds one of the texts that were asked for.
+    pub sources: Vec<AptSource>,
+    /// Age of the package lists in seconds; none where there are none.
+    pub lists_age: Option<u64>,
+    /// Who holds one of apt's or dpkg's locks.
+    pub busy: Option<LockHolder>,
+    /// Whether dpkg was interrupted (it has unfinished updates) or packages are not fully configured: their names.
+    pub half_configured: Vec<String>,
+    /// Whether dpkg's journal (/var/lib/dpkg/updates) is not empty.
+    pub interrupted: bool,
+    /// Packages on hold.
+    pub held: Vec<String>,
+}
+
+/// An entry in apt's sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AptSource {
+    /// The file.
+    pub file: String,
+    /// The line of a `.list` file or the `URIs:` line of a `.sources` file, as it stands.
+    pub line: String,
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LockHolder {
+    /// The process.
+    pub pid: u32,
+    /// Its name.
+    pub command: String,
+    /// The lock file.
+    pub lock: String,
+}
+
+/// An installed package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Package {
+    /// dpkg's version.
+    pub version: String,
+    /// Whether it is fully installed (`ok installed`).
+    pub configured: bool,
+}
+
+/// A file on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// Permission bits.
+    pub mode: u32,
+    /// `user:group`.
+    pub owner: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256, hexadecimal; empty for what is no regular file.
+    pub sha256: String,
+    /// `regular`, `directory`, `symlink`, `other`.
+    pub kind: String,
+    /// The content, where the question asked for it and it is at most 64 KiB.
+    #[serde(skip)]
+    pub content: Option<Vec<u8>>,
+}
+
+/// A group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Its number.
+    pub gid: u32,
+    /// Its supplementary members, as /etc/group lists them.
+    pub members: Vec<String>,
+}
+
+/// A login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Its number.
+    pub uid: u32,
+    /// Its home.
+    pub home: String,
+}
+
+/// A systemd unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Unit {
+    /// `LoadState`: `loaded`, `not-found`, `masked`.
+    pub load: String,
+    /// `ActiveState`: `active`, `inactive`, `failed`.
+    pub active: String,
+    /// `UnitFileState`: `enabled`, `disabled`, `static`; empty where there is none.
+    pub enabled: String,
+}
+
+/// Docker on the host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Docker {
+    /// The daemon's version; none when the daemon does not answer.
+    pub engine: Option<Version>,
+    /// The Compose plugin's version; none when there is no plugin.
+    pub compose: Option<Version>,
+    /// The daemon's storage driver, as `docker info` says it; empty when the daemon does not answer.
+    pub storage: String,
+    /// What docker said when the daemon did not answer.
+    pub error: Option<String>,
+}
+
+/// A container of a Compose project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The Compose project.
+    pub project: String,
+    /// The Compose service.
+    pub service: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// `running`, `exited`, `restarting`, `created`, …
+    pub state: String,
+    /// What `docker ps` says of it: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`.
+    pub status: String,
+}
+
+/// An image that the host has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+}
+
+/// A socket that listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Listening {
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The local address: `0.0.0.0`, `::`, `127.0.0.1`.
+    pub address: String,
+    /// The local port.
+    pub port: u16,
+    /// The process behind it, where it is known.
+    pub process: String,
+}
+
+/// The state of cloud-init.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CloudInit {
+    /// `running`, `done`, `error`, `disabled`, `not-started`.
+    pub status: String,
+}
+
+/// What an earlier run left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LastRun {
+    /// Its id.
+    pub id: String,
+    /// Its journal's last record of the run itself: `running`, `completed`, `failed`, `cancelled`.
+    pub state: String,
+    /// Whether its systemd unit is still active.
+    pub alive: bool,
+    /// The id of the last change that began.
+    pub change: String,
+    /// Who started it: `user@laptop`.
+    pub holder: String,
+}
+
+/// The lease on a host: who may change it now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Lease {
+    /// The run that holds it.
+    pub run: String,
+    /// Who started that run: `user@laptop`.
+    pub holder: String,
+    /// Since when, in seconds since 1970.
+    pub since: i64,
+    /// Until when, unless it is renewed.
+    pub until: i64,
+}
