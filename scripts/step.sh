@@ -1,0 +1,199 @@
+#!/bin/sh
+# Performs one phase (guard, apply, verify) of one change of a run, and holds
+# what all steps share. The runner starts it anew for each phase.
+#
+#   step.sh DIR PHASE NNN
+#
+# A guard answers whether it is already so, apply makes it so, verify answers
+# whether it is so now. "error: " and "hint: " lines are read by the laptop.
+set -u
+umask 022
+dir=$1 phase=$2 change=$1/changes/$3
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+HOME=${HOME:-/root}
+LC_ALL=C
+export PATH HOME LC_ALL
+# No prompts from apt, debconf or needrestart, whatever runs.
+DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l UCF_FORCE_CONFFOLD=1 APT_LISTCHANGES_FRONTEND=none
+export DEBIAN_FRONTEND NEEDRESTART_MODE UCF_FORCE_CONFFOLD APT_LISTCHANGES_FRONTEND
+TAB=$(printf '\t')
+
+# say TEXT: a line that the person at the laptop reads.
+say() { printf '%s\n' "$*"; }
+
+# fail TEXT: why this change is not made; ends the phase.
+fail() {
+    printf 'error: %s\n' "$*"
+    exit 1
+}
+
+# hint TEXT: what to do about a failure that follows or has just been said.
+hint() { printf 'hint: %s\n' "$*"; }
+
+# arg NAME [DEFAULT]: a value of this change.
+arg() {
+    if [ -e "$change/arg/$1" ]; then
+        cat "$change/arg/$1"
+    else
+        printf '%s' "${2-}"
+    fi
+}
+
+# sha256 PATH: its hash; nothing when it is no regular file.
+sha256() {
+    [ -f "$1" ] || return 0
+    set -- "$(sha256sum <"$1")"
+    printf '%s' "${1%% *}"
+}
+
+# keep PATH: a copy of what stands there, beside the journal, before it is replaced.
+keep() {
+    [ -e "$1" ] || return 0
+    mkdir -p "$dir/kept$(dirname "$1")"
+    cp -a "$1" "$dir/kept$1"
+}
+
+# files_placed: whether all files of this change stand as they should.
+files_placed() {
+    [ -e "$change/files/list" ] || return 0
+    while IFS=$TAB read -r mode owner sum path; do
+        if [ "$sum" = - ]; then
+            [ ! -e "$path" ] || return 1
+        else
+            [ "$(sha256 "$path")" = "$sum" ] || return 1
+            [ "$(stat -c '%a %U:%G' "$path")" = "$mode $owner" ] || return 1
+        fi
+    done <"$change/files/list"
+}
+
+# place_files: writes and removes the files of this change, each at once or not at all.
+place_files() {
+    [ -e "$change/files/list" ] || return 0
+    number=0
+    while IFS=$TAB read -r mode owner sum path; do
+        number=$((number + 1))
+        if [ "$sum" = - ]; then
+            keep "$path"
+            rm -f "$path" || fail "$path could not be removed"
+            continue
+        fi
+        if [ "$(sha256 "$path")" != "$sum" ]; then
+            [ "$(sha256 "$change/files/$number")" = "$sum" ] || fail "$path arrived damaged"
+            mkdir -p "$(dirname "$path")" || fail "the folder of $path could not be made"
+            keep "$path" || fail "no copy of $path could be kept"
+            new=$path.provision-new
+            if ! { cp "$change/files/$number" "$new" && chmod "$mode" "$new" &&
+                chown "$owner" "$new" && mv -f "$new" "$path"; }; then
+                rm -f "$new"
+                fail "$path could not be written"
+            fi
+        elif ! { chmod "$mode" "$path" && chown "$owner" "$path"; }; then
+            fail "$path could not be given to $owner"
+        fi
+    done <"$change/files/list"
+}
+
+# lock_holder: who holds one of apt's or dpkg's locks, as "NAME (pid N)". Takes none itself.
+lock_holder() {
+    for file in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        [ -e "$file" ] || continue
+        inode=$(stat -c %i "$file")
+        while read -r _ _ _ kind pid place _; do
+            if [ "$kind" = WRITE ] && [ "${place##*:}" = "$inode" ]; then
+                name=unknown
+                [ ! -r "/proc/$pid/comm" ] || read -r name <"/proc/$pid/comm"
+                printf '%s (pid %s)' "$name" "$pid"
+                return 0
+            fi
+        done </proc/locks
+    done
+    return 1
+}
+
+# wait_for_apt: until nobody else holds the locks; names who does. Never removes a lock.
+wait_for_apt() {
+    waited=0
+    limit=$(arg lock_wait 300)
+    said=
+    while holder=$(lock_holder); do
+        if [ "$waited" -ge "$limit" ]; then
+            hint "look with 'ps -fp ${holder##*pid }' on the host, then run provision again"
+            fail "apt has been locked for ${limit} seconds by $holder"
+        fi
+        [ "$holder" = "$said" ] || say "waiting for apt: locked by $holder"
+        said=$holder
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# apt_get ARGUMENT...: apt-get that asks nothing and waits its turn.
+apt_get() {
+    tries=0
+    while :; do
+        wait_for_apt
+        { apt-get -q -y -o DPkg::Lock::Timeout=60 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 \
+            -o APT::Update::Error-Mode=any \
+            -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null 2>&1
+            echo $? >"$dir/apt.code"; } | tee "$dir/apt.log"
+        read -r code <"$dir/apt.code"
+        [ "$code" -ne 0 ] || return 0
+        # Somebody was faster between our look and apt's: its turn first.
+        if grep -q 'Could not get lock\|Unable to lock\|Unable to acquire the dpkg' "$dir/apt.log" && [ "$tries" -lt 5 ]; then
+            tries=$((tries + 1))
+            sleep 1
+            continue
+        fi
+        return "$code"
+    done
+}
+
+# apt_failed WHAT: says why apt failed, in a sentence, and ends the phase.
+apt_failed() {
+    if grep -q 'No space left on device\|You don.t have enough free space' "$dir/apt.log"; then
+        hint "free some space ('df -h', 'apt-get clean') and run provision again"
+        fail "$1: the disk is full"
+    elif grep -q 'Temporary failure resolving\|Could not resolve\|Could not connect\|Connection failed\|Unable to connect\|Network is unreachable\|Connection timed out' "$dir/apt.log"; then
+        hint "the host must reach the address named above; behind a proxy set 'proxy', with a mirror set 'mirror' (docs/steps.md)"
+        fail "$1: the package server was not reached"
+    elif grep -q 'NO_PUBKEY\|EXPKEYSIG\|is not signed\|invalid signature' "$dir/apt.log"; then
+        fail "$1: a repository's signature does not match its key"
+    elif grep -q 'Unable to locate package\|has no installation candidate\|was not found' "$dir/apt.log"; then
+        fail "$1: a package or version is in none of the host's repositories"
+    fi
+    fail "$1: apt-get ended with code $code"
+}
+
+# download URL FILE: with whatever the host has; apt's own helper is always there.
+download() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -fsSL --connect-timeout 20 --retry 2 -o "$2" "$1"
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -T 20 -t 3 -O "$2" "$1"
+    else
+        /usr/lib/apt/apt-helper download-file "$1" "$2" >/dev/null
+    fi
+}
+
+# use_proxy: what this change downloads goes through the proxy that it names.
+use_proxy() {
+    proxy=$(arg proxy)
+    [ -n "$proxy" ] || return 0
+    http_proxy=$proxy https_proxy=$proxy
+    export http_proxy https_proxy
+}
+
+# installed PACKAGE: its version; fails where it is not fully installed.
+installed() {
+    # shellcheck disable=SC2016 # dpkg-query's own variables
+    answer=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null) || return 1
+    [ "${answer%% *}" = installed ] || return 1
+    printf '%s' "${answer#* }"
+}
+
+while read -r number step action _; do
+    [ "$number" != "$3" ] || break
+done <"$dir/changes/list"
+# shellcheck source=/dev/null
+. "$dir/steps/$step.sh"
+"${action}_$phase"

@@ -1,0 +1,224 @@
+# shellcheck shell=sh disable=SC2154 # sourced by step.sh, which sets dir, change and code
+# The docker step: Engine, CLI, containerd, buildx and the Compose plugin.
+
+# repository: apt knows Docker's repository, and it is proven to work.
+
+key=/etc/apt/keyrings/docker.asc
+
+repository_guard() {
+    files_placed && [ -s "$key" ] && [ -z "$(doubles)" ]
+}
+
+# doubles: apt sources besides ours that name the same repository. Two that
+# name different keys make every apt run fail (docker/for-linux#1349).
+doubles() {
+    address=$(arg address)
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+        case $file in
+            */docker.sources) continue ;;
+            *.list | *.sources) [ ! -e "$file" ] || ! grep -v '^[[:space:]]*#' "$file" | grep -qF "$address" || printf '%s\n' "$file" ;;
+        esac
+    done
+}
+
+# withdraw: leaves apt as it was.
+withdraw() {
+    rm -f /etc/apt/sources.list.d/docker.sources
+    [ ! -e "$dir/kept/etc/apt/sources.list.d/docker.sources" ] ||
+        cp -a "$dir/kept/etc/apt/sources.list.d/docker.sources" /etc/apt/sources.list.d/
+    [ ! -e "$dir/kept$key" ] || cp -a "$dir/kept$key" "$key"
+    fail "$1"
+}
+
+repository_apply() {
+    use_proxy
+    mkdir -p /etc/apt/keyrings
+    chmod 0755 /etc/apt/keyrings
+    if ! download "$(arg key_url)" "$dir/docker.asc"; then
+        hint "the host must reach $(arg key_url); a mirror is set with 'mirror' and 'key' in [steps.docker] (docs/steps.md)"
+        fail "the key of Docker's repository could not be downloaded"
+    fi
+    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$dir/docker.asc" || fail "what $(arg key_url) answers is no key"
+    keep "$key"
+    install -m 0644 "$dir/docker.asc" "$key"
+    rm -f "$dir/docker.asc"
+    doubles | while IFS= read -r file; do
+        say "switching off the older entry in $file"
+        keep "$file"
+        case $file in
+            *.list) sed -i "\\|$(arg address)|s|^[[:space:]]*deb|# deb|" "$file" ;;
+            *) mv -f "$file" "$file.disabled" ;;
+        esac
+    done
+    place_files
+    # This repository alone: proof that address, suite and key fit together.
+    apt_get update -o Dir::Etc::sourcelist=sources.list.d/docker.sources \
+        -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 || {
+        if grep -q '404\|does not have a Release file' "$dir/apt.log"; then
+            hint "Docker may have no packages for this release yet: try source = \"distribution\" in [steps.docker]"
+            withdraw "Docker's repository has nothing for this release"
+        fi
+        (apt_failed "Docker's repository does not work")
+        withdraw "Docker's repository does not work; apt is as it was"
+    }
+}
+
+repository_verify() {
+    repository_guard || fail "apt does not know Docker's repository as it should"
+}
+
+# engine: the packages, in one transaction: what conflicts leaves only when its replacement is here.
+
+engine_guard() {
+    for package in $(arg packages); do
+        installed "$package" >/dev/null || return 1
+    done
+    for package in $(arg conflicts); do
+        ! installed "$package" >/dev/null || return 1
+    done
+    fits "$(installed "$(arg main)")"
+}
+
+# fits VERSION: whether a package's version is within the bounds ("ge 27.0.0", a line each).
+fits() {
+    version=${1#*:}
+    version=${version%%-*}
+    version=${version%%+*}
+    arg bounds | while read -r relation bound; do
+        dpkg --compare-versions "$version" "$relation" "$bound" || exit 1
+    done
+}
+
+# choose: the newest version of the main package that fits.
+choose() {
+    apt-cache madison "$(arg main)" | while read -r _ _ candidate _; do
+        if fits "$candidate"; then
+            printf '%s' "$candidate"
+            break
+        fi
+    done
+}
+
+engine_apply() {
+    use_proxy
+    if [ "$(arg refresh)" = yes ]; then
+        say "refreshing the package lists"
+        apt_get update || apt_failed "the package lists could not be refreshed"
+    fi
+    main=$(arg main)
+    chosen=$(choose)
+    if [ -z "$chosen" ]; then
+        offered=$(apt-cache madison "$main" | while read -r _ _ candidate _; do printf ' %s' "$candidate"; done)
+        hint "the host's repositories offer:${offered:- nothing}"
+        fail "no version of $main fits \"$(arg version any)\""
+    fi
+    say "$main $chosen"
+    list=
+    for package in $(arg packages); do
+        case $package in
+            "$main" | docker-ce-cli) list="$list $package=$chosen" ;;
+            *) list="$list $package" ;;
+        esac
+    done
+    for package in $(arg conflicts); do
+        ! installed "$package" >/dev/null || list="$list $package-"
+    done
+    # shellcheck disable=SC2086 # a list of names
+    {
+        apt_get install --download-only --no-install-recommends --allow-downgrades --allow-change-held-packages $list ||
+            apt_failed "Docker's packages could not be downloaded; nothing was removed"
+        apt_get install --no-install-recommends --allow-downgrades --allow-change-held-packages $list ||
+            apt_failed "Docker's packages could not be installed"
+    }
+    systemctl enable --now docker.service >/dev/null 2>&1
+    answers
+}
+
+engine_verify() {
+    for package in $(arg packages); do
+        installed "$package" >/dev/null || fail "$package is not installed"
+    done
+    answers
+    docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
+}
+
+# answers: waits until the daemon does.
+answers() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        if timeout 10 docker version >/dev/null 2>&1; then
+            return 0
+        fi
+        sleep 1
+    done
+    journalctl -u docker.service -n 8 --no-pager -o cat 2>/dev/null
+    hint "look further with 'journalctl -u docker' on the host"
+    fail "the Docker daemon does not answer"
+}
+
+# daemon: daemon.json, merged on the laptop, checked by dockerd itself before it counts.
+
+daemon_guard() { files_placed; }
+
+daemon_apply() {
+    if command -v dockerd >/dev/null 2>&1 &&
+        ! dockerd --validate --config-file "$change/files/1"; then
+        hint "see 'daemon' in [steps.docker], and /etc/docker/daemon.json on the host; nothing was changed"
+        fail "dockerd does not accept the new daemon.json"
+    fi
+    place_files
+    case $(arg activate) in
+        reload) systemctl reload docker.service ;;
+        restart)
+            if ! systemctl restart docker.service; then
+                say "dockerd does not start with it; going back to the former daemon.json"
+                former=$dir/kept/etc/docker/daemon.json
+                if [ -e "$former" ]; then cp -a "$former" /etc/docker/daemon.json; else rm -f /etc/docker/daemon.json; fi
+                systemctl reset-failed docker.service
+                systemctl restart docker.service
+                fail "dockerd did not start with the new daemon.json; the former one is back"
+            fi
+            ;;
+        *) return 0 ;;
+    esac
+    answers
+}
+
+daemon_verify() {
+    files_placed || fail "/etc/docker/daemon.json is not as planned"
+}
+
+# service: enabled, active and answering.
+
+service_guard() {
+    systemctl is-enabled --quiet docker.service && systemctl is-active --quiet docker.service &&
+        timeout 10 docker version >/dev/null 2>&1
+}
+
+service_apply() {
+    systemctl unmask docker.service docker.socket >/dev/null 2>&1
+    systemctl reset-failed docker.service >/dev/null 2>&1
+    systemctl enable --now docker.service
+    answers
+}
+
+service_verify() {
+    service_guard || fail "docker.service is not enabled, active and answering"
+}
+
+# hold: apt and unattended-upgrades leave the packages alone.
+
+hold_guard() {
+    held=" $(apt-mark showhold | tr '\n' ' ') "
+    for package in $(arg packages); do
+        case $held in *" $package "*) ;; *) return 1 ;; esac
+    done
+}
+
+hold_apply() {
+    # shellcheck disable=SC2046 # a list of names
+    apt-mark hold $(arg packages)
+}
+
+hold_verify() {
+    hold_guard || fail "apt does not hold Docker's packages"
+}

@@ -1,0 +1,215 @@
+//! A machine that can run a script: over ssh, local, or a recorded one for tests.
+//!
+//! Everything that crosses to a host goes through one door, [`Host::exec`]: a
+//! program goes out, it runs as root, its lines come back. Each call is one exec.
+
+mod bootstrap;
+mod destination;
+mod password;
+mod ssh;
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::process::Command;
+
+pub use bootstrap::squeeze;
+pub use destination::Destination;
+pub use password::{Password, Passwords};
+pub use ssh::{NewHostKey, SshOptions};
+
+use bootstrap::{Framed, Streams};
+
+/// A connected host.
+pub struct Host {
+    name: String,
+    kind: Kind,
+    sudo_asked: std::cell::Cell<bool>,
+}
+
+enum Kind {
+    Ssh(Box<ssh::Ssh>),
+    Local,
+}
+
+/// How a program ended on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// The last lines that came on stderr.
+    pub stderr: Vec<String>,
+}
+
+/// Why a program could not be run on a host.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// ssh could not be started here.
+    #[error("the `ssh` program could not be started: {0}")]
+    NoSsh(#[source] std::io::Error),
+    /// No connection was made.
+    #[error("{what}")]
+    Unreachable {
+        /// What ssh said, in our words.
+        what: String,
+        /// ssh's own last lines.
+        output: Vec<String>,
+        /// What to do.
+        hint: String,
+    },
+    /// The host does not know us.
+    #[error("{host} does not accept this login")]
+    NotAccepted {
+        /// The host.
+        host: String,
+        /// ssh's own last lines.
+        output: Vec<String>,
+    },
+    /// The host's key is not the one that is known.
+    #[error("the host key of {host} has changed")]
+    ChangedHostKey {
+        /// The host.
+        host: String,
+        /// ssh's own last lines.
+        output: Vec<String>,
+        /// The command that forgets the old key.
+        forget: String,
+    },
+    /// The connection ended before the program did.
+    #[error("the connection to {host} was lost")]
+    Lost {
+        /// The host.
+        host: String,
+        /// What is known of why.
+        reason: String,
+    },
+    /// We are not root there and cannot become it.
+    #[error("{what}")]
+    NotRoot {
+        /// Why not.
+        what: String,
+        /// sudo's own last lines.
+        output: Vec<String>,
+        /// What to do.
+        hint: String,
+    },
+    /// The host did not do what every host does.
+    #[error("{what}")]
+    Odd {
+        /// What it did.
+        what: String,
+        /// Its last lines.
+        output: Vec<String>,
+    },
+}
+
+impl Host {
+    /// Connects.
+    pub async fn connect(
+        destination: &Destination,
+        options: &SshOptions,
+    ) -> Result<(Self, Option<NewHostKey>), HostError> {
+        let (kind, key) = match destination {
+            Destination::Local => (Kind::Local, None),
+            Destination::Ssh(name) => {
+                let (ssh, key) = ssh::Ssh::connect(name, options).await?;
+                (Kind::Ssh(Box::new(ssh)), key)
+            }
+        };
+        let host = Self { name: destination.to_string(), kind, sudo_asked: false.into() };
+        Ok((host, key))
+    }
+
+    /// The host as it was named on the command line.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is this very machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self.kind, Kind::Local)
+    }
+
+    /// Whether sudo has asked for a password.
+    pub fn sudo_asked(&self) -> bool {
+        self.sudo_asked.get()
+    }
+
+    /// The name or address under which this machine reaches the host.
+    pub fn address(&self) -> &str {
+        match &self.kind {
+            Kind::Ssh(ssh) => ssh.address(),
+            Kind::Local => "localhost",
+        }
+    }
+
+    /// The login that ssh uses; none for `local`.
+    pub fn login(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Ssh(ssh) => ssh.login(),
+            Kind::Local => None,
+        }
+    }
+
+    /// Runs a program as root and tells each line of its stdout.
+    ///
+    /// Dropping the future leaves the program to itself.
+    pub async fn exec(
+        &self,
+        program: &[u8],
+        passwords: &Passwords,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Ended, HostError> {
+        let frame = Framed::new(&self.name, program, passwords, &self.sudo_asked);
+        match &self.kind {
+            Kind::Ssh(ssh) => {
+                let child = ssh.spawn(&frame.command()).await?;
+                frame.run(child, on_line).await
+            }
+            Kind::Local => {
+                let mut child = Command::new("sh")
+                    .args(frame.arguments())
+                    .stdin(std::process::Stdio::piped())
+                    .stdout(std::process::Stdio::piped())
+                    .stderr(std::process::Stdio::piped())
+                    .process_group(0)
+                    .spawn()
+                    .map_err(|error| HostError::Odd {
+                        what: format!("`sh` could not be started: {error}"),
+                        output: Vec::new(),
+                    })?;
+                let streams = Streams {
+                    stdin: child.stdin.take(),
+                    stdout: child.stdout.take(),
+                    stderr: child.stderr.take(),
+                };
+                let ended = frame.run(streams, on_line).await;
+                // The frame has said how the program ended; this only reaps `sh`.
+                let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+                ended
+            }
+        }
+    }
+
+    /// Whether the connection stands.
+    pub async fn is_connected(&self) -> bool {
+        match &self.kind {
+            Kind::Ssh(ssh) => ssh.is_connected().await,
+            Kind::Local => true,
+        }
+    }
+
+    /// Closes the connection without waiting for it.
+    pub async fn close(self) {
+        if let Kind::Ssh(ssh) = self.kind {
+            ssh.close().await;
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Host").field(&self.name).finish()
+    }
+}

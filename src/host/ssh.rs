@@ -1,0 +1,298 @@
+//! A host over the system's own OpenSSH.
+//!
+//! The master connection is started here, with the terminal attached, so that
+//! everything of the user's holds: configuration, agents, passphrases, FIDO
+//! prompts, jump hosts. The `openssh` crate then speaks to its socket.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use openssh::{ChildStderr, ChildStdin, ChildStdout, Session};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::HostError;
+use super::bootstrap::Streams;
+
+/// How ssh is to be called.
+#[derive(Debug, Clone, Default)]
+pub struct SshOptions {
+    /// A configuration file instead of the user's own (`-F`).
+    pub config: Option<PathBuf>,
+    /// Whether nobody can answer a prompt of ssh's.
+    pub batch: bool,
+}
+
+/// A host key that was not known before and was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHostKey {
+    /// What ssh calls the host.
+    pub name: String,
+    /// Its fingerprint and type.
+    pub fingerprint: String,
+}
+
+/// A connection.
+pub(super) struct Ssh {
+    name: String,
+    session: Session,
+    resolved: Resolved,
+}
+
+/// What ssh's own configuration makes of a destination.
+#[derive(Debug, Default)]
+struct Resolved {
+    address: String,
+    user: String,
+    strict: String,
+    known_hosts: String,
+    port: String,
+}
+
+/// How long a connection may take, in seconds, unless the user's configuration says otherwise.
+const CONNECT_TIMEOUT: u32 = 20;
+
+impl Ssh {
+    /// Connects, with the terminal attached for whatever ssh wants to ask.
+    pub async fn connect(name: &str, options: &SshOptions) -> Result<(Self, Option<NewHostKey>), HostError> {
+        let resolved = resolve(name, options).await?;
+        // Linux allows 108 bytes for a socket's path and ssh adds a random tail to
+        // it at first: never $TMPDIR, which may be long.
+        let directory = tempfile::Builder::new()
+            .prefix("provision-")
+            .tempdir_in(socket_parent())
+            .map_err(|error| HostError::Odd {
+                what: format!("no directory for the connection could be made: {error}"),
+                output: Vec::new(),
+            })?;
+        let said = start_master(name, options, &resolved, &directory).await?;
+        let key = new_host_key(&said, &resolved).await;
+        let session = Session::new_native_mux(directory);
+        Ok((Self { name: name.to_owned(), session, resolved }, key))
+    }
+
+    /// Where the host is, as seen from here.
+    pub fn address(&self) -> &str {
+        &self.resolved.address
+    }
+
+    /// The login.
+    pub fn login(&self) -> Option<&str> {
+        (!self.resolved.user.is_empty()).then_some(self.resolved.user.as_str())
+    }
+
+    /// Starts a command in the login shell.
+    pub async fn spawn(&self, command: &str) -> Result<Streams<ChildStdin, ChildStdout, ChildStderr>, HostError> {
+        let lost = |reason: String| HostError::Lost { host: self.name.clone(), reason };
+        let mut child = self
+            .session
+            .raw_command(command)
+            .stdin(openssh::Stdio::piped())
+            .stdout(openssh::Stdio::piped())
+            .stderr(openssh::Stdio::piped())
+            .spawn()
+            .await
+            .map_err(|error| lost(error.to_string()))?;
+        Ok(Streams {
+            stdin: child.stdin().take(),
+            stdout: child.stdout().take(),
+            stderr: child.stderr().take(),
+        })
+    }
+
+    /// Whether the master still speaks.
+    pub async fn is_connected(&self) -> bool {
+        matches!(tokio::time::timeout(Duration::from_secs(2), self.session.check()).await, Ok(Ok(())))
+    }
+
+    /// Closes the connection.
+    pub async fn close(self) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.session.close()).await;
+    }
+}
+
+fn socket_parent() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime
+        .filter(|path| path.is_dir() && path.as_os_str().len() <= 40)
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
+}
+
+fn ssh(options: &SshOptions) -> Command {
+    let mut command = Command::new("ssh");
+    if let Some(config) = &options.config {
+        command.arg("-F").arg(config);
+    }
+    command
+}
+
+/// Asks ssh what its configuration makes of the destination.
+async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError> {
+    let output =
+        ssh(options).arg("-G").arg("--").arg(name).stdin(Stdio::null()).output().await.map_err(HostError::NoSsh)?;
+    if !output.status.success() {
+        return Err(HostError::Unreachable {
+            what: format!("ssh does not understand the host `{name}`"),
+            output: lines(&output.stderr),
+            hint: format!("try `ssh {name}`; provision takes whatever that takes"),
+        });
+    }
+    let mut resolved = Resolved::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Some((key, value)) = line.split_once(' ') else { continue };
+        let value = value.to_owned();
+        match key {
+            "hostname" => resolved.address = value,
+            "user" => resolved.user = value,
+            "port" => resolved.port = value,
+            "stricthostkeychecking" => resolved.strict = value,
+            "userknownhostsfile" => resolved.known_hosts = value,
+            _ => {}
+        }
+    }
+    Ok(resolved)
+}
+
+/// Starts the master in the background; what it said on stderr comes back.
+async fn start_master(
+    name: &str,
+    options: &SshOptions,
+    resolved: &Resolved,
+    directory: &TempDir,
+) -> Result<Vec<String>, HostError> {
+    let log = directory.path().join("stderr");
+    let file = std::fs::File::create(&log)
+        .map_err(|error| HostError::Odd { what: format!("{}: {error}", log.display()), output: Vec::new() })?;
+    let mut command = ssh(options);
+    // The first value wins, and the command line comes first: only what must hold stands here.
+    command.args(["-M", "-N", "-f", "-T", "-x", "-a", "-S"]).arg(directory.path().join("master"));
+    command.args(["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
+    command.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
+    // Ends the master by itself when this process was killed.
+    command.args(["-o", "ControlPersist=30"]);
+    command.args(["-o", &format!("ConnectTimeout={CONNECT_TIMEOUT}")]);
+    if resolved.strict == "ask" {
+        command.args(["-o", "StrictHostKeyChecking=accept-new"]);
+    }
+    if options.batch {
+        command.args(["-o", "BatchMode=yes"]);
+    }
+    command.arg("--").arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    let status = command.status().await.map_err(HostError::NoSsh)?;
+    let said = lines(&std::fs::read(&log).unwrap_or_default());
+    if status.success() { Ok(said) } else { Err(explain(name, resolved, said)) }
+}
+
+/// Turns ssh's words into what happened and what to do.
+fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
+    let said = output.join("\n");
+    let address = &resolved.address;
+    let unreachable = |what: String, hint: String| HostError::Unreachable { what, output: output.clone(), hint };
+    if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        let file = said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Offending ")?.split_once("key in "))
+            .map(|(_, place)| place.rsplit_once(':').map_or(place, |(file, _)| file).to_owned())
+            .unwrap_or_else(|| resolved.known_hosts.split(' ').next().unwrap_or_default().to_owned());
+        let entry = if resolved.port == "22" { address.clone() } else { format!("[{address}]:{}", resolved.port) };
+        return HostError::ChangedHostKey {
+            host: name.to_owned(),
+            forget: format!("ssh-keygen -f '{file}' -R '{entry}'"),
+            output,
+        };
+    }
+    if said.contains("Could not resolve hostname") {
+        return unreachable(
+            format!("the name `{address}` does not resolve"),
+            format!("check the spelling, ~/.ssh/config and your DNS; `ssh {name}` must work"),
+        );
+    }
+    if said.contains("Permission denied") || said.contains("Too many authentication failures") {
+        return HostError::NotAccepted { host: name.to_owned(), output };
+    }
+    if said.contains("Host key verification failed") {
+        return unreachable(
+            format!("the host key of {name} is not known, and your ssh configuration accepts no new ones"),
+            format!("connect once with `ssh {name}` and compare the fingerprint"),
+        );
+    }
+    let port = &resolved.port;
+    if said.contains("Connection refused") {
+        return unreachable(
+            format!("{address} refuses connections on port {port}"),
+            "is sshd running there, and on this port? another port is written `ssh://user@host:port`".into(),
+        );
+    }
+    if said.contains("timed out") || said.contains("No route to host") || said.contains("Network is unreachable") {
+        return unreachable(
+            format!("{address} does not answer on port {port}"),
+            "is the machine up, is the address right, and does a firewall let port 22 through from here?".into(),
+        );
+    }
+    unreachable(format!("no connection to {name}"), format!("try `ssh {name}`; provision takes whatever that takes"))
+}
+
+/// The key that ssh has just added to known_hosts, with its fingerprint.
+async fn new_host_key(said: &[String], resolved: &Resolved) -> Option<NewHostKey> {
+    let line = said.iter().find(|line| line.contains("Permanently added"))?;
+    let name = line.split('\'').nth(1)?.to_owned();
+    let file = resolved.known_hosts.split(' ').next()?;
+    let file = match (file.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(file),
+    };
+    let found =
+        Command::new("ssh-keygen").arg("-l").arg("-f").arg(file).arg("-F").arg(&name).output().await.ok()?;
+    let text = String::from_utf8_lossy(&found.stdout).into_owned();
+    let fingerprint = text.lines().find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let digest = words.iter().find(|word| word.starts_with("SHA256:"))?;
+        let kind = words.iter().find(|word| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))?;
+        Some(format!("{digest} ({kind})"))
+    });
+    Some(NewHostKey { name, fingerprint: fingerprint.unwrap_or_default() })
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .map(|line| crate::report::harmless(line.trim_end()).into_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(said: &str) -> HostError {
+        let resolved = Resolved { address: "web1.example".into(), port: "22".into(), ..Resolved::default() };
+        explain("web1", &resolved, said.lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn ssh_is_explained() {
+        let cases = [
+            ("ssh: Could not resolve hostname web1.example: Name or service not known", "does not resolve"),
+            ("ssh: connect to host web1.example port 22: Connection refused", "refuses connections"),
+            ("ssh: connect to host web1.example port 22: Connection timed out", "does not answer"),
+            ("ssh: connect to host web1.example port 22: No route to host", "does not answer"),
+            ("me@web1.example: Permission denied (publickey).", "does not accept this login"),
+            ("something new", "no connection"),
+        ];
+        for (said, expected) in cases {
+            let error = explained(said).to_string();
+            assert!(error.contains(expected), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_changed_key_names_the_command_that_forgets_it() {
+        let error = explained(
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ED25519 key in /home/me/.ssh/known_hosts:7\nHost key verification failed.",
+        );
+        let HostError::ChangedHostKey { forget, .. } = error else { panic!("{error:?}") };
+        assert_eq!(forget, "ssh-keygen -f '/home/me/.ssh/known_hosts' -R 'web1.example'");
+    }
+}
