@@ -1,0 +1,123 @@
+//! What the views of a plan have in common: the words for its parts.
+
+use super::text::{bytes, counted};
+use super::{Finding, Level};
+use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Risk, diff};
+
+/// What a person should know before saying yes, as a fragment.
+pub(super) fn risk(risk: &Risk) -> String {
+    match risk {
+        Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
+        Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
+        Risk::InterruptsService { services } => format!("interrupts {}", services.join(", ")),
+        Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
+        Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
+        Risk::Downloads { bytes: None } => "downloads an unknown amount".into(),
+        Risk::GivesRoot { user } => format!("gives {user} the powers of root"),
+        Risk::Removes { what } => format!("removes {}", what.join(", ")),
+        Risk::ReplacesEdited { path } => {
+            format!("replaces {path}, which was edited on the host; the former version is kept")
+        }
+    }
+}
+
+/// Whether a risk asks for a second look; a download does not.
+pub(super) fn is_grave(risk: &Risk) -> bool {
+    !matches!(risk, Risk::Downloads { .. } | Risk::RestartsDocker { live_restore: true })
+}
+
+/// `-` where a change takes away, `~` where it touches what is there, `+` where it adds.
+pub(super) fn sign(change: &Change) -> char {
+    let takes = |risk: &Risk| matches!(risk, Risk::Removes { .. });
+    let touches = |risk: &Risk| {
+        matches!(
+            risk,
+            Risk::RestartsDocker { .. } | Risk::InterruptsService { .. } | Risk::ReplacesEdited { .. }
+        )
+    };
+    let mut signs = change.files.iter().map(|file| file_sign(file, &shown(file)));
+    let first = signs.next();
+    let same = signs.all(|sign| Some(sign) == first);
+    if change.risks.iter().any(takes) && first.is_none_or(|sign| sign == '-') {
+        return '-';
+    }
+    match first {
+        Some(sign) if same => sign,
+        Some(_) => '~',
+        None if change.risks.iter().any(touches) => '~',
+        None => '+',
+    }
+}
+
+/// What to show of a file. A plan that was saved and loaded again has no contents.
+pub(super) fn shown(file: &FileChange) -> FileDiff {
+    if file.content.is_none() && file.sha256.is_some() {
+        return FileDiff::Opaque(if file.sensitive { "content hidden" } else { "content not in this plan" });
+    }
+    diff(file)
+}
+
+/// The sign of one file.
+pub(super) fn file_sign(file: &FileChange, diff: &FileDiff) -> char {
+    match diff {
+        FileDiff::Removed => '-',
+        FileDiff::New(_) => '+',
+        FileDiff::Text(_) | FileDiff::Opaque(_) => {
+            if file.exists {
+                '~'
+            } else {
+                '+'
+            }
+        }
+    }
+}
+
+/// What is said of a file behind its path: `new, 0644 root:root, 6 lines`.
+pub(super) fn file_facts(file: &FileChange, diff: &FileDiff) -> String {
+    let rights = format!("{:04o} {}", file.mode, file.owner);
+    match diff {
+        FileDiff::Removed => "removed".into(),
+        FileDiff::New(lines) => format!("new, {rights}, {}", counted(lines.len(), "line")),
+        FileDiff::Text(_) => rights,
+        FileDiff::Opaque(reason) if file.exists => format!("{rights}, {reason}"),
+        FileDiff::Opaque(reason) => format!("new, {rights}, {reason}"),
+    }
+}
+
+/// How a step without changes stands.
+pub(super) fn standing(step: &PlannedStep) -> Level {
+    let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
+    if step.warnings.is_empty() { worst } else { worst.max(Level::Soft) }
+}
+
+/// The last line of a plan: `7 changes on web1, 112 MB to download`.
+pub(super) fn total(plan: &Plan) -> String {
+    let changes = plan.changes().count();
+    if changes == 0 {
+        return format!("nothing to change on {}", plan.host);
+    }
+    let mut known = 0_u64;
+    let mut unknown = false;
+    for risk in plan.changes().flat_map(|change| &change.risks) {
+        match risk {
+            Risk::Downloads { bytes: Some(count) } => known = known.saturating_add(*count),
+            Risk::Downloads { bytes: None } => unknown = true,
+            _ => {}
+        }
+    }
+    let download = match (known, unknown) {
+        (0, _) => String::new(),
+        (_, false) => format!(", {} to download", bytes(known)),
+        (_, true) => format!(", at least {} to download", bytes(known)),
+    };
+    format!("{} on {}{download}", counted(changes, "change"), plan.host)
+}
+
+/// What to do about a finding; `--force` goes past some.
+pub(super) fn remedy(finding: &Finding) -> String {
+    match (finding.level, finding.remedy.is_empty()) {
+        (Level::Forceable, false) => format!("{}, or go on with --force", finding.remedy),
+        (Level::Forceable, true) => "mend this, or go on with --force".into(),
+        _ => finding.remedy.clone(),
+    }
+}
