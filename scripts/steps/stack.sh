@@ -1,0 +1,248 @@
+# shellcheck shell=sh disable=SC2154 # sourced by step.sh, which sets dir, change and code
+# The stack step: a Compose project's images, its bundle, and its containers.
+
+name=$(arg name)
+folder=$(arg folder)
+state=/var/lib/provision/stacks/$name
+# Plain lines, whatever version of Compose and whatever terminal.
+COMPOSE_PROGRESS=plain COMPOSE_ANSI=never BUILDKIT_PROGRESS=plain
+export COMPOSE_PROGRESS COMPOSE_ANSI BUILDKIT_PROGRESS
+
+compose() { (cd "$folder" && docker compose --project-name "$name" "$@"); }
+
+# images: pulled before anything that runs is touched.
+
+images_guard() {
+    arg images | while IFS= read -r image; do
+        docker image inspect "$image" >/dev/null 2>&1 || exit 1
+    done
+}
+
+images_apply() {
+    arg images | while IFS= read -r image; do
+        docker image inspect "$image" >/dev/null 2>&1 || pull "$image" || exit 1
+    done || {
+        hint "see what the host says with 'docker pull IMAGE'; the stack that runs was not touched"
+        fail "an image could not be pulled"
+    }
+}
+
+images_verify() {
+    images_guard || fail "an image is missing"
+}
+
+# pull IMAGE: with bytes where the daemon's own interface can be asked (docker
+# itself shows none without a terminal); with docker where it has credentials.
+pull() {
+    say "pulling $1"
+    if [ -e /root/.docker/config.json ] || ! command -v curl >/dev/null 2>&1; then
+        docker pull "$1"
+        return
+    fi
+    curl -sS -N --unix-socket /var/run/docker.sock -X POST \
+        "http://docker/images/create?fromImage=$1" | pull_progress "$1"
+}
+
+# pull_progress IMAGE: the daemon's stream of JSON, a line a layer and event, as a few lines for a person.
+pull_progress() {
+    awk -v image="$1" '
+        function text(line, key,    rest) {
+            if (!match(line, "\"" key "\":\"")) return ""
+            rest = substr(line, RSTART + RLENGTH)
+            sub(/"[,}].*/, "", rest)
+            return rest
+        }
+        function number(line, key,    rest) {
+            if (!match(line, "\"" key "\":[0-9]+")) return 0
+            rest = substr(line, RSTART, RLENGTH)
+            sub(/.*:/, "", rest)
+            return rest + 0
+        }
+        { failure = text($0, "error"); if (failure == "") failure = text($0, "message"); last = $0 }
+        failure != "" { print image ": " failure; bad = 1 }
+        text($0, "status") == "Downloading" {
+            layer = text($0, "id")
+            done[layer] = number($0, "current")
+            all[layer] = number($0, "total")
+        }
+        text($0, "status") == "Download complete" { layer = text($0, "id"); if (layer in all) done[layer] = all[layer] }
+        {
+            have = 0; want = 0
+            for (layer in all) { have += done[layer]; want += all[layer] }
+            if (want > 0 && (have - said >= want / 10 || (have == want && said != have))) {
+                printf "%s: %.1f of %.1f MB\n", image, have / 1000000, want / 1000000
+                fflush()
+                said = have
+            }
+        }
+        END { if (NR == 0) { print image ": the daemon said nothing"; bad = 1 } exit bad }
+    '
+}
+
+# bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
+
+bundle_guard() {
+    files_placed && [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ]
+}
+
+bundle_apply() {
+    staging=$state/staging
+    rm -rf "$staging"
+    mkdir -p "$staging" "$folder"
+    chmod 0700 "$state"
+    # What stays from the present bundle, and over it what is new.
+    arg manifest | while read -r _ _ path; do
+        if [ -e "$folder/$path" ]; then
+            mkdir -p "$(dirname "$staging/$path")"
+            cp -a "$folder/$path" "$staging/$path"
+        fi
+    done
+    number=0
+    while IFS=$TAB read -r mode _ sum path; do
+        number=$((number + 1))
+        [ "$sum" != - ] || continue
+        path=${path#"$folder/"}
+        mkdir -p "$(dirname "$staging/$path")"
+        rm -f "$staging/$path"
+        cp "$change/files/$number" "$staging/$path"
+        chmod "$mode" "$staging/$path"
+    done <"$change/files/list"
+    if ! (cd "$staging" && docker compose --project-name "$name" config --quiet); then
+        rm -rf "$staging"
+        hint "the lines above are from 'docker compose config' on the host; mend the file and run provision again"
+        fail "Compose does not accept the project; nothing of the stack was changed"
+    fi
+    rm -rf "$staging"
+    # The present bundle stays at hand until another one has taken its place.
+    if [ -e "$state/manifest" ] && [ -e "$state/applied" ]; then
+        rm -rf "$state/previous.new"
+        mkdir -p "$state/previous.new"
+        while read -r _ _ path; do
+            [ -e "$folder/$path" ] || continue
+            mkdir -p "$(dirname "$state/previous.new/$path")"
+            cp -a "$folder/$path" "$state/previous.new/$path"
+        done <"$state/manifest"
+        rm -rf "$state/previous"
+        mv "$state/previous.new" "$state/previous"
+    fi
+    rm -f "$state/applied"
+    place_files
+    arg manifest >"$state/manifest"
+}
+
+bundle_verify() {
+    files_placed || fail "the files in $folder are not as sent"
+}
+
+# up: containers are what the bundle says, and work.
+
+# services: NAME KIND COUNT, a line each; KIND is service or job (runs once and ends).
+
+up_guard() {
+    [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null
+}
+
+# containers: SERVICE, STATE, STATUS, ID, tab-separated, a line each.
+containers() {
+    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$name" \
+        --filter label=com.docker.compose.oneoff=False \
+        --format '{{.Label "com.docker.compose.service"}}	{{.State}}	{{.Status}}	{{.ID}}'
+}
+
+# settled: 0 when everything is as it should be, 1 when it may still become so
+# (and says who is waited for), 2 when it will not (and says who, as "SERVICE ID WHAT").
+settled() {
+    { arg services; printf -- '--\n'; containers; } | awk -F'\t' '
+        !listed && $0 == "--" { listed = 1; next }
+        !listed { split($0, part, " "); kind[part[1]] = part[2]; want[part[1]] = part[3]; order[++n] = part[1]; next }
+        {
+            service = $1; state = $2; status = $3; id = $4
+            if (!(service in kind)) next
+            code = -1
+            if (match(status, /Exited \([0-9]+\)/)) { code = substr(status, RSTART + 8, RLENGTH - 9) + 0 }
+            if (state == "exited" && code == 0 && (kind[service] == "job" || kind[service] == "task")) good[service]++
+            else if (kind[service] == "job" && state == "running") waiting[service] = "running"
+            else if (state == "exited" || state == "dead") bad[service] = id " ended with code " code
+            else if (state == "restarting") bad[service] = id " keeps restarting (code " code ")"
+            else if (status ~ /unhealthy/) bad[service] = id " is unhealthy"
+            else if (status ~ /health: starting/) waiting[service] = "not yet healthy"
+            else if (state == "running") good[service]++
+            else waiting[service] = state
+        }
+        END {
+            for (i = 1; i <= n; i++) {
+                service = order[i]
+                if (service in bad) { print service " " bad[service]; failed = 1 }
+            }
+            if (failed) exit 2
+            for (i = 1; i <= n; i++) {
+                service = order[i]
+                if (good[service] + 0 < want[service] + 0) {
+                    line = line (line ? ", " : "") service " (" (service in waiting ? waiting[service] : "not started") ")"
+                }
+            }
+            if (line) { print line; exit 1 }
+        }'
+}
+
+# wait_until_settled: bounded; what is bad must be bad twice in a row, and what
+# is good must stay so (a container that dies at once was running for a moment).
+wait_until_settled() {
+    limit=$(arg wait 300)
+    waited=0 said='' good=0 bad=0
+    while :; do
+        report=$(settled)
+        case $? in
+            0) good=$((good + 1)) bad=0; [ "$good" -lt 3 ] || return 0 ;;
+            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; return 1; } ;;
+            *) good=0 bad=0; [ "$report" = "$said" ] || say "waiting for $report"; said=$report ;;
+        esac
+        if [ "$waited" -ge "$limit" ]; then
+            hint "a longer patience is 'wait' in [steps.stack], now $limit seconds"
+            say "after $limit seconds still waiting for $report"
+            blame
+            return 1
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# blame: which containers, their last words, and where to look further.
+blame() {
+    report=$(settled)
+    [ $? -eq 2 ] || report=
+    printf '%s\n' "$report" | while read -r service id what; do
+        [ -n "$id" ] || continue
+        say "service $service: container $(printf %.12s "$id") $what; its last lines:"
+        docker logs --tail 12 "$id" 2>&1 | while IFS= read -r line; do say "  $service | $line"; done
+        case $what in
+            *unhealthy*)
+                say "its health check last said:"
+                docker inspect --format '{{range .State.Health.Log}}{{printf "%d %s\n" .ExitCode .Output}}{{end}}' "$id" |
+                    grep -v '^$' | tail -n 2 | while IFS= read -r line; do say "  $service | exit code $line"; done
+                ;;
+        esac
+        hint "on the host: sudo docker compose -p $name logs $service"
+    done
+    if [ -d "$state/previous" ]; then
+        hint "the previous bundle is in $state/previous on the host"
+    fi
+    [ -z "$report" ] || say "failed: $(printf '%s\n' "$report" | while read -r service _ what; do printf '%s %s; ' "$service" "$what"; done)"
+}
+
+up_apply() {
+    # What a container refuses to start with is told by Compose; what it does afterwards, by us.
+    set -- up --detach --remove-orphans
+    [ "$(arg build no)" = no ] || set -- "$@" --build
+    if ! compose "$@"; then
+        blame
+        fail "the stack did not start"
+    fi
+    wait_until_settled || fail "the stack started and is not well"
+    printf '%s\n' "$(arg hash)" >"$state/applied"
+}
+
+up_verify() {
+    up_guard || fail "the stack is not as it should be: $(settled)"
+}
