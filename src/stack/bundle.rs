@@ -1,0 +1,193 @@
+//! A stack's folder, gathered to be sent: content, modes, hashes.
+
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+use sha2::{Digest, Sha256};
+
+/// The most that a bundle may hold.
+pub const MAX_SIZE: u64 = 64 * 1024 * 1024;
+
+/// The file that names what stays behind.
+pub const IGNORE_FILE: &str = ".provisionignore";
+
+/// The files of a stack's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The folder on this computer.
+    pub root: PathBuf,
+    /// The files, sorted by path.
+    pub files: Vec<BundleFile>,
+}
+
+/// A file of a bundle.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BundleFile {
+    /// The path within the folder, with `/` between its parts.
+    pub path: String,
+    /// 0o644, 0o755 when it is executable, 0o600 when it is sensitive (0o700 when both).
+    pub mode: u32,
+    /// The SHA-256 of the content, in hex.
+    pub sha256: String,
+    /// The content.
+    pub content: Vec<u8>,
+    /// Whether it holds secrets: never show its content.
+    pub sensitive: bool,
+}
+
+impl fmt::Debug for BundleFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("BundleFile");
+        shown.field("path", &self.path).field("mode", &format_args!("{:04o}", self.mode));
+        if !self.sensitive {
+            // The hash of a short secret can be guessed from.
+            shown.field("sha256", &self.sha256);
+        }
+        shown.field("bytes", &self.content.len()).field("sensitive", &self.sensitive).finish_non_exhaustive()
+    }
+}
+
+/// Why a folder cannot be bundled.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}: {source}; check that it exists and that you may read it", .path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder is not one.
+    #[error("{} is not a folder; name the folder that holds the Compose file", .path.display())]
+    NotAFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// A symbolic link leads out of the folder, or nowhere.
+    #[error(
+        "{path} in {} is a symbolic link {to}; replace it by what it points to, or add {path} to \
+         {IGNORE_FILE}", .root.display()
+    )]
+    Link {
+        /// The folder.
+        root: PathBuf,
+        /// The link, relative to the folder.
+        path: String,
+        /// Where it leads, as a phrase.
+        to: String,
+    },
+    /// Not a file, folder or link.
+    #[error("{path} in {} is {kind}, which cannot be sent; remove it or add it to {IGNORE_FILE}", .root.display())]
+    Special {
+        /// The folder.
+        root: PathBuf,
+        /// The file, relative to the folder.
+        path: String,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// A name that cannot travel unharmed.
+    #[error("the name {shown} in {} {problem}; rename it", .root.display())]
+    Name {
+        /// The folder.
+        root: PathBuf,
+        /// The name, made printable.
+        shown: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Too much to send.
+    #[error(
+        "the folder {} holds more than {} MiB; the largest: {}; add what the stack does not need \
+         to {IGNORE_FILE}, one pattern a line", .root.display(), MAX_SIZE / (1024 * 1024),
+        .largest.join(", ")
+    )]
+    TooLarge {
+        /// The folder.
+        root: PathBuf,
+        /// Its largest entries with their sizes.
+        largest: Vec<String>,
+    },
+    /// A pattern that is not one.
+    #[error("{file}:{line}: {pattern:?} is not a pattern: {problem}; correct or remove it")]
+    Pattern {
+        /// The file that holds it, or `ignore` for the settings.
+        file: String,
+        /// Its line.
+        line: usize,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Bundle {
+    /// Gathers a folder.
+    ///
+    /// Left out: `.git`, `provision.toml`, `.provision*`, leftovers of editors,
+    /// what `ignore` names and what the folder's `.provisionignore` names.
+    /// `.gitignore` plays no part: `.env` is often in it, and needed.
+    /// `sensitive_extra` names further files that hold secrets.
+    pub fn collect(dir: &Path, ignore: &[String], sensitive_extra: &[String]) -> Result<Bundle, BundleError> {
+        let files = walk::collect(dir, ignore, sensitive_extra)?;
+        Ok(Bundle { root: dir.to_path_buf(), files })
+    }
+
+    /// A hash over all paths, modes and contents; it does not depend on where
+    /// the folder is.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for file in &self.files {
+            // No name contains a newline, so no two bundles make the same text.
+            hasher.update(format!("{:04o} {} {}\n", file.mode, file.sha256, file.path));
+        }
+        hex(&hasher.finalize())
+    }
+
+    /// The bytes of all contents.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|f| f.content.len() as u64).sum()
+    }
+
+    /// The file at a path.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&BundleFile> {
+        self.files.iter().find(|f| f.path == path)
+    }
+}
+
+fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> BundleFile {
+    let mode = match (sensitive, executable) {
+        (true, true) => 0o700,
+        (true, false) => 0o600,
+        (false, true) => 0o755,
+        (false, false) => 0o644,
+    };
+    let sha256 = hex(&Sha256::digest(&content));
+    BundleFile { path, mode, sha256, content, sensitive }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// Patterns in the manner of `.gitignore`, without `!`.
+struct Ignore {
+    any: GlobSet,
+    folders: GlobSet,
+}

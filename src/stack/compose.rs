@@ -1,0 +1,205 @@
+//! The Compose project, read as Docker Compose will read it on the host.
+//!
+//! Only what a plan needs is read: images, ports, health checks, the order of
+//! services. Everything else in the file is left to Compose. Where a part of
+//! the project cannot be read ahead, [`Project::complete`] says so, and no claim
+//! is made about it.
+
+mod check;
+mod dotenv;
+mod interpolate;
+mod merge;
+mod ports;
+mod read;
+mod source;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use dotenv::Environment;
+pub use ports::{Port, PortRange, Protocol};
+pub use source::Naming;
+use yaml::Place;
+
+/// The names of a project's first file, in Compose's order.
+pub const FILE_NAMES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// A Compose project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The project's name; containers and volumes carry it.
+    pub name: String,
+    /// The first file, relative to the folder.
+    pub file: String,
+    /// All files in the order in which they are merged; the first is `file`.
+    pub files: Vec<String>,
+    /// The services in the file's order, the disabled ones among them.
+    pub services: Vec<Service>,
+    /// Files of the folder that hold secrets: `env_file` of services, and the
+    /// files under the top-level `secrets`.
+    pub sensitive: Vec<String>,
+    /// Whether all of the project was read. `false` with `include`, with
+    /// `extends` from another file, and where a value is made on the host.
+    pub complete: bool,
+    /// What a person should know, each with its file and line.
+    pub warnings: Vec<String>,
+}
+
+/// A service of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The service's name.
+    pub name: String,
+    /// Its image; `None` when it is only built, or not known ahead.
+    pub image: Option<String>,
+    /// Whether it is built from a Dockerfile.
+    pub build: bool,
+    /// The platform it asks for, such as `linux/amd64`.
+    pub platform: Option<String>,
+    /// What it publishes on the host.
+    pub ports: Vec<Port>,
+    /// The network mode; `host` means that all its ports are the host's.
+    pub network_mode: Option<String>,
+    /// Whether the Compose file gives it a health check. Without one, the image may.
+    pub healthcheck: bool,
+    /// The services that it waits for.
+    pub depends_on: Vec<Dependency>,
+    /// Whether an enabled service waits until this one has completed.
+    pub one_shot: bool,
+    /// The restart policy.
+    pub restart: Option<String>,
+    /// The profiles that it belongs to.
+    pub profiles: Vec<String>,
+    /// Whether `up` starts it: no profiles, or one of them active in `.env`.
+    pub enabled: bool,
+    /// How many containers it has.
+    pub scale: u32,
+}
+
+/// That a service waits for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The service that is waited for.
+    pub service: String,
+    /// What is waited for.
+    pub condition: Condition,
+    /// Whether it must be there at all.
+    pub required: bool,
+}
+
+/// What a service waits for in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Its container has started.
+    Started,
+    /// Its health check passes.
+    Healthy,
+    /// It ran and exited with 0.
+    CompletedSuccessfully,
+}
+
+/// Why a project cannot be read, or would not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The folder has no Compose file.
+    #[error(
+        "no Compose file in {}: looked for {}; add one, or name the folder that has it",
+        .folder.display(), FILE_NAMES.join(", ")
+    )]
+    NotFound {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}; check that it exists and that you may read it", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not YAML.
+    #[error("{file}:{line}:{column}: not valid YAML: {problem}; correct the file there")]
+    Yaml {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A line that Compose would refuse, or that could not run.
+    #[error("{file}:{line}: {what}; {remedy}")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The project's name is not one that Compose takes.
+    #[error(
+        "project name {name:?} from {origin} is not valid; use lower-case letters, digits, `-` \
+         and `_`, and begin with a letter or digit"
+    )]
+    Name {
+        /// The name.
+        name: String,
+        /// Where it comes from.
+        origin: String,
+    },
+}
+
+/// How a folder is loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Loading {
+    /// The project's name, before every other source.
+    pub name: Option<String>,
+    /// Variables that get their value on the host, such as generated secrets.
+    pub host_variables: Vec<String>,
+    /// Files that are made on the host, relative to the folder.
+    pub host_files: Vec<String>,
+}
+
+impl Project {
+    /// Loads the project in a folder.
+    pub fn load(dir: &Path, name: Option<&str>) -> Result<Project, ComposeError> {
+        let loading = Loading { name: name.map(str::to_owned), ..Loading::default() };
+        Project::load_with(dir, &loading)
+    }
+
+    /// Loads the project in a folder of which some values are made on the host.
+    pub fn load_with(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
+        source::load(dir, loading)
+    }
+
+    /// The service of that name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|s| s.name == name)
+    }
+
+    /// The services that `up` starts.
+    pub fn enabled(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().filter(|s| s.enabled)
+    }
+}
+
+/// Reads one Compose file. Does no I/O.
+pub fn parse(text: &str, file: &str, env: &Environment, naming: Naming<'_>) -> Result<Project, ComposeError> {
+    let sources = [(file.to_owned(), text.to_owned())];
+    Ok(source::assemble(&sources, env, naming)?.project)
+}
+
+fn invalid(place: &Place, what: String, remedy: impl Into<String>) -> ComposeError {
+    ComposeError::Invalid { file: place.file.to_string(), line: place.line, what, remedy: remedy.into() }
+}

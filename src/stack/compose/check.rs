@@ -1,0 +1,153 @@
+//! What holds between services: order, circles, ports.
+
+use std::collections::HashMap;
+
+use super::read::{Placed, Read};
+use super::yaml::Place;
+use super::{ComposeError, Condition, Port, Project, invalid};
+
+/// Checks the project as a whole and marks its one-shots.
+pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeError> {
+    let services: HashMap<&str, &Placed> =
+        read.services.iter().map(|s| (s.service.name.as_str(), s)).collect();
+    for placed in &read.services {
+        dependencies(placed, &services, read.included)?;
+    }
+    cycles(&read.services, &services)?;
+    if !read.included && !read.services.iter().any(|s| s.service.enabled) {
+        let what = "every service belongs to a profile, and none is active".to_owned();
+        let remedy = "name one in COMPOSE_PROFILES in .env";
+        if let Some(first) = read.services.first() {
+            return Err(invalid(&first.place, what, remedy));
+        }
+    }
+    ports(&read.services)?;
+    for service in &mut project.services {
+        service.one_shot = read.services.iter().filter(|s| s.service.enabled).any(|other| {
+            other
+                .service
+                .depends_on
+                .iter()
+                .any(|d| d.service == service.name && d.condition == Condition::CompletedSuccessfully)
+        });
+    }
+    Ok(())
+}
+
+fn dependencies(
+    placed: &Placed,
+    services: &HashMap<&str, &Placed>,
+    included: bool,
+) -> Result<(), ComposeError> {
+    let name = &placed.service.name;
+    if !placed.service.enabled {
+        return Ok(());
+    }
+    for (dependency, place) in placed.service.depends_on.iter().zip(&placed.depends_on) {
+        let wanted = dependency.service.as_str();
+        if !dependency.required {
+            continue;
+        }
+        let Some(other) = services.get(wanted) else {
+            if !included {
+                let what = format!("service {name:?} depends on {wanted:?}, which is not there");
+                return Err(invalid(place, what, "correct the name, or add that service"));
+            }
+            continue;
+        };
+        if !other.service.enabled {
+            let profiles = other.service.profiles.join(", ");
+            let what = format!(
+                "service {name:?} depends on {wanted:?}, which is off: none of its profiles \
+                 ({profiles}) is active"
+            );
+            let remedy = "name one in COMPOSE_PROFILES in .env, or write `required: false`";
+            return Err(invalid(place, what, remedy));
+        }
+        if dependency.condition == Condition::Healthy && other.healthcheck_off {
+            let what =
+                format!("service {name:?} waits until {wanted:?} is healthy, but its health check is off");
+            return Err(invalid(place, what, "switch it on, or wait for service_started"));
+        }
+    }
+    Ok(())
+}
+
+/// Follows `depends_on` from every service without recursion.
+fn cycles(all: &[Placed], services: &HashMap<&str, &Placed>) -> Result<(), ComposeError> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        Open,
+        Done,
+    }
+    let mut states: HashMap<&str, State> = HashMap::new();
+    for start in all.iter().filter(|s| s.service.enabled) {
+        let mut path: Vec<(&Placed, usize)> = vec![(start, 0)];
+        while let Some((placed, next)) = path.last_mut() {
+            let name = placed.service.name.as_str();
+            if *next == 0 && states.get(name) == Some(&State::Done) {
+                path.pop();
+                continue;
+            }
+            states.insert(name, State::Open);
+            let Some(dependency) = placed.service.depends_on.get(*next) else {
+                states.insert(name, State::Done);
+                path.pop();
+                continue;
+            };
+            let place = &placed.depends_on[*next];
+            *next += 1;
+            let wanted = dependency.service.as_str();
+            if states.get(wanted) == Some(&State::Open) {
+                return Err(circle(&path, wanted, place));
+            }
+            if let Some(other) = services.get(wanted).filter(|s| s.service.enabled) {
+                path.push((other, 0));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn circle(path: &[(&Placed, usize)], wanted: &str, place: &Place) -> ComposeError {
+    let names = path.iter().map(|(p, _)| p.service.name.as_str());
+    let mut names: Vec<&str> = names.skip_while(|n| *n != wanted).collect();
+    names.push(wanted);
+    let what = format!("services wait for each other in a circle: {}", names.join(" → "));
+    invalid(place, what, "remove one of these `depends_on`")
+}
+
+/// No two containers may bind the same port of the host.
+fn ports(services: &[Placed]) -> Result<(), ComposeError> {
+    let bridged = |s: &&Placed| {
+        let mode = s.service.network_mode.as_deref().unwrap_or_default();
+        s.service.enabled
+            && s.service.scale > 0
+            && mode != "host"
+            && !mode.starts_with("service:")
+            && !mode.starts_with("container:")
+    };
+    let mut bound: Vec<(&Port, &str, &Place)> = Vec::new();
+    for placed in services.iter().filter(bridged) {
+        let name = &placed.service.name;
+        for (port, place) in placed.service.ports.iter().zip(&placed.ports) {
+            if port.fixed() && placed.service.scale > 1 {
+                let what = format!(
+                    "service {name:?} has {} containers, and only one can bind port {port}",
+                    placed.service.scale
+                );
+                let remedy = "put a proxy in front, or publish a range of ports";
+                return Err(invalid(place, what, remedy));
+            }
+            for (other, owner, first) in &bound {
+                if port.collides(other) {
+                    let what =
+                        format!("port {port} of service {name:?} is taken by {other} of {owner:?} ({first})");
+                    return Err(invalid(place, what, "publish one of them elsewhere"));
+                }
+            }
+            bound.push((port, name, place));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `$VAR` and `${VAR…}` as Compose substitutes them.
+
+/// Nested defaults deeper than this are refused.
+const MAX_DEPTH: usize = 50;
+
+/// Where values come from; it also hears which variables had none.
+pub(super) trait Scope {
+    /// The value, `None` when the variable is not set.
+    fn get(&mut self, name: &str) -> Option<String>;
+    /// A variable was used without a value; `fallback` says that a default stepped in.
+    fn unset(&mut self, name: &str, fallback: bool);
+}
+
+/// Why a text could not be substituted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The text is not in Compose's form.
+    Syntax { near: String, remedy: &'static str },
+    /// `${NAME:?message}` without a value.
+    Required { name: String, message: String },
+}
+
+const ESCAPE: &str = "write `$$` for a dollar sign, `${NAME}` for a variable";
+const CLOSE: &str = "close it with `}`";
+const FORM: &str = "the forms are ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?message}, ${NAME?message}, \
+     ${NAME:+other} and ${NAME+other}";
+
+/// Substitutes all variables of a text.
+pub(super) fn expand(text: &str, scope: &mut dyn Scope) -> Result<String, Fault> {
+    expand_at(text, scope, 0)
+}
+
+fn expand_at(text: &str, scope: &mut dyn Scope, depth: usize) -> Result<String, Fault> {
+    if depth > MAX_DEPTH {
+        return Err(syntax(text, "nest fewer defaults"));
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let dollar = &rest[at..];
+        let after = &dollar[1..];
+        if let Some(tail) = after.strip_prefix('$') {
+            out.push('$');
+            rest = tail;
+        } else if let Some(body) = after.strip_prefix('{') {
+            let end = closing(body).ok_or_else(|| syntax(dollar, CLOSE))?;
+            out.push_str(&braced(&body[..end], scope, depth)?);
+            rest = &body[end + 1..];
+        } else {
+            let length = name_length(after);
+            if length == 0 {
+                return Err(syntax(dollar, ESCAPE));
+            }
+            let (name, tail) = after.split_at(length);
+            out.push_str(&plain(name, scope));
+            rest = tail;
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// What stands between `${` and `}`.
+fn braced(body: &str, scope: &mut dyn Scope, depth: usize) -> Result<String, Fault> {
+    let (name, form) = body.split_at(name_length(body));
+    if name.is_empty() {
+        return Err(syntax(&format!("${{{body}}}"), FORM));
+    }
+    if form.is_empty() {
+        return Ok(plain(name, scope));
+    }
+    let (blank_counts, form) = match form.strip_prefix(':') {
+        Some(form) => (true, form),
+        None => (false, form),
+    };
+    let value = scope.get(name);
+    let usable = value.clone().filter(|v| !blank_counts || !v.is_empty());
+    let mut operator = form.chars();
+    let sign = operator.next();
+    let operand = operator.as_str();
+    match (sign, usable) {
+        (Some('-' | '?'), Some(value)) => Ok(value),
+        (Some('-'), None) => {
+            if value.is_none() {
+                scope.unset(name, true);
+            }
+            expand_at(operand, scope, depth + 1)
+        }
+        (Some('?'), None) => {
+            Err(Fault::Required { name: name.to_owned(), message: expand_at(operand, scope, depth + 1)? })
+        }
+        (Some('+'), Some(_)) => expand_at(operand, scope, depth + 1),
+        (Some('+'), None) => {
+            if value.is_none() {
+                scope.unset(name, true);
+            }
+            Ok(String::new())
+        }
+        _ => Err(syntax(&format!("${{{body}}}"), FORM)),
+    }
+}
+
+fn plain(name: &str, scope: &mut dyn Scope) -> String {
+    scope.get(name).unwrap_or_else(|| {
+        scope.unset(name, false);
+        String::new()
+    })
+}
+
+/// The index of the `}` that closes a body, past nested `${…}`.
+fn closing(body: &str) -> Option<usize> {
+    let bytes = body.as_bytes();
+    let mut open = 0usize;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'}' if open == 0 => return Some(at),
+            b'}' => open -= 1,
+            b'$' if bytes.get(at + 1) == Some(&b'{') => {
+                open += 1;
+                at += 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// How many bytes at the front make a variable's name.
+fn name_length(text: &str) -> usize {
+    match text.as_bytes().first() {
+        Some(first) if first.is_ascii_alphabetic() || *first == b'_' => {
+            text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+        }
+        _ => 0,
+    }
+}
+
+fn syntax(near: &str, remedy: &'static str) -> Fault {
+    Fault::Syntax { near: near.chars().take(40).collect(), remedy }
+}

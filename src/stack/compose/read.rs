@@ -1,0 +1,332 @@
+//! Services out of the merged tree.
+
+use super::dotenv::{Environment, UNKNOWN};
+use super::source::relative;
+use super::yaml::{Entry, Node, Place};
+use super::{ComposeError, Condition, Dependency, Service, invalid, ports};
+use crate::stack::images::Reference;
+
+/// What the merged tree says.
+pub(super) struct Read {
+    pub services: Vec<Placed>,
+    pub uses: Vec<FileUse>,
+    pub complete: bool,
+    /// Services may come from files that are not read.
+    pub included: bool,
+}
+
+/// A service with the places that later complaints need.
+pub(super) struct Placed {
+    pub service: Service,
+    pub place: Place,
+    pub ports: Vec<Place>,
+    pub depends_on: Vec<Place>,
+    pub healthcheck_off: bool,
+}
+
+/// A file of the folder that a service or a secret reads.
+pub(super) struct FileUse {
+    pub path: String,
+    pub role: &'static str,
+    pub required: bool,
+    pub place: Place,
+}
+
+impl Read {
+    /// The files that hold secrets, each once.
+    pub fn sensitive(&self) -> Vec<String> {
+        let mut paths: Vec<String> = self.uses.iter().map(|u| u.path.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+pub(super) fn project(
+    root: &Node,
+    env: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<Read, ComposeError> {
+    let include = root.get("include");
+    if let Some(node) = include {
+        warnings.push(format!(
+            "{}: services from `include` are not checked ahead: their images and ports are not \
+             known before the run",
+            node.place
+        ));
+    }
+    let included = include.is_some();
+    let mut read = Read { services: Vec::new(), uses: Vec::new(), complete: !included, included };
+    match root.get("services") {
+        Some(services) if services.is_map() => {
+            for entry in services.entries() {
+                let placed = service(entry, env, &mut read, warnings)?;
+                read.services.push(placed);
+            }
+        }
+        Some(other) => {
+            let what = format!("`services` is {}, not a mapping", other.kind());
+            return Err(invalid(&other.place, what, "write `name:` and below it `image: …`"));
+        }
+        None => {}
+    }
+    if read.services.is_empty() && !included {
+        let what = "there are no services".to_owned();
+        return Err(invalid(&root.place, what, "declare at least one under `services:`"));
+    }
+    let used = secrets_in_use(root, &read);
+    for entry in root.get("secrets").map(Node::entries).unwrap_or_default() {
+        if let Some(file) = entry.value.get("file") {
+            file_use(file, "secret file", used.contains(&entry.key.as_str()), &mut read.uses, warnings);
+        }
+    }
+    Ok(read)
+}
+
+/// The secrets that services which will run ask for.
+fn secrets_in_use<'a>(root: &'a Node, read: &Read) -> Vec<&'a str> {
+    let services = root.get("services").map(Node::entries).unwrap_or_default();
+    let enabled = services.iter().zip(&read.services).filter(|(_, s)| s.service.enabled);
+    let wanted = enabled.filter_map(|(entry, _)| entry.value.get("secrets")).flat_map(Node::items);
+    wanted.filter_map(|secret| secret.get("source").unwrap_or(secret).text()).collect()
+}
+
+fn service(
+    entry: &Entry,
+    env: &Environment,
+    read: &mut Read,
+    warnings: &mut Vec<String>,
+) -> Result<Placed, ComposeError> {
+    let name = entry.key.as_str();
+    let node = &entry.value;
+    let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || !name.chars().all(known) {
+        let what = format!("{name:?} is not a name for a service");
+        return Err(invalid(&entry.place, what, "use letters, digits, `.`, `_` and `-`"));
+    }
+    if !node.is_map() && !node.is_null() {
+        let what = format!("service {name:?} is {}, not a mapping", node.kind());
+        return Err(invalid(&entry.place, what, "write `image: …` below it"));
+    }
+    let elsewhere = partly_elsewhere(name, node, warnings);
+    read.complete &= !elsewhere;
+    let build = node.get("build").is_some();
+    let image = image(name, node, &mut read.complete, warnings)?;
+    let provided = elsewhere || node.get("provider").is_some();
+    if node.get("image").is_none() && !build && !provided {
+        let what = format!("service {name:?} has neither `image` nor `build`");
+        return Err(invalid(&entry.place, what, "name its image"));
+    }
+    let (ports, port_places) = published(name, node, &mut read.complete, warnings)?;
+    let (depends_on, places) = dependencies(name, node)?;
+    let profiles = texts(node.get("profiles"));
+    let enabled = profiles.is_empty() || active(&profiles, env);
+    for file in files(node.get("env_file")) {
+        let required = file.get("required").and_then(Node::text) != Some("false") && enabled;
+        let path = file.get("path").unwrap_or(file);
+        file_use(path, "env_file", required, &mut read.uses, warnings);
+    }
+    let (healthcheck, healthcheck_off) = healthcheck(node);
+    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+    let service = Service {
+        name: name.to_owned(),
+        image,
+        build,
+        platform: text("platform").filter(|p| !p.is_empty()),
+        ports,
+        network_mode: text("network_mode"),
+        healthcheck,
+        depends_on,
+        one_shot: false,
+        restart: text("restart"),
+        profiles,
+        enabled,
+        scale: scale(name, node)?,
+    };
+    let place = entry.place.clone();
+    Ok(Placed { service, place, ports: port_places, depends_on: places, healthcheck_off })
+}
+
+fn partly_elsewhere(name: &str, node: &Node, warnings: &mut Vec<String>) -> bool {
+    let Some(extends) = node.get("extends") else { return false };
+    warnings.push(format!(
+        "{}: service {name} extends one from another file, which is not checked ahead: its \
+         image and ports may differ from what is shown",
+        extends.place
+    ));
+    true
+}
+
+fn image(
+    name: &str,
+    node: &Node,
+    complete: &mut bool,
+    warnings: &mut Vec<String>,
+) -> Result<Option<String>, ComposeError> {
+    let Some(found) = node.get("image") else { return Ok(None) };
+    let Some(text) = found.text() else {
+        let what = format!("the image of service {name:?} is {}", found.kind());
+        return Err(invalid(&found.place, what, "write `image: name:tag`"));
+    };
+    if text.contains(UNKNOWN) {
+        *complete = false;
+        warnings.push(format!(
+            "{}: the image of service {name} depends on a value that is made on the host, so it \
+             is not checked ahead",
+            found.place
+        ));
+        return Ok(None);
+    }
+    match Reference::parse(text) {
+        Ok(_) => Ok(Some(text.to_owned())),
+        Err(_) if text.is_empty() => {
+            let what = format!("the image of service {name:?} is blank");
+            Err(invalid(&found.place, what, "name it, or set the variable that it comes from in .env"))
+        }
+        Err(error) => {
+            let what = format!("the image of service {name:?}: {error}");
+            Err(invalid(&found.place, what, "write `image: name:tag`"))
+        }
+    }
+}
+
+fn published(
+    name: &str,
+    node: &Node,
+    complete: &mut bool,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError> {
+    let Some(list) = node.get("ports") else { return Ok((Vec::new(), Vec::new())) };
+    if list.is_map() || list.text().is_some() {
+        let what = format!("`ports` of service {name:?} is {}, not a list", list.kind());
+        return Err(invalid(&list.place, what, "put `- ` in front of each port"));
+    }
+    let (mut found, mut places) = (Vec::new(), Vec::new());
+    for item in list.items() {
+        if unknown(item) {
+            *complete = false;
+            warnings.push(format!(
+                "{}: a port of service {name} depends on a value that is made on the host, so it \
+                 is not checked ahead",
+                item.place
+            ));
+            continue;
+        }
+        warnings.extend(ports::sexagesimal(item));
+        found.push(ports::port(item)?);
+        places.push(item.place.clone());
+    }
+    Ok((found, places))
+}
+
+/// Whether a value made on the host is part of this one.
+fn unknown(node: &Node) -> bool {
+    node.text().is_some_and(|t| t.contains(UNKNOWN)) || node.entries().iter().any(|e| unknown(&e.value))
+}
+
+fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>), ComposeError> {
+    let Some(depends_on) = node.get("depends_on") else { return Ok((Vec::new(), Vec::new())) };
+    let (mut found, mut places) = (Vec::new(), Vec::new());
+    for item in depends_on.items() {
+        let Some(service) = item.text() else {
+            let what = format!("`depends_on` of service {name:?} lists {}", item.kind());
+            return Err(invalid(&item.place, what, "list names of services"));
+        };
+        let (condition, required) = (Condition::Started, true);
+        found.push(Dependency { service: service.to_owned(), condition, required });
+        places.push(item.place.clone());
+    }
+    for entry in depends_on.entries() {
+        let condition = match entry.value.get("condition") {
+            None => Condition::Started,
+            Some(node) => condition(node)?,
+        };
+        let required = entry.value.get("required").and_then(Node::text) != Some("false");
+        found.push(Dependency { service: entry.key.clone(), condition, required });
+        places.push(entry.place.clone());
+    }
+    if let Some(text) = depends_on.text() {
+        let what = format!("`depends_on` of service {name:?} is a single value");
+        return Err(invalid(&depends_on.place, what, format!("write `depends_on: [{text}]`")));
+    }
+    Ok((found, places))
+}
+
+fn condition(node: &Node) -> Result<Condition, ComposeError> {
+    match node.text() {
+        Some("service_started") => Ok(Condition::Started),
+        Some("service_healthy") => Ok(Condition::Healthy),
+        Some("service_completed_successfully") => Ok(Condition::CompletedSuccessfully),
+        other => {
+            let what = format!("condition {:?} is not known", other.unwrap_or(node.kind()));
+            let remedy = "use service_started, service_healthy or service_completed_successfully";
+            Err(invalid(&node.place, what, remedy))
+        }
+    }
+}
+
+/// Whether there is a health check, and whether one is switched off.
+fn healthcheck(node: &Node) -> (bool, bool) {
+    let Some(healthcheck) = node.get("healthcheck") else { return (false, false) };
+    let test = healthcheck.get("test");
+    let none = test.is_some_and(|t| t.items().first().and_then(Node::text) == Some("NONE"));
+    let off = none || healthcheck.get("disable").and_then(Node::text) == Some("true");
+    (test.is_some() && !off, off)
+}
+
+fn scale(name: &str, node: &Node) -> Result<u32, ComposeError> {
+    let deploy = node.get("deploy");
+    if deploy.and_then(|d| d.get("mode")).and_then(Node::text) == Some("global") {
+        return Ok(1);
+    }
+    let replicas = deploy.and_then(|d| d.get("replicas"));
+    let Some(count) = node.get("scale").or(replicas) else { return Ok(1) };
+    count.text().and_then(|t| t.parse().ok()).ok_or_else(|| {
+        let shown = count.text().unwrap_or(count.kind());
+        let what = format!("service {name:?} cannot have {shown:?} containers");
+        invalid(&count.place, what, "write a whole number")
+    })
+}
+
+fn active(profiles: &[String], env: &Environment) -> bool {
+    let list = env.get("COMPOSE_PROFILES").unwrap_or_default();
+    let mut chosen = list.split(',').map(str::trim);
+    chosen.any(|c| c == "*" || profiles.iter().any(|p| p == c))
+}
+
+fn texts(node: Option<&Node>) -> Vec<String> {
+    let items = node.map(Node::items).unwrap_or_default();
+    items.iter().filter_map(Node::text).map(str::to_owned).collect()
+}
+
+/// One value or a list of them.
+fn files(node: Option<&Node>) -> Vec<&Node> {
+    match node {
+        Some(node) if !node.items().is_empty() => node.items().iter().collect(),
+        Some(node) if node.text().is_some() => vec![node],
+        _ => Vec::new(),
+    }
+}
+
+fn file_use(
+    node: &Node,
+    role: &'static str,
+    required: bool,
+    uses: &mut Vec<FileUse>,
+    warnings: &mut Vec<String>,
+) {
+    let Some(text) = node.text() else { return };
+    if text.is_empty() || text.contains(UNKNOWN) || text.starts_with(['/', '~']) {
+        return;
+    }
+    let path = relative(text);
+    if path.split('/').any(|part| part == "..") {
+        warnings.push(format!(
+            "{}: {role} {path} lies outside the folder and does not go to the host; move it into \
+             the folder",
+            node.place
+        ));
+        return;
+    }
+    uses.push(FileUse { path, role, required, place: node.place.clone() });
+}

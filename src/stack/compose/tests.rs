@@ -1,0 +1,208 @@
+use std::fmt::Write;
+
+use super::*;
+
+const NAMING: Naming<'static> = Naming { explicit: None, folder: "My Stack" };
+
+fn read(text: &str) -> Result<Project, ComposeError> {
+    read_env(text, "")
+}
+
+fn read_env(text: &str, env: &str) -> Result<Project, ComposeError> {
+    parse(text, "compose.yaml", &Environment::parse(env, ".env")?, NAMING)
+}
+
+/// A project in a few lines, for snapshots.
+fn show(result: Result<Project, ComposeError>) -> String {
+    let project = match result {
+        Ok(project) => project,
+        Err(error) => return format!("error: {error}"),
+    };
+    let mut out = format!("{} from {}\n", project.name, project.files.join(" + "));
+    for s in &project.services {
+        let ports: Vec<String> = s.ports.iter().map(ToString::to_string).collect();
+        let needs = s.depends_on.iter().map(|d| {
+            let optional = if d.required { "" } else { "?" };
+            format!("{}{optional}:{:?}", d.service, d.condition)
+        });
+        let needs: Vec<String> = needs.collect();
+        let flags = [
+            (s.build, "build"),
+            (s.healthcheck, "healthcheck"),
+            (s.one_shot, "one-shot"),
+            (!s.enabled, "off"),
+        ];
+        let flags: Vec<&str> = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
+        let _ = write!(out, "- {} ×{} {:?}", s.name, s.scale, s.image.as_deref().unwrap_or("-"));
+        let _ = writeln!(
+            out,
+            " ports={ports:?} needs={needs:?} {flags:?} platform={:?} restart={:?} profiles={:?} \
+             network={:?}",
+            s.platform, s.restart, s.profiles, s.network_mode
+        );
+    }
+    let _ = writeln!(out, "sensitive: {:?}; complete: {}", project.sensitive, project.complete);
+    for warning in &project.warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    out
+}
+
+#[test]
+fn a_whole_stack() {
+    let text = r#"
+name: orchestra
+x-logging: &logging
+  logging: { driver: local }
+x-server: &server
+  <<: *logging
+  image: "prefecthq/prefect:${PREFECT_VERSION:-3.9.1}-python3.12"
+  restart: unless-stopped
+  env_file: [./server.env, { path: extra.env, required: false }]
+services:
+  postgres:
+    image: postgres:16
+    healthcheck: { test: [CMD-SHELL, "pg_isready -U $${POSTGRES_USER}"], interval: 5s }
+    ports: ["127.0.0.1:5432:5432"]
+    secrets: [db]
+  migrate:
+    <<: *server
+    restart: "no"
+    command: prefect server database upgrade -y
+    depends_on:
+      postgres: { condition: service_healthy }
+  api:
+    <<: *server
+    deploy: { replicas: 3 }
+    depends_on:
+      migrate: { condition: service_completed_successfully, restart: true }
+      cache: { condition: service_started, required: false }
+  proxy:
+    build: { context: ./proxy }
+    platform: linux/amd64
+    ports:
+      - "80:80"
+      - "443:443/udp"
+      - { target: 8443, published: "8443", host_ip: "::1", protocol: tcp }
+      - 9000
+      - "[::1]:9001-9003:9001-9003"
+    depends_on: [api]
+  debug:
+    image: busybox
+    profiles: [debug]
+    network_mode: host
+secrets:
+  db: { file: ./secrets/db.txt }
+  other: { environment: OTHER }
+"#;
+    insta::assert_snapshot!(show(read_env(text, "PREFECT_VERSION=3.9.2\n")));
+}
+
+/// Every refusal: what, where and what to do.
+#[test]
+fn refusals() {
+    let table = [
+        ("", "empty"),
+        ("- a", "a list"),
+        ("services: {}", "no services"),
+        ("name: x", "no services key"),
+        ("services: [a]", "services as a list"),
+        ("services:\n  web:\n    ports: []", "neither image nor build"),
+        ("services:\n  web:", "null service"),
+        ("services:\n  we b: {image: x}", "service name"),
+        ("services:\n  web: nginx", "service as text"),
+        ("services:\n  web: {image: 'UPPER'}", "image name"),
+        ("services:\n  web: {image: '${NONE}'}", "blank image"),
+        ("services:\n  web: {image: [a]}", "image as a list"),
+        ("services:\n  web:\n    image: a\n    ports: ['80:x']", "port"),
+        ("services:\n  web:\n    image: a\n    ports: 80", "ports as a number"),
+        ("services:\n  web:\n    image: a\n    ports: [[80]]", "port as a list"),
+        ("services:\n  web:\n    image: a\n    ports: [{published: 80}]", "no target"),
+        ("services:\n  web:\n    image: a\n    ports: [{target: 80, host_ip: x}]", "host_ip"),
+        ("services:\n  a: {image: a, ports: ['80:80']}\n  b: {image: b, ports: ['127.0.0.1:80:1']}", "taken"),
+        ("services:\n  a: {image: a, ports: ['80:80'], scale: 2}", "scaled with a fixed port"),
+        ("services:\n  a: {image: a, scale: two}", "scale"),
+        ("services:\n  a: {image: a, depends_on: [b]}", "unknown"),
+        ("services:\n  a: {image: a, depends_on: b}", "depends_on as text"),
+        ("services:\n  a: {image: a, depends_on: {a: {condition: ready}}}", "condition"),
+        ("services:\n  a: {image: a, depends_on: [a]}", "itself"),
+        (
+            "services:\n  a: {image: a, depends_on: [b]}\n  b: {image: b, depends_on: [c]}\n  c: {image: c, depends_on: [b]}",
+            "circle",
+        ),
+        ("services:\n  a: {image: a, depends_on: [b]}\n  b: {image: b, profiles: [p]}", "off"),
+        ("services:\n  a: {image: a, profiles: [p]}", "all off"),
+        (
+            "services:\n  a: {image: a, depends_on: {b: {condition: service_healthy}}}\n  b: {image: b, healthcheck: {disable: true}}",
+            "health check off",
+        ),
+        ("services:\n  a: {image: a, extends: b}", "extends nothing"),
+        ("services:\n  a: {extends: b}\n  b: {extends: a}", "extends in a circle"),
+        ("services:\n  a: {image: a, extends: [b]}", "extends a list"),
+        ("name: Shop\nservices:\n  a: {image: a}", "name"),
+        ("services:\n  a:\n    image: a\n   b: c", "indentation"),
+        ("services:\n  a: {image: a\n", "open brace"),
+        ("services:\n\ta: {image: a}", "tab"),
+        ("services:\n  a: {image: a}\n  a: {image: b}", "twice"),
+        ("services:\n  a: *nothing", "alias"),
+        ("a: &a\n  b: *a", "alias within itself"),
+        ("services:\n  a:\n    <<: text\n    image: a", "merge"),
+        ("services:\n  a: {image: a}\nx: {[a]: b}", "key"),
+        ("services:\n  a:\n    image: a\n    command: echo $1", "dollar"),
+        ("services:\n  a:\n    image: a\n    command: 'echo ${A'", "open variable"),
+        ("services:\n  a:\n    image: a\n    command: 'echo ${A/b/c}'", "bash form"),
+        ("services:\n  a:\n    image: a\n    environment:\n      P: ${P:?set a password}", "required"),
+        ("services:\n  a:\n    image: a\n    environment:\n      P: ${P?}", "required, silent"),
+    ];
+    let shown: Vec<String> =
+        table.iter().map(|(text, title)| format!("[{title}] {}", show(read(text)).trim_end())).collect();
+    for line in &shown {
+        assert!(line.contains("] error: "), "{line}");
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn what_is_left_to_compose() {
+    let table = [
+        ("services:\n  a: {image: a, unheard_of: {b: c}}\nmodels: {}\nx-y: 1", "unknown keys"),
+        ("include: [other.yaml]\nservices:\n  a: {image: a, depends_on: [b]}", "include"),
+        ("include: [other.yaml]", "include alone"),
+        ("services:\n  a: {extends: {service: b, file: c.yaml}}", "another file"),
+        (
+            "services:\n  a: {extends: b}\n  b: {extends: {service: b, file: c.yaml}, image: b}",
+            "another file behind",
+        ),
+        ("services:\n  a: {provider: {type: cloud}}", "provider"),
+        (
+            "services:\n  a: {extends: {service: b}, ports: ['2:2']}\n  b: {image: b, platform: linux/arm64, ports: ['127.0.0.1::1'], profiles: []}",
+            "extends",
+        ),
+        ("services:\n  a:\n    image: a\n    ports:\n      - 22:22\n      - 8080:80", "no quotes"),
+        (
+            "services:\n  a: {image: a, network_mode: host, ports: ['1:1']}\n  b: {image: b, ports: ['1:1']}",
+            "host network",
+        ),
+        ("services:\n  a: {image: a, depends_on: {b: {required: false}}}", "not required"),
+        ("services:\n  a: {image: a, scale: 2, ports: ['8000-8001:80', '81']}", "range to pick from"),
+        (
+            "services:\n  a: {image: a, ports: ['80:80', '80:80/udp', '127.0.0.2:81:80', '127.0.0.3:81:80', '0.0.0.0:82:80', '[::]:82:80']}",
+            "no collision",
+        ),
+        (
+            "services:\n  a: {image: a, deploy: {mode: global, replicas: 3}}\n  b: {image: b, healthcheck: {interval: 1s}}",
+            "global",
+        ),
+        ("services: {a: {image: a}}\n---\nservices: {a: {image: b}, c: {image: c}}", "two documents"),
+        (
+            "services:\n  a: {image: a, env_file: ../up.env}\n  b: {image: b, env_file: /etc/b.env}",
+            "env_file elsewhere",
+        ),
+    ];
+    let shown: Vec<String> =
+        table.iter().map(|(text, title)| format!("[{title}] {}", show(read(text)))).collect();
+    for text in &shown {
+        assert!(!text.contains("error: "), "{text}");
+    }
+    insta::assert_snapshot!(shown.join("\n"));
+}
