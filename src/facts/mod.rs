@@ -3,16 +3,29 @@
 //! One script, one exec. `scripts/probe.sh` answers the questions that steps ask,
 //! besides what it always says, as lines that [`parse`] turns into [`Facts`].
 
+mod lookup;
 mod parse;
 mod question;
 mod types;
 
-pub use parse::{ParseError, Parsed, parse};
+#[cfg(test)]
+mod tests;
+
+pub use parse::{ParseError, Parsed, lenient_version, parse};
 pub use question::{Question, Questions};
 pub use types::*;
 
 /// The program that runs on the host; the questions follow it, a line each.
 pub const PROBE: &str = include_str!("../../scripts/probe.sh");
+
+/// The largest file of which the probe gives the content; `scripts/probe.sh` holds the same number.
+const LARGEST_CONTENT: usize = 64 * 1024;
+
+/// Characters that no name or value needs and that change how a terminal shows what
+/// stands beside them: control characters, and those that turn the writing direction.
+fn is_hostile(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// The probe with its questions, ready to be sent.
 pub fn probe(questions: &Questions) -> Vec<u8> {

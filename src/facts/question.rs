@@ -8,11 +8,12 @@ pub enum Question {
     /// Whether a package is installed, and its version.
     Package(String),
     /// A file's hash, mode and owner; its content too when it is at most 64 KiB and its hash
-    /// is not `unless` (an empty text: always).
+    /// is not `unless`.
     File {
         /// Absolute path.
         path: String,
-        /// The SHA-256 that makes the content uninteresting.
+        /// The SHA-256 (hexadecimal, small letters) that makes the content uninteresting; none: the
+        /// content is always wanted.
         unless: Option<String>,
     },
     /// A file's hash, mode and owner; never its content.
@@ -41,27 +42,32 @@ pub enum Question {
 impl Question {
     /// The line that the probe reads: a word, then arguments separated by tabs.
     ///
-    /// A question with a tab or a line break in it cannot be asked; it would be
-    /// another question. Steps ask for names and paths that configuration has
-    /// checked, so none is returned only for what could not exist there either.
+    /// None for what cannot be asked: a name or path with a control character in it
+    /// would be another question. Configuration refuses such names long before.
     pub fn line(&self) -> Option<String> {
-        let line = match self {
-            Self::Package(name) => format!("package\t{name}"),
-            Self::File { path, unless } => {
-                format!("file\t{path}\t{}", unless.as_deref().unwrap_or("-"))
-            }
-            Self::SecretFile(path) => format!("secret-file\t{path}"),
-            Self::Group(name) => format!("group\t{name}"),
-            Self::User(name) => format!("user\t{name}"),
-            Self::Unit(name) => format!("unit\t{name}"),
-            Self::Disk(path) => format!("disk\t{path}"),
-            Self::AptSource(text) => format!("apt-source\t{text}"),
-            Self::Reach(address) => format!("reach\t{address}"),
-            Self::Docker => "docker".to_owned(),
-            Self::Project(name) => format!("project\t{name}"),
-            Self::Image(name) => format!("image\t{name}"),
+        let (word, arguments): (_, Vec<&str>) = match self {
+            Self::Package(name) => ("package", vec![name]),
+            Self::File { path, unless } => ("file", vec![path, unless.as_deref().unwrap_or("-")]),
+            Self::SecretFile(path) => ("secret-file", vec![path]),
+            Self::Group(name) => ("group", vec![name]),
+            Self::User(name) => ("user", vec![name]),
+            Self::Unit(name) => ("unit", vec![name]),
+            Self::Disk(path) => ("disk", vec![path]),
+            Self::AptSource(text) => ("apt-source", vec![text]),
+            Self::Reach(address) => ("reach", vec![address]),
+            Self::Docker => ("docker", vec![]),
+            Self::Project(name) => ("project", vec![name]),
+            Self::Image(name) => ("image", vec![name]),
         };
-        (!line.contains(['\n', '\r', '\0'])).then_some(line)
+        let mut line = word.to_owned();
+        for argument in arguments {
+            if argument.chars().any(super::is_hostile) {
+                return None;
+            }
+            line.push('\t');
+            line.push_str(argument);
+        }
+        Some(line)
     }
 }
 

@@ -108,7 +108,8 @@ pub enum Become {
 /// Space of the file system that holds a path (or its nearest existing parent).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Disk {
-    /// Bytes that root may still write.
+    /// Bytes that may still be written, without what the file system keeps back for root:
+    /// containers write as other users.
     pub available: u64,
     /// Bytes in all.
     pub total: u64,
@@ -183,8 +184,11 @@ pub struct File {
     pub size: u64,
     /// SHA-256, hexadecimal; empty for what is no regular file.
     pub sha256: String,
-    /// `regular`, `directory`, `symlink`, `other`.
+    /// `regular`, `directory`, `symlink`, `other`. A symbolic link is itself, not what it points to.
     pub kind: String,
+    /// Where a symbolic link points to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The content, where the question asked for it and it is at most 64 KiB.
     #[serde(skip)]
     pub content: Option<Vec<u8>>,
@@ -204,6 +208,8 @@ pub struct Group {
 pub struct User {
     /// Its number.
     pub uid: u32,
+    /// The number of its primary group.
+    pub gid: u32,
     /// Its home.
     pub home: String,
 }
@@ -274,7 +280,7 @@ pub struct Listening {
 /// The state of cloud-init.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CloudInit {
-    /// `running`, `done`, `error`, `disabled`, `not-started`.
+    /// `running`, `done`, `error`, `degraded` (finished with recoverable errors), `disabled`, `not-started`.
     pub status: String,
 }
 

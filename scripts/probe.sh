@@ -1,0 +1,678 @@
+#!/bin/sh
+# The probe: answers what steps ask about a host, in one go, and changes nothing.
+#
+# Runs as root with questions behind the last line (src/facts/question.rs) and
+# prints facts, a line each, fields separated by tabs (src/facts/parse.rs).
+# Where it can it reads files instead of starting programs, and what has to be
+# started runs side by side: each program costs one or two milliseconds, and the
+# whole probe is what a run with nothing to change waits for.
+#
+# Every value may be hostile: os-release, names of containers, labels. Nothing is
+# evaluated, and one awk writes all of the output and takes the control
+# characters out, so that no value can become a line or a field.
+
+LC_ALL=C
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+
+TAB='	'
+NL='
+'
+
+# Seconds that Docker, and each attempt to reach an address, may take.
+DOCKER_LIMIT=10
+REACH_LIMIT=5
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what was asked ----------------------------------------------------------
+
+# Lists hold a value a line: no value can hold a line break.
+read_questions() {
+    FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
+    UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' SOURCES='' DOCKER=''
+    QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
+    for line in $QUESTIONS; do
+        value=${line#*"$TAB"}
+        case $line in
+        file"$TAB"*)
+            UNLESS=$UNLESS$value$NL
+            add_file "${value%"$TAB"*}"
+            ;;
+        secret-file"$TAB"*)
+            SECRETS=$SECRETS$value$NL
+            add_file "$value"
+            ;;
+        unit"$TAB"*) UNITS=$UNITS$value$NL ;;
+        disk"$TAB"*) DISKS=$DISKS$value$NL ;;
+        reach"$TAB"*) REACH=$REACH$value$NL ;;
+        apt-source"$TAB"*) SOURCES=asked ;;
+        docker*) DOCKER=asked ;;
+        project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
+        image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
+        esac
+    done
+    have docker || DOCKER=''
+    ! have docker || REACH=''
+}
+
+add_file() {
+    FILES=$FILES$1$NL
+    if [ -L "$1" ]; then
+        LINKS=$LINKS$1$NL
+    elif [ -f "$1" ]; then
+        REGULAR=$REGULAR$1$NL
+    fi
+}
+
+# --- what takes a program of its own, and runs meanwhile ----------------------
+
+docker_facts() {
+    [ -n "$DOCKER" ] || return 0
+    docker_cli
+}
+
+docker_cli() {
+    # A hung daemon is a fact.
+    info=$(timeout "$DOCKER_LIMIT" docker info --format "docker$TAB{{json .ServerVersion}}$TAB{{json .Driver}}" 2>&1 </dev/null)
+    code=$?
+    case $info in
+    docker"$TAB"'"'[0-9]*) printf '%s\n' "$info" ;;
+    *)
+        [ "$code" != 124 ] || info="no answer within $DOCKER_LIMIT seconds"
+        printf 'docker\t\t\t%s\n' "${info##*"$NL"}"
+        return 0
+        ;;
+    esac
+    if [ -n "$PROJECTS" ]; then
+        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}" 2>/dev/null </dev/null
+    fi
+    for image in $IMAGES; do
+        id=$(timeout "$DOCKER_LIMIT" docker image inspect --format '{{json .Id}}' -- "$image" 2>/dev/null </dev/null) || id=''
+        printf 'image\t%s\t%s\n' "$image" "$id"
+    done
+}
+
+# compose_version: prints how the plugin's version is learnt: from dpkg, where the
+# file that docker would start is a package's, else from the plugin itself.
+compose_version() {
+    [ -n "$DOCKER" ] || return 0
+    for plugins in /root/.docker/cli-plugins /usr/local/lib/docker/cli-plugins /usr/local/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /usr/libexec/docker/cli-plugins; do
+        plugin=$plugins/docker-compose
+        [ -x "$plugin" ] || continue
+        for package in docker-compose-plugin docker-compose-v2 docker-compose; do
+            list=/var/lib/dpkg/info/$package.list
+            [ -e "$list" ] || continue
+            while IFS= read -r path; do
+                if [ "$path" = "$plugin" ]; then
+                    printf 'compose-package\t%s\n' "$package"
+                    return 0
+                fi
+            done <"$list"
+        done
+        # The plugin prints one short line.
+        printf 'compose\t%s\n' "$(timeout "$DOCKER_LIMIT" "$plugin" version --short 2>/dev/null </dev/null)"
+        return 0
+    done
+}
+
+unit_facts() {
+    if [ -n "$UNITS" ] && [ -d /run/systemd/system ]; then
+        # shellcheck disable=SC2086 # a list, split at its line breaks
+        timeout 10 systemctl show -p Id,Names,LoadState,ActiveState,UnitFileState -- $UNITS </dev/null
+    fi
+}
+
+# Short lines only, below the size up to which a pipe keeps lines of several writers whole.
+other_facts() {
+    date +'clock%t%s' &
+    ! have ss || ss -Hltunpe </dev/null &
+    if have systemd-detect-virt; then
+        virt=$(systemd-detect-virt)
+        printf 'virt\t%s\n' "$virt"
+    fi &
+    if [ ! -e /run/systemd/timesync/synchronized ] && have chronyc && [ -d "$CGROUP/system.slice/chrony.service" ]; then
+        tracking=$(timeout 2 chronyc -c -n tracking)
+        printf 'chrony\t%s\n' "$tracking"
+    fi &
+    for address in $REACH; do
+        reach "$address" &
+    done
+    wait
+}
+
+# reach HOST:PORT: host and port are arguments, never part of a script.
+reach() {
+    host=${1%:*}
+    port=${1##*:}
+    host=${host#\[}
+    host=${host%\]}
+    case $port in '' | *[!0-9]*) return 0 ;; esac
+    case $host in '' | -* | *[!A-Za-z0-9._:%-]*) return 0 ;; esac
+    have bash || return 0
+    # shellcheck disable=SC2016 # bash expands it
+    if timeout "$REACH_LIMIT" bash -c 'exec 3<>"/dev/tcp/$1/$2"' reach "$host" "$port"; then
+        answer=reached
+    elif timeout "$REACH_LIMIT" getent ahosts "$host" >/dev/null; then
+        answer=no-connection
+    else
+        answer=no-name
+    fi
+    printf 'reach\t%s\t%s\n' "$1" "$answer"
+}
+
+# --- files -------------------------------------------------------------------
+
+APT_FILES='/var/lib/apt/lists
+/var/cache/apt/pkgcache.bin
+/var/lib/apt/periodic/update-success-stamp
+/var/lib/dpkg/lock-frontend
+/var/lib/dpkg/lock
+/var/lib/apt/lists/lock
+/var/cache/apt/archives/lock'
+
+# Sections: a word behind two dashes, which begins no line of any of them.
+file_facts() {
+    printf '%s\n' "--questions" "$QUESTIONS" "--self"
+    self_facts
+    printf '%s\n' --stat
+    # shellcheck disable=SC2086 # lists, split at their line breaks
+    stats=$(stat -c "%f$TAB%U:%G$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $APT_FILES)
+    printf '%s\n' "$stats"
+    if [ -n "$DISKS" ]; then
+        disk_facts
+    fi
+    for path in $LINKS; do
+        target=$(readlink -- "$path") && printf '%s\n' --link "$path" "${target%%"$NL"*}"
+    done
+    [ -n "$REGULAR" ] || return 0
+    # shellcheck disable=SC2086
+    sums=$(sha256sum -- $REGULAR)
+    printf '%s\n' --sum "$sums"
+    contents
+}
+
+# The content of files that are small and not what the question expects.
+contents() {
+    small=$NL
+    for line in $stats; do
+        rest=${line#*"$TAB"*"$TAB"}
+        [ "${rest%%"$TAB"*}" -gt 65536 ] || small=$small${rest#*"$TAB"*"$TAB"*"$TAB"}$NL
+    done
+    for path in $REGULAR; do
+        case $small in *"$NL$path$NL"*) ;; *) continue ;; esac
+        # A question may name the file as a secret and another its content: the secret wins.
+        case $SECRETS in *"$NL$path$NL"*) continue ;; esac
+        expected=${UNLESS#*"$NL$path$TAB"}
+        expected=${expected%%"$NL"*}
+        case $NL$sums in *"$NL$expected  $path$NL"* | *"$NL$expected  $path") continue ;; esac
+        printf '%s\n' --content "$path" "$(base64 -w0 <"$path")"
+    done
+}
+
+disk_facts() {
+    holders=''
+    printf '%s\n' --near
+    for path in $DISKS; do
+        near=$path
+        until [ -e "$near" ]; do
+            case $near in
+            ?*/*) near=${near%/*} ;;
+            *) near=/ ;;
+            esac
+        done
+        holders=$holders$near$NL
+        printf '%s\t%s\n' "$path" "$near"
+    done
+    printf '%s\n' --disk
+    # shellcheck disable=SC2086
+    stat -f -c "%a$TAB%b$TAB%S$TAB%n" -- $holders
+}
+
+# What builtins know.
+self_facts() {
+    [ ! -d /run/systemd/system ] || echo systemd
+    [ ! -e /run/systemd/timesync/synchronized ] || echo timesync
+    [ ! -d "$CGROUP/system.slice/systemd-timesyncd.service" ] || echo timesyncd
+    ssh_port
+    ! have cloud-init || echo cloud-init
+    [ ! -e /etc/cloud/cloud-init.disabled ] && [ ! -e /run/cloud-init/disabled ] || echo cloud-init-disabled
+    [ ! -e /run/reboot-required ] || echo reboot-required
+    ! have docker || echo docker
+    compose_version
+    set +f
+    for path in /var/lib/dpkg/updates/[0-9]*; do
+        case ${path##*/} in *[!0-9]*) ;; *) echo interrupted && break ;; esac
+    done
+    for path in /var/lib/apt/lists/*_*; do
+        [ ! -e "$path" ] || echo lists
+        break
+    done
+    if [ -n "$SOURCES" ]; then
+        for path in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+            case $path in *[!!-~]*) continue ;; esac
+            [ ! -f "$path" ] || printf 'sources\t%s\n' "$path"
+        done
+    fi
+    # Ids sort by time, so the last one is the newest.
+    run=''
+    for path in /var/lib/provision/runs/[0-9]*-[0-9]*-*; do
+        case ${path##*/} in *[!0-9A-Za-z-]*) continue ;; esac
+        [ ! -d "$path" ] || run=${path##*/}
+    done
+    set -f
+    if [ -n "$run" ]; then
+        alive=no
+        [ ! -d "$CGROUP/system.slice/provision-run-$run.service" ] || alive=yes
+        printf 'run\t%s\t%s\n' "$run" "$alive"
+    fi
+}
+
+# Where systemd keeps the control groups of its services.
+find_cgroup() {
+    for CGROUP in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+        [ ! -d "$CGROUP/system.slice" ] || break
+    done
+}
+
+# The server's port in this connection. sudo drops the variable, but sudo itself,
+# our parent, still has the environment that it was started with.
+ssh_port() {
+    connection=${SSH_CONNECTION:-}
+    if [ -z "$connection" ] && [ -n "${SUDO_USER:-}" ]; then
+        # read leaves the zero bytes out: the variables stand behind one another.
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in *SSH_CONNECTION=*) connection=${line#*SSH_CONNECTION=} && break ;; esac
+            line=''
+        done <"/proc/$PPID/environ"
+    fi
+    port=${connection#* * * }
+    [ "$port" != "$connection" ] || return 0
+    port=${port%%[!0-9]*}
+    [ -z "$port" ] || printf 'ssh-port\t%s\n' "$port"
+}
+
+# --- the report ----------------------------------------------------------------
+
+# Reads the sections on stdin, files by itself, and what ran meanwhile on the
+# descriptors 5 (short lines), 6 (units) and 7 (docker).
+report() {
+    awk '
+function clean(s) {
+    if (s ~ /[\001-\037\177]/) gsub(/[\001-\037\177]/, "?", s)
+    return s
+}
+function f(s) { return "\t" clean(s) }
+function first(path,    l) {
+    l = ""
+    if ((getline l < path) < 0) l = ""
+    close(path)
+    return l
+}
+function unquote(v,    q) {
+    q = substr(v, 1, 1)
+    if (length(v) > 1 && (q == "\"" || q == "\047") && substr(v, length(v)) == q) {
+        v = substr(v, 2, length(v) - 2)
+        if (q == "\"") gsub(/\\/, "", v)
+    }
+    return v
+}
+function yes(b) { return b ? "\tyes" : "\tno" }
+
+function os_release(    path, l, i, v) {
+    path = "/etc/os-release"
+    if ((getline l < path) < 0) {
+        path = "/usr/lib/os-release"
+        if ((getline l < path) < 0) l = ""
+    }
+    do {
+        i = index(l, "=")
+        if (i > 1) v[substr(l, 1, i - 1)] = unquote(substr(l, i + 1))
+    } while ((getline l < path) > 0)
+    close(path)
+    print "os" f(v["ID"]) f(v["ID_LIKE"]) f(v["VERSION_ID"]) f(v["UBUNTU_CODENAME"] != "" ? v["UBUNTU_CODENAME"] : v["VERSION_CODENAME"]) f(v["PRETTY_NAME"])
+}
+
+function machine(    l, a, n, i, r) {
+    print "kernel" f(first("/proc/sys/kernel/osrelease"))
+    print "hostname" f(first("/proc/sys/kernel/hostname"))
+    split(first("/proc/uptime"), a, /[. ]/)
+    print "uptime" f(a[1])
+    while ((getline l < "/proc/meminfo") > 0) if (l ~ /^MemTotal:/) {
+        split(l, a, /[ \t]+/)
+        printf "memory\t%.0f\n", a[2] * 1024
+        break
+    }
+    # 0-3,6: much cheaper than /proc/cpuinfo, which asks each processor.
+    n = split(first("/sys/devices/system/cpu/online"), a, ",")
+    cpus = 0
+    for (i = 1; i <= n; i++) cpus += split(a[i], r, "-") > 1 ? r[2] - r[1] + 1 : 1
+    print "cpus" f(cpus)
+}
+
+function package_ends() {
+    if (p == "") return
+    if (p == "dpkg") architecture = arch
+    n = split(status, s, " ")
+    state = s[n]
+    if (s[1] == "hold") print "held" f(p)
+    if (state == "half-installed" || state == "half-configured" || state == "unpacked" || state ~ /^triggers-/ || s[2] == "reinstreq") print "half-configured" f(p)
+    if (state != "not-installed" && state != "config-files" && (!(p in version) || !configured[p])) {
+        version[p] = v
+        configured[p] = state == "installed"
+    }
+    p = v = status = arch = ""
+}
+function packages(    l, c, path) {
+    path = "/var/lib/dpkg/status"
+    p = v = status = arch = ""
+    while ((getline l < path) > 0) {
+        c = substr(l, 1, 5)
+        if (c == "Packa") { if (l ~ /^Package: /) p = substr(l, 10) }
+        else if (c == "Statu") { if (l ~ /^Status: /) status = substr(l, 9) }
+        else if (c == "Versi") { if (l ~ /^Version: /) v = substr(l, 10) }
+        else if (c == "Archi") { if (l ~ /^Architecture: /) arch = substr(l, 15) }
+        else if (c == "") package_ends()
+    }
+    package_ends()
+    close(path)
+    print "architecture" f(architecture)
+}
+
+function accounts(    l, a) {
+    while ((getline l < "/etc/passwd") > 0) {
+        split(l, a, ":")
+        if (!(a[1] in uid)) { uid[a[1]] = f(a[3]) f(a[4]); home[a[1]] = a[6] }
+        if (!(a[3] in login)) login[a[3]] = a[1]
+    }
+    while ((getline l < "/etc/group") > 0) {
+        split(l, a, ":")
+        if (!(a[1] in gid)) { gid[a[1]] = a[3]; members[a[1]] = a[4] }
+    }
+}
+function identity(    l, a, who, how) {
+    who = ENVIRON["SUDO_USER"]
+    how = "sudo"
+    if (who == "") {
+        how = "root"
+        while ((getline l < "/proc/self/status") > 0) if (l ~ /^Uid:/) {
+            split(l, a, /[ \t]+/)
+            who = a[2] in login ? login[a[2]] : a[2]
+            break
+        }
+    }
+    print "identity" f(who) f(how)
+}
+
+# Kernel tables of sockets: local address and port in hexadecimal, state, inode.
+function sockets(protocol, path, state,    l, a, k) {
+    while ((getline l < path) > 0) {
+        split(l, a, " ")
+        if (a[4] != state) continue
+        k = protocol "\t" a[2]
+        if (!(k in socket)) order[++listening] = k
+        if (!(k in socket) || socket[k] == "") socket[k] = process[a[10]]
+    }
+}
+
+# Locks that another process holds: by inode, then made sure of by its descriptors.
+function locks(    l, n, a, i, r, cmd) {
+    while ((getline l < "/proc/locks") > 0) {
+        n = split(l, a, " ")
+        if (a[2] == "->" || a[5] !~ /^[1-9][0-9]*$/) continue
+        split(a[6], i, ":")
+        if (!(i[3] in lock)) continue
+        cmd = "for d in /proc/" a[5] "/fd/*; do [ \"$d\" -ef " lock[i[3]] " ] && echo y && break; done 2>/dev/null"
+        r = ""
+        cmd | getline r
+        close(cmd)
+        if (r == "y") print "lock" f(a[5]) f(first("/proc/" a[5] "/comm")) f(lock[i[3]])
+    }
+}
+
+function text(path,    l, t) {
+    t = ""
+    while ((getline l < path) > 0 && length(t) < 65536) t = t l
+    close(path)
+    gsub(/[ \t\r]/, "", t)
+    return t
+}
+function cloud_init(    result, status) {
+    if (!("cloud-init" in self)) return
+    status = text("/run/cloud-init/status.json")
+    result = text("/run/cloud-init/result.json")
+    if ("cloud-init-disabled" in self) status = "disabled"
+    else if (result ~ /"errors":\[[^]]/) status = "error"
+    else if (result status ~ /"recoverable_errors":[{][^}]/ && result != "") status = "degraded"
+    else if (result != "") status = "done"
+    else if (status != "") status = "running"
+    else status = "not-started"
+    print "cloud-init" f(status)
+}
+
+function reboot(    l) {
+    if (!("reboot-required" in self)) return
+    print "reboot-required"
+    while ((getline l < "/run/reboot-required.pkgs") > 0) if (!(l in rebooting)) {
+        rebooting[l] = 1
+        print "reboot-package" f(l)
+    }
+}
+
+function last_run(    l, a, n, path, state, change) {
+    if (run == "") return
+    path = "/var/lib/provision/runs/" run "/journal"
+    state = "running"
+    while ((getline l < path) > 0) {
+        n = split(l, a, " ")
+        if (a[2] == "run" && (a[3] == "completed" || a[3] == "failed" || a[3] == "cancelled")) state = a[3]
+        else if (a[2] == "run" && a[3] == "start") state = "running"
+        else if (a[2] == "change" && a[3] == "start") { sub(/^[^ ]+ +change +start +[^ ]+ */, "", l); change = l }
+    }
+    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder"))
+}
+function lease(    l, i, v) {
+    while ((getline l < "/var/lib/provision/lease") > 0) {
+        i = index(l, " ")
+        v[substr(l, 1, i - 1)] = substr(l, i + 1)
+    }
+    if (v["until"] ~ /^[0-9]+$/ && v["until"] + 0 >= clock + 0) print "lease" f(v["run"]) f(v["holder"]) f(v["since"]) f(v["until"])
+}
+
+function sources(path,    l, a, n, i, on, kept, address) {
+    kept = ""
+    on = 1
+    while ((getline l < path) > 0) {
+        if (path ~ /\.list$/) {
+            if (l !~ /^[ \t]*deb/) continue
+            address = l
+            sub(/^[ \t]*deb(-src)?[ \t]+/, "", address)
+            sub(/^\[[^]]*\][ \t]*/, "", address)
+            sub(/[ \t].*/, "", address)
+            source(path, l, address)
+            continue
+        }
+        if (l ~ /^#/) continue
+        if (l ~ /^[ \t]*$/) {
+            if (on && kept != "") source(path, kept, kept)
+            kept = ""
+            on = 1
+        } else if (l ~ /^[ \t]/) {
+            if (field == "uris") kept = kept " " substr(l, 2)
+        } else {
+            field = tolower(l)
+            sub(/[ \t]*:.*/, "", field)
+            if (field == "uris") kept = l
+            if (field == "enabled" && tolower(l) ~ /:[ \t]*(no|false|without|off|disable)[ \t]*$/) on = 0
+        }
+    }
+    if (on && kept != "") source(path, kept, kept)
+    close(path)
+}
+function source(path, l, address,    i) {
+    for (i = 1; i <= wanted_sources; i++) if (index(address, wanted_source[i])) {
+        print "apt-source" f(path) f(l)
+        return
+    }
+}
+
+# Octal permissions out of the hexadecimal st_mode, of which the last three digits hold them.
+function digit(h, i) { return index("0123456789abcdef", tolower(substr(h, length(h) - i, 1))) - 1 }
+function file(path,    a, h, bits, kind) {
+    if (!(path in stat)) { print "file" f(path); return }
+    split(stat[path], a, "\t")
+    h = a[1]
+    bits = digit(h, 2) * 256 + digit(h, 1) * 16 + digit(h, 0)
+    kind = digit(h, 3)
+    kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f(a[2]), f(a[3]), kind, f(sum[path]), f(target[path])
+}
+
+function unit_ends(    a, n, i) {
+    n = split(unit["Names"], a, " ")
+    a[++n] = unit["Id"]
+    for (i = 1; i <= n; i++) units[a[i]] = f(unit["LoadState"]) f(unit["ActiveState"]) f(unit["UnitFileState"])
+    split("", unit)
+}
+function unit_answers(    l, i, n) {
+    while ((getline l < "/dev/fd/6") > 0) {
+        i = index(l, "=")
+        if (l == "") unit_ends()
+        else if (i) unit[substr(l, 1, i - 1)] = substr(l, i + 1)
+    }
+    if ("Id" in unit) unit_ends()
+}
+function unit_answer(name,    full) {
+    full = name ~ /\./ ? name : name ".service"
+    print "unit" f(name) (full in units ? units[full] : "\t\t\t")
+}
+
+function other_answers(    l, a, n) {
+    while ((getline l < "/dev/fd/5") > 0) {
+        n = split(l, a, "\t")
+        if (a[1] == "clock" || a[1] == "virt" || a[1] == "chrony") other[a[1]] = a[2]
+        else if (a[1] == "reach") print "reach" f(a[2]) f(a[3])
+        else if (match(l, /ino:[0-9]+/)) {
+            n = substr(l, RSTART + 4, RLENGTH - 4)
+            if (match(l, /users:\(\("[^"]*"/)) process[n] = substr(l, RSTART + 9, RLENGTH - 10)
+        }
+    }
+}
+function docker_answers(    l, a, n, i, o) {
+    while ((getline l < "/dev/fd/7") > 0) {
+        n = split(l, a, "\t")
+        if (a[1] == "container" && !(substr(a[4], 2, length(a[4]) - 2) in project)) continue
+        o = clean(a[1])
+        answered[o] = 1
+        for (i = 2; i <= n; i++) o = o f(a[i])
+        print o
+    }
+    # Never "no docker" where there is one.
+    if (("docker" in self) && ("docker" in asked) && !("docker" in answered)) print "docker\t\t\tdocker gave no answer"
+}
+
+function answer(l,    a, k) {
+    split(l, a, "\t")
+    k = a[1]
+    if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
+    else if (k == "group") print "group" f(a[2]) (a[2] in gid ? f(gid[a[2]]) f(members[a[2]]) : "")
+    else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
+    else if (k == "file" || k == "secret-file") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
+    else if (k == "unit") unit_answer(a[2])
+    else if (k == "disk") print "disk" f(a[2]) free[near[a[2]]]
+}
+
+BEGIN {
+    print "provision-facts 1"
+    os_release()
+    machine()
+    packages()
+    accounts()
+    identity()
+}
+substr($0, 1, 2) == "--" { section = $0; at = 0; next }
+section == "--questions" {
+    question[++questions] = $0
+    split($0, a, "\t")
+    asked[a[1] == "project" || a[1] == "image" ? "docker" : a[1]] = 1
+    if (a[1] == "apt-source") wanted_source[++wanted_sources] = a[2]
+    else if (a[1] == "project") project[a[2]] = 1
+    next
+}
+section == "--self" {
+    n = split($0, a, "\t")
+    if (a[1] == "ssh-port") print "ssh-port" f(a[2])
+    else if (a[1] == "compose") print "compose" f(a[2])
+    else if (a[1] == "compose-package") print "compose" f(version[a[2]])
+    else if (a[1] == "interrupted") print "interrupted"
+    else if (a[1] == "sources") sources(a[2])
+    else if (a[1] == "run") { run = a[2]; alive = a[3] }
+    else self[a[1]] = 1
+    next
+}
+section == "--stat" {
+    n = split($0, a, "\t")
+    stat[a[6]] = $0
+    if (a[6] == "/var/lib/apt/lists" || a[6] == "/var/cache/apt/pkgcache.bin" || a[6] ~ /stamp$/) { if (a[4] > lists) lists = a[4] }
+    if (a[6] ~ /\/lock(-frontend)?$/) lock[a[5]] = a[6]
+    next
+}
+section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
+section == "--disk" { split($0, a, "\t"); free[a[4]] = sprintf("\t%.0f\t%.0f", a[1] * a[3], a[2] * a[3]); next }
+section == "--link" { if (at++) target[linked] = $0; else linked = $0; next }
+section == "--sum" {
+    # A name with a backslash in it is escaped, and the line begins with one.
+    if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }
+    else sum[substr($0, 67)] = substr($0, 1, 64)
+    next
+}
+section == "--content" { if (at++) print "content" f(contained) f($0); else contained = $0; next }
+END {
+    other_answers()
+    clock = other["clock"]
+    print "clock" f(clock)
+    print "virtualization" f(other["virt"])
+    print "systemd" yes("systemd" in self)
+    if ("timesync" in self) print "clock-synchronised\tyes"
+    else if ("chrony" in other) { n = split(other["chrony"], a, ","); if (n > 13) print "clock-synchronised" yes(a[14] != "Not synchronised") }
+    else if ("timesyncd" in self) print "clock-synchronised\tno"
+    if ("lists" in self) print "lists-age" f(clock > lists ? clock - lists : 0)
+    locks()
+    reboot()
+    cloud_init()
+    last_run()
+    lease()
+    sockets("tcp", "/proc/net/tcp", "0A")
+    sockets("tcp", "/proc/net/tcp6", "0A")
+    sockets("udp", "/proc/net/udp", "07")
+    sockets("udp", "/proc/net/udp6", "07")
+    for (i = 1; i <= listening; i++) print "listening" f(substr(order[i], 1, 3)) f(substr(order[i], 5)) f(socket[order[i]])
+    unit_answers()
+    for (i = 1; i <= questions; i++) answer(question[i])
+    docker_answers()
+    print "end"
+}
+'
+}
+
+main() {
+    set -f
+    IFS=$NL
+    exec 2>/dev/null
+    find_cgroup
+    read_questions
+    docker_facts | {
+        exec 7<&0 </dev/null
+        unit_facts | {
+            exec 6<&0 </dev/null
+            other_facts | {
+                exec 5<&0 </dev/null
+                file_facts | report
+            }
+        }
+    }
+}
+
+main
+exit 0
+__QUESTIONS__

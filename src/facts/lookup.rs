@@ -1,0 +1,103 @@
+//! What steps look up in [`Facts`], without unwrapping two layers each time.
+
+use semver::Version;
+
+use super::types::{Container, Disk, Facts, File, Group, Image, Listening, Package, Reach, Unit, User};
+
+impl Facts {
+    /// An installed package; none when it is not installed or nobody asked.
+    pub fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.get(name)?.as_ref()
+    }
+
+    /// Whether a package is fully installed.
+    pub fn is_installed(&self, name: &str) -> bool {
+        self.package(name).is_some_and(|package| package.configured)
+    }
+
+    /// A file; none when there is none or nobody asked.
+    pub fn file(&self, path: &str) -> Option<&File> {
+        self.files.get(path)?.as_ref()
+    }
+
+    /// A file's content, where the probe was asked for it and gave it.
+    pub fn content(&self, path: &str) -> Option<&[u8]> {
+        self.file(path)?.content.as_deref()
+    }
+
+    /// A group; none when there is none or nobody asked.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name)?.as_ref()
+    }
+
+    /// A login; none when there is none or nobody asked.
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)?.as_ref()
+    }
+
+    /// Whether a login is in a group, by the group's list or as its primary group; both must
+    /// have been asked for.
+    pub fn is_member(&self, user: &str, group: &str) -> bool {
+        self.group(group).is_some_and(|group| {
+            group.members.iter().any(|member| member == user)
+                || self.user(user).is_some_and(|user| user.gid == group.gid)
+        })
+    }
+
+    /// A systemd unit; none when nobody asked.
+    pub fn unit(&self, name: &str) -> Option<&Unit> {
+        self.units.get(name)
+    }
+
+    /// Space where a path lies; none when nobody asked.
+    pub fn disk(&self, path: &str) -> Option<Disk> {
+        self.disks.get(path).copied()
+    }
+
+    /// Whether `host:port` was reached; none when it was not tried.
+    pub fn reached(&self, address: &str) -> Option<Reach> {
+        self.reach.get(address).copied()
+    }
+
+    /// The version of the Docker daemon; none when there is no docker or it does not answer.
+    pub fn docker_engine(&self) -> Option<&Version> {
+        self.docker.as_ref()?.engine.as_ref()
+    }
+
+    /// The version of the Compose plugin; none when there is none.
+    pub fn compose(&self) -> Option<&Version> {
+        self.docker.as_ref()?.compose.as_ref()
+    }
+
+    /// An image that the host has; none when it does not or nobody asked.
+    pub fn image(&self, name: &str) -> Option<&Image> {
+        self.images.get(name)?.as_ref()
+    }
+
+    /// The containers of a Compose project.
+    pub fn containers_of<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Container> {
+        self.containers.iter().filter(move |container| container.project == project)
+    }
+
+    /// The sockets that listen on a port; `protocol` is `tcp` or `udp`.
+    pub fn listening_on<'a>(&'a self, protocol: &'a str, port: u16) -> impl Iterator<Item = &'a Listening> {
+        self.listening.iter().filter(move |socket| socket.port == port && socket.protocol == protocol)
+    }
+}
+
+impl Unit {
+    /// Whether systemd knows the unit.
+    pub fn is_loaded(&self) -> bool {
+        self.load == "loaded"
+    }
+
+    /// Whether it runs, or has run and remains (`active`).
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+
+    /// Whether it starts at boot: enabled, or always (`static`, `alias`, `generated`, `indirect`).
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.enabled.as_str(), "enabled" | "static" | "alias" | "generated" | "indirect")
+    }
+}

@@ -1,0 +1,444 @@
+//! From the probe's lines to [`Facts`].
+//!
+//! The lines come from a host that may be broken or hostile: nothing here panics,
+//! nothing grows beyond what was sent, and no control character gets through.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use semver::{Prerelease, Version};
+use thiserror::Error;
+
+use super::types::{
+    AptSource, Become, CloudInit, Container, Disk, Docker, Facts, File, Group, Image, LastRun, Lease,
+    Listening, LockHolder, Package, Reach, Unit, User,
+};
+use super::{LARGEST_CONTENT, is_hostile};
+
+/// The format that this program reads; `scripts/probe.sh` prints it first.
+const FORMAT: &str = "provision-facts 1";
+
+/// More than any host says, and little enough to hold.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// A value longer than this is cut: it is no name, path or version.
+const LONGEST_VALUE: usize = 4096;
+
+/// How many unknown keys are kept.
+const MOST_UNKNOWN: usize = 32;
+
+/// What a probe said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parsed {
+    /// What is known.
+    pub facts: Facts,
+    /// Keys that this version does not know, each once.
+    pub unknown: Vec<String>,
+}
+
+/// Why lines are no facts.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParseError {
+    /// Something else answered.
+    #[error("the probe did not start: the host answered `{first}`")]
+    NotFacts {
+        /// The first line.
+        first: String,
+    },
+    /// A probe of another version answered.
+    #[error("the probe speaks `{found}`, this program reads `{FORMAT}`")]
+    Format {
+        /// The first line.
+        found: String,
+    },
+    /// The last line is missing.
+    #[error("the probe was cut short; its last line was `{last}`")]
+    Truncated {
+        /// The last line that came.
+        last: String,
+    },
+    /// More than is held.
+    #[error("the probe answered more than {} MiB", LARGEST / 1024 / 1024)]
+    TooLarge,
+    /// A value is not what its key promises.
+    #[error("line {line} of the probe, `{key}`: {what}, but it is `{value}`")]
+    Value {
+        /// The line, counted from one.
+        line: usize,
+        /// The key.
+        key: String,
+        /// What was expected.
+        what: &'static str,
+        /// What came.
+        value: String,
+    },
+}
+
+/// Reads a probe's answer.
+pub fn parse(answer: impl AsRef<[u8]>) -> Result<Parsed, ParseError> {
+    let answer = answer.as_ref();
+    if answer.len() > LARGEST {
+        return Err(ParseError::TooLarge);
+    }
+    let mut lines = answer.split(|byte| *byte == b'\n').zip(1..);
+    let first = lines.next().map(|(line, _)| text(line)).unwrap_or_default();
+    if first != FORMAT {
+        return Err(if first.starts_with("provision-facts ") {
+            ParseError::Format { found: shorten(&first) }
+        } else {
+            ParseError::NotFacts { first: shorten(&first) }
+        });
+    }
+    let mut reader = Reader::default();
+    let mut last = first;
+    for (line, number) in lines {
+        if line == b"end" {
+            return Ok(reader.finish());
+        }
+        if line.is_empty() {
+            continue;
+        }
+        reader.line(&Line::new(line, number))?;
+        last = text(line);
+    }
+    Err(ParseError::Truncated { last: shorten(&last) })
+}
+
+/// Reads a version as programs and packages write it: `28.3.2`, `20.10.24+dfsg1`,
+/// `v2.26.1-ds1`, `5:28.3.2-1~debian.12~bookworm`. What a distribution adds is
+/// left out; a pre-release (`-rc.1`, `~beta2`) stays one.
+pub fn lenient_version(written: &str) -> Option<Version> {
+    let written = written.trim();
+    let written = written.rsplit_once(':').map_or(written, |(_, rest)| rest);
+    let written = written.strip_prefix(['v', 'V']).unwrap_or(written);
+    let end = written.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(written.len());
+    let (numbers, rest) = written.split_at(end);
+    let mut numbers = numbers.split('.').map(|number| number.parse::<u64>().ok());
+    let major = numbers.next()??;
+    let mut next = || numbers.next().map_or(Some(0), |number| number);
+    let mut version = Version::new(major, next().unwrap_or(0), next().unwrap_or(0));
+    if let Some(pre) = rest.strip_prefix(['-', '~'])
+        && ["alpha", "beta", "rc"].iter().any(|word| pre.starts_with(word))
+    {
+        let end = pre.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(pre.len());
+        let pre = pre.get(..end).unwrap_or_default().trim_end_matches('.');
+        version.pre = Prerelease::new(pre).unwrap_or(Prerelease::EMPTY);
+    }
+    Some(version)
+}
+
+/// A value as it may be shown: what is no UTF-8 or no printable character becomes `�`.
+fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.get(..bytes.len().min(LONGEST_VALUE)).unwrap_or_default();
+    clean(&String::from_utf8_lossy(bytes))
+}
+
+fn clean(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| if is_hostile(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .take(LONGEST_VALUE)
+        .collect()
+}
+
+/// Enough of a line to tell what it was.
+fn shorten(line: &str) -> String {
+    match line.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    }
+}
+
+/// One line: a key and its fields.
+struct Line<'a> {
+    number: usize,
+    key: String,
+    fields: Vec<&'a [u8]>,
+}
+
+impl<'a> Line<'a> {
+    fn new(line: &'a [u8], number: usize) -> Self {
+        let mut parts = line.split(|byte| *byte == b'\t');
+        let key = parts.next().map(text).unwrap_or_default();
+        Self { number, key, fields: parts.collect() }
+    }
+
+    fn raw(&self, at: usize) -> &'a [u8] {
+        self.fields.get(at).copied().unwrap_or_default()
+    }
+
+    /// Whether anything stands behind the name that was asked for.
+    fn is_answered(&self) -> bool {
+        self.fields.len() > 1
+    }
+
+    fn text(&self, at: usize) -> String {
+        text(self.raw(at))
+    }
+
+    fn optional(&self, at: usize) -> Option<String> {
+        Some(self.text(at)).filter(|value| !value.is_empty())
+    }
+
+    /// A field that docker wrote as JSON; anything else stands for itself.
+    fn json(&self, at: usize) -> String {
+        match serde_json::from_slice::<String>(self.raw(at)) {
+            Ok(value) => clean(&value),
+            Err(_) => self.text(at),
+        }
+    }
+
+    fn error(&self, at: usize, what: &'static str) -> ParseError {
+        ParseError::Value { line: self.number, key: shorten(&self.key), what, value: shorten(&self.text(at)) }
+    }
+
+    /// A whole number. What is too large for us is the largest: file systems have claimed such sizes.
+    fn size(&self, at: usize) -> Result<u64, ParseError> {
+        let digits = self.text(at);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(self.error(at, "a whole number was expected"));
+        }
+        const LARGEST_SIZE: u64 = i64::MAX.unsigned_abs();
+        Ok(digits.parse().map_or(LARGEST_SIZE, |size: u64| size.min(LARGEST_SIZE)))
+    }
+
+    fn time(&self, at: usize) -> Result<i64, ParseError> {
+        self.text(at).parse().map_err(|_| self.error(at, "a time in seconds was expected"))
+    }
+
+    fn small(&self, at: usize) -> Result<u32, ParseError> {
+        self.text(at).parse().map_err(|_| self.error(at, "a number was expected"))
+    }
+
+    fn port(&self, at: usize) -> Result<u16, ParseError> {
+        self.text(at).parse().map_err(|_| self.error(at, "a port was expected"))
+    }
+
+    fn yes(&self, at: usize) -> Result<bool, ParseError> {
+        match self.raw(at) {
+            b"yes" => Ok(true),
+            b"no" => Ok(false),
+            _ => Err(self.error(at, "`yes` or `no` was expected")),
+        }
+    }
+
+    /// An address as the kernel's tables write it: words of the processor's byte order
+    /// (little-endian on all that we support) in hexadecimal, `:`, the port.
+    fn socket(&self, at: usize) -> Result<(String, u16), ParseError> {
+        let error = || self.error(at, "an address of /proc/net was expected");
+        let written = self.text(at);
+        let (address, port) = written.split_once(':').ok_or_else(error)?;
+        let port = u16::from_str_radix(port, 16).map_err(|_| error())?;
+        let mut bytes = Vec::with_capacity(16);
+        for word in address.as_bytes().chunks(8) {
+            let word = std::str::from_utf8(word).map_err(|_| error())?;
+            let word = u32::from_str_radix(word, 16).map_err(|_| error())?;
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        if let Ok(four) = <[u8; 4]>::try_from(bytes.as_slice()) {
+            Ok((Ipv4Addr::from(four).to_string(), port))
+        } else if let Ok(sixteen) = <[u8; 16]>::try_from(bytes.as_slice()) {
+            Ok((Ipv6Addr::from(sixteen).to_string(), port))
+        } else {
+            Err(error())
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    facts: Facts,
+    unknown: Vec<String>,
+    contents: BTreeMap<String, Vec<u8>>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &Line<'_>) -> Result<(), ParseError> {
+        let facts = &mut self.facts;
+        let system = &mut facts.system;
+        match line.key.as_str() {
+            "os" => {
+                system.id = line.text(0);
+                system.id_like = line.text(1);
+                system.version = line.text(2);
+                system.codename = line.text(3);
+                system.name = line.text(4);
+            }
+            "architecture" => system.architecture = line.text(0),
+            "kernel" => system.kernel = line.text(0),
+            "virtualization" => system.virtualization = line.text(0),
+            "systemd" => system.systemd = line.yes(0)?,
+            "cpus" => system.cpus = line.small(0)?,
+            "memory" => system.memory = line.size(0)?,
+            "clock" => system.clock = line.time(0)?,
+            "clock-synchronised" => system.clock_synchronised = Some(line.yes(0)?),
+            "hostname" => system.hostname = line.text(0),
+            "uptime" => system.uptime = line.size(0)?,
+            "identity" => {
+                facts.identity.user = line.text(0);
+                facts.identity.becomes = match line.raw(1) {
+                    b"root" => Become::Root,
+                    b"sudo" => Become::Sudo,
+                    _ => return Err(line.error(1, "`root` or `sudo` was expected")),
+                };
+            }
+            "ssh-port" => facts.identity.ssh_port = Some(line.port(0)?),
+            "lists-age" => facts.apt.lists_age = Some(line.size(0)?),
+            "lock" => {
+                facts.apt.busy =
+                    Some(LockHolder { pid: line.small(0)?, command: line.text(1), lock: line.text(2) });
+            }
+            "half-configured" => facts.apt.half_configured.push(line.text(0)),
+            "interrupted" => facts.apt.interrupted = true,
+            "held" => facts.apt.held.push(line.text(0)),
+            "apt-source" => facts.apt.sources.push(AptSource { file: line.text(0), line: line.text(1) }),
+            "package" => {
+                let package = if line.is_answered() {
+                    Some(Package { version: line.text(1), configured: line.yes(2)? })
+                } else {
+                    None
+                };
+                facts.packages.insert(line.text(0), package);
+            }
+            "file" => {
+                let file = if line.is_answered() { Some(read_file(line)?) } else { None };
+                facts.files.insert(line.text(0), file);
+            }
+            "content" => {
+                let encoded = line.raw(1);
+                if encoded.len() > LARGEST_CONTENT.div_ceil(3) * 4 {
+                    return Err(line.error(0, "a content of at most 64 KiB was expected"));
+                }
+                let content = STANDARD.decode(encoded).map_err(|_| line.error(1, "base64 was expected"))?;
+                self.contents.insert(line.text(0), content);
+            }
+            "group" => {
+                let group = if line.is_answered() {
+                    let members = line.text(2);
+                    let members = members.split(',').filter(|member| !member.is_empty());
+                    Some(Group { gid: line.small(1)?, members: members.map(str::to_owned).collect() })
+                } else {
+                    None
+                };
+                facts.groups.insert(line.text(0), group);
+            }
+            "user" => {
+                let user = if line.is_answered() {
+                    Some(User { uid: line.small(1)?, gid: line.small(2)?, home: line.text(3) })
+                } else {
+                    None
+                };
+                facts.users.insert(line.text(0), user);
+            }
+            "unit" => {
+                let unit = Unit { load: line.text(1), active: line.text(2), enabled: line.text(3) };
+                facts.units.insert(line.text(0), unit);
+            }
+            "disk" => {
+                if line.is_answered() {
+                    let disk = Disk { available: line.size(1)?, total: line.size(2)? };
+                    facts.disks.insert(line.text(0), disk);
+                }
+            }
+            "reach" => {
+                let reach = match line.raw(1) {
+                    b"reached" => Reach::Reached,
+                    b"no-name" => Reach::NoName,
+                    b"no-connection" => Reach::NoConnection,
+                    _ => return Err(line.error(1, "`reached`, `no-name` or `no-connection` was expected")),
+                };
+                facts.reach.insert(line.text(0), reach);
+            }
+            "docker" => {
+                let engine = line.json(0);
+                let docker = facts.docker.get_or_insert_with(Docker::default);
+                // A daemon that was built without a version still answers.
+                docker.engine = (!engine.is_empty())
+                    .then(|| lenient_version(&engine).unwrap_or_else(|| Version::new(0, 0, 0)));
+                docker.storage = line.json(1);
+                docker.error = line.optional(2);
+            }
+            "compose" => {
+                facts.docker.get_or_insert_with(Docker::default).compose = lenient_version(&line.text(0));
+            }
+            "container" => facts.containers.push(Container {
+                id: line.json(0),
+                name: line.json(1),
+                project: line.json(2),
+                service: line.json(3),
+                image: line.json(4),
+                state: line.json(5),
+                status: line.json(6),
+            }),
+            "image" => {
+                let id = line.json(1);
+                facts.images.insert(line.text(0), (!id.is_empty()).then_some(Image { id }));
+            }
+            "listening" => {
+                let (address, port) = line.socket(1)?;
+                let listening = Listening { protocol: line.text(0), address, port, process: line.text(2) };
+                facts.listening.push(listening);
+            }
+            "reboot-required" => {
+                facts.reboot_required.get_or_insert_default();
+            }
+            "reboot-package" => facts.reboot_required.get_or_insert_default().push(line.text(0)),
+            "cloud-init" => facts.cloud_init = Some(CloudInit { status: line.text(0) }),
+            "last-run" => {
+                facts.last_run = Some(LastRun {
+                    id: line.text(0),
+                    state: line.text(1),
+                    alive: line.yes(2)?,
+                    change: line.text(3),
+                    holder: line.text(4),
+                });
+            }
+            "lease" => {
+                facts.lease = Some(Lease {
+                    run: line.text(0),
+                    holder: line.text(1),
+                    since: line.time(2)?,
+                    until: line.time(3)?,
+                });
+            }
+            key => {
+                if self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|known| known == key) {
+                    self.unknown.push(shorten(key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Parsed {
+        for (path, content) in self.contents {
+            if let Some(Some(file)) = self.facts.files.get_mut(&path) {
+                file.content = Some(content);
+            }
+        }
+        Parsed { facts: self.facts, unknown: self.unknown }
+    }
+}
+
+fn read_file(line: &Line<'_>) -> Result<File, ParseError> {
+    let mode = u32::from_str_radix(&line.text(1), 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| line.error(1, "permission bits in octal were expected"))?;
+    let sha256 = line.text(5);
+    let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash && !sha256.is_empty() {
+        return Err(line.error(5, "a SHA-256 was expected"));
+    }
+    Ok(File {
+        mode,
+        owner: line.text(2),
+        size: line.size(3)?,
+        kind: line.text(4),
+        sha256,
+        target: line.optional(6),
+        content: None,
+    })
+}
