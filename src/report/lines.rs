@@ -21,15 +21,15 @@ pub(super) struct Lines {
 }
 
 /// The change that is under way.
-pub(super) struct Current {
-    pub(super) title: String,
-    pub(super) index: usize,
-    pub(super) total: usize,
+struct Current {
+    title: String,
+    index: usize,
+    total: usize,
 }
 
 impl Current {
     /// `[3/12]`.
-    pub(super) fn place(&self) -> String {
+    fn place(&self) -> String {
         let width = self.total.to_string().len();
         format!("[{:>width$}/{}]", self.index, self.total)
     }
@@ -50,8 +50,10 @@ impl Lines {
         format!("{}{gap}", self.paint.bold(&host))
     }
 
-    pub(super) fn current(&self, host: &str) -> Option<&Current> {
-        self.current.get(host)
+    /// What is under way: `[3/12] install docker-ce and 4 more packages`.
+    pub(super) fn heading(&self, host: &str) -> String {
+        let current = self.current.get(host);
+        current.map_or_else(String::new, |now| format!("{} {}", self.paint.dim(&now.place()), now.title))
     }
 
     /// The lines for an event, without their ends. Most events have none or one.
@@ -114,7 +116,8 @@ impl Lines {
                 let place = change.as_ref().map_or_else(String::new, |change| format!(" in {change}"));
                 let how = ended(*outcome);
                 vec![
-                    harmless(&format!("the earlier run {run} {how}{place}; going on behind it")).into_owned(),
+                    harmless(&format!("the earlier run {run} {how}{place}; going on from there"))
+                        .into_owned(),
                 ]
             }
             Event::RunStarted { run, changes } => {
@@ -133,7 +136,7 @@ impl Lines {
             }
             Event::Reattached => vec!["connected again".to_owned()],
             Event::Cancelling { .. } => {
-                vec!["cancelling: the run stops behind the change that is under way".into()]
+                vec!["cancelling: the run stops after the change that is under way".into()]
             }
             Event::Summary(summary) => self.summary(host, summary),
             _ => return None,
@@ -145,9 +148,9 @@ impl Lines {
         match event {
             Event::ChangeStarted { title, index, total, .. } => {
                 let current = Current { title: harmless(title).into_owned(), index: *index, total: *total };
-                let line = format!("{} {}", self.paint.dim(&current.place()), current.title);
                 self.current.insert(host.to_owned(), current);
-                Some(if self.live { Vec::new() } else { vec![line] })
+                // Where a live line shows it, only the output below it needs a heading that stays.
+                Some(if self.live && !self.verbose() { Vec::new() } else { vec![self.heading(host)] })
             }
             Event::Output { line, .. } => {
                 let line = self.paint.dim(&format!("│ {}", harmless(line)));
@@ -246,7 +249,11 @@ impl Lines {
     }
 
     fn summary(&self, host: &str, summary: &Summary) -> Vec<String> {
-        let host = harmless(host);
+        // With several hosts the name stands in front already.
+        let (on, head) = match self.host_width {
+            Some(_) => (String::new(), String::new()),
+            None => (format!(" on {}", harmless(host)), format!("{}: ", harmless(host))),
+        };
         let took = duration(summary.milliseconds);
         let changed = summary.run.is_some() || summary.applied > 0;
         let mut lines = Vec::new();
@@ -256,10 +263,10 @@ impl Lines {
                 0 => String::new(),
                 so => format!(", {so} already so"),
             };
-            let text = format!("{count} made on {host} in {took}{already}");
+            let text = format!("{count} made{on} in {took}{already}");
             lines.push(format!("{} {}", self.paint.green("✓"), self.paint.bold(&text)));
         } else {
-            lines.push(format!("{host}: nothing to change ({took})"));
+            lines.push(format!("{head}nothing to change ({took})"));
         }
         lines.extend(self.addresses(summary, changed || self.verbose()));
         if changed || self.verbose() {

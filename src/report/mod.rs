@@ -26,6 +26,7 @@ pub use findings::render_findings;
 pub use plan_markdown::render_plan_markdown;
 pub use plan_view::render_plan;
 pub use text::{bytes, duration, harmless};
+pub use time::rfc3339;
 
 /// Something that is told events.
 pub trait Reporter: Send + Sync {
@@ -69,6 +70,13 @@ pub fn json() -> Box<dyn Reporter> {
 /// The reporter that fits: JSON where it is asked for, live lines on a terminal, plain ones elsewhere.
 pub fn choose(json: bool, verbosity: Verbosity, hosts: &[String]) -> Box<dyn Reporter> {
     if json { self::json() } else { terminal(verbosity, hosts) }
+}
+
+/// Prints a view on stdout. That nobody reads it any more (`provision plan | head`) is no error.
+pub fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Whether what goes to stdout is to be painted.

@@ -109,7 +109,10 @@ fn finding_line(finding: &Finding) -> String {
 fn prose(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in harmless(text).chars() {
-        if matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!') {
+        if matches!(
+            character,
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '$'
+        ) {
             safe.push('\\');
         }
         safe.push(character);

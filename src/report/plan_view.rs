@@ -1,7 +1,7 @@
 //! A plan as a person reads it before saying yes.
 
 use super::Verbosity;
-use super::findings::{WIDTH, mark, render_findings};
+use super::findings::{WIDTH, mark, table};
 use super::paint::{Paint, Word};
 use super::text::{columns, counted, cut, harmless, wrap};
 use super::words::{file_facts, file_sign, is_grave, risk, shown, sign, standing, total};
@@ -36,8 +36,7 @@ pub fn render_plan(plan: &Plan, colour: bool, verbosity: Verbosity) -> String {
         }
     }
     view.gap(true);
-    let count = harmless(&total(plan)).into_owned();
-    view.line("", &if plan.is_empty() { view.paint.green(&count) } else { view.paint.bold(&count) });
+    view.item(0, "", &total(plan), if plan.is_empty() { Paint::green } else { Paint::bold });
     view.text
 }
 
@@ -77,13 +76,17 @@ impl View {
     }
 
     fn header(&mut self, plan: &Plan) {
-        let host = self.paint.bold(&harmless(&plan.host));
+        let host = harmless(&plan.host);
         let mut about = format!(" · playbook {}", harmless(&plan.playbook));
         if self.verbosity == Verbosity::Verbose {
             about.push_str(&format!(" · {}", harmless(&plan.fingerprint)));
         }
-        let about = self.paint.dim(&about);
-        self.line("", &format!("{host}{about}"));
+        if columns(&host) + columns(&about) <= WIDTH {
+            let text = self.paint.bold(&host) + &self.paint.dim(&about);
+            self.line("", &text);
+        } else {
+            self.item(0, "", &format!("{host}{about}"), bare);
+        }
     }
 
     /// One quiet line: `✓ docker   Engine 28.3.2, Compose 2.38.2`.
@@ -117,7 +120,7 @@ impl View {
     /// What a person should know of a step besides its changes.
     fn remarks(&mut self, step: &PlannedStep) {
         let all = self.verbosity == Verbosity::Verbose;
-        for line in render_findings(&step.findings, self.paint.0, all).lines() {
+        for line in table(&step.findings, self.paint, all, WIDTH - 2).lines() {
             self.line("  ", line);
         }
         let warning = self.paint.word(Word::Warning);
@@ -233,7 +236,10 @@ fn by_sign(line: &str) -> Brush {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::samples;
+    use super::super::text::is_harmful;
     use super::*;
 
     #[test]
@@ -250,5 +256,41 @@ mod tests {
     #[test]
     fn a_removal() {
         insta::assert_snapshot!(render_plan(&samples::removal(), false, Verbosity::Verbose));
+    }
+
+    #[test]
+    fn long_files_are_cut_unless_verbose() {
+        let long =
+            |word: &str| (1..=30).map(|n| format!("{word} {n} {}\n", "x".repeat(n * 5))).collect::<String>();
+        let mut plan = samples::removal();
+        plan.steps[0].changes[1].files =
+            vec![samples::file("/etc/long", Some(&long("old")), Some(&long("new")))];
+        insta::assert_snapshot!(render_plan(&plan, false, Verbosity::Normal));
+        assert!(render_plan(&plan, false, Verbosity::Verbose).contains("+new 30"));
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        for verbosity in [Verbosity::Quiet, Verbosity::Normal, Verbosity::Verbose] {
+            let painted = render_plan(&samples::bare(), true, verbosity);
+            assert!(painted.contains('\u{1b}'));
+            assert_eq!(console::strip_ansi_codes(&painted), render_plan(&samples::bare(), false, verbosity));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_values_stay_in_their_place(text in samples::hostile()) {
+            let plan = samples::hostile_plan(&text);
+            let view = render_plan(&plan, false, Verbosity::Verbose);
+            for line in view.lines() {
+                prop_assert!(!line.contains(is_harmful), "{line:?}");
+                prop_assert!(columns(line) <= WIDTH, "{line:?}");
+            }
+            if !text.is_empty() && columns(&harmless(&text)) < 16 {
+                let usual = render_plan(&samples::hostile_plan("usual"), false, Verbosity::Verbose);
+                prop_assert_eq!(view.lines().count(), usual.lines().count());
+            }
+        }
     }
 }

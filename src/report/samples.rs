@@ -1,5 +1,7 @@
 //! Plans and events for the tests of the views.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::plan::{Action, Change, FileChange, Plan, PlannedStep, Risk};
 
@@ -171,6 +173,46 @@ pub(super) fn removal() -> Plan {
     source.files = vec![file("/etc/apt/sources.list.d/old.list", Some("deb x\n"), None)];
     source.undo = Some("restore /var/lib/provision/runs/ID/kept/old.list".into());
     plan(vec![step("docker", "", vec![packages, source])])
+}
+
+/// Texts that would like to be more than a text.
+pub(super) fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        Just("\n+ install nothing".to_owned()),
+        Just("\u{1b}[2J\u{1b}[H".to_owned()),
+        Just("\u{202e}gnp.exe\u{2066}\r".to_owned()),
+        "[a-z日\u{fe0f}\n\u{1b}`\\[\\]<>| -]{0,300}",
+    ]
+}
+
+/// A plan in which everything that may come from elsewhere is this text.
+pub(super) fn hostile_plan(text: &str) -> Plan {
+    let mut plan = bare();
+    plan.host = text.into();
+    plan.playbook = text.into();
+    plan.fingerprint = text.into();
+    for step in &mut plan.steps {
+        step.state = text.into();
+        step.warnings = vec![text.into()];
+        for finding in &mut step.findings {
+            (finding.topic, finding.text, finding.remedy) = (text.into(), text.into(), text.into());
+        }
+        for change in &mut step.changes {
+            (change.title, change.reason, change.undo) = (text.into(), text.into(), Some(text.into()));
+            for file in &mut change.files {
+                (file.path, file.owner) = (text.into(), text.into());
+            }
+            change.risks = vec![
+                Risk::InterruptsService { services: vec![text.into()] },
+                Risk::OpensPort { port: text.into(), service: text.into() },
+                Risk::GivesRoot { user: text.into() },
+                Risk::Removes { what: vec![text.into()] },
+                Risk::ReplacesEdited { path: text.into() },
+            ];
+        }
+    }
+    plan
 }
 
 /// A summary of a run.

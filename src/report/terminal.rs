@@ -54,7 +54,7 @@ impl Terminal {
     fn live(&self, lines: &Lines, host: &str, event: &Event) -> Live {
         match event {
             Event::Connecting if lines.prefix(host).is_empty() => {
-                Live::Begin(format!("connecting to {host}"))
+                Live::Begin(format!("connecting to {}", harmless(host)))
             }
             Event::Connecting => Live::Begin("connecting".into()),
             Event::Probing => Live::Begin("reading facts".into()),
@@ -67,16 +67,13 @@ impl Terminal {
                 Live::Begin("waiting for the host".into())
             }
             Event::RunEnded { .. } => Live::Begin("finishing".into()),
-            Event::ChangeStarted { title, .. } => {
-                let place = lines.current(host).map(|current| current.place() + " ").unwrap_or_default();
-                Live::Begin(format!("{}{title}", self.paint.dim(&place)))
-            }
+            Event::ChangeStarted { .. } => Live::Begin(lines.heading(host)),
             Event::Output { line, .. } => Live::Detail(self.paint.dim(&harmless(line))),
             Event::ConnectionLost { attempt, .. } => {
                 Live::Detail(self.paint.yellow(&format!("connecting again, attempt {attempt}")))
             }
             Event::Reattached => Live::Detail(String::new()),
-            Event::Cancelling { .. } => Live::Detail(self.paint.yellow("stops behind this change")),
+            Event::Cancelling { .. } => Live::Detail(self.paint.yellow("stops after this change")),
             Event::Planned { .. } | Event::Detached { .. } | Event::Summary(_) | Event::Failed(_) => {
                 Live::End
             }
@@ -125,12 +122,12 @@ fn style(host: String, paint: Paint) -> ProgressStyle {
         let seconds = state.elapsed().as_secs();
         let text = match seconds {
             0 => String::new(),
-            1..10 => format!("{seconds} s"),
-            _ => duration(seconds * 1000),
+            1..10 => format!("  {seconds} s"),
+            _ => format!("  {}", duration(seconds * 1000)),
         };
         let _ = out.write_str(&paint.dim(&text));
     };
-    ProgressStyle::with_template("{host}{spinner:.cyan} {prefix}  {took}  {wide_msg}")
+    ProgressStyle::with_template("{host}{spinner:.cyan} {prefix}{took}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
         .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
         .with_key("host", host)

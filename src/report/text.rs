@@ -123,15 +123,13 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 pub(super) fn cut(text: &str, width: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut piece = String::new();
-    let mut taken = 0;
     for character in text.chars() {
-        let wide = columns(character.encode_utf8(&mut [0; 4]));
-        if taken + wide > width && !piece.is_empty() {
-            pieces.push(std::mem::take(&mut piece));
-            taken = 0;
-        }
         piece.push(character);
-        taken += wide;
+        // Measured as a whole: some characters change the width of the one before them.
+        if columns(&piece) > width && piece.chars().nth(1).is_some() {
+            piece.pop();
+            pieces.push(std::mem::replace(&mut piece, character.into()));
+        }
     }
     pieces.push(piece);
     pieces

@@ -9,6 +9,7 @@ pub(super) fn risk(risk: &Risk) -> String {
     match risk {
         Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
         Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
+        Risk::InterruptsService { services } if services.is_empty() => "interrupts running services".into(),
         Risk::InterruptsService { services } => format!("interrupts {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
