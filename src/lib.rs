@@ -3,5 +3,10 @@
 //! Imports go one way: `commands → run → plan → steps → facts → host`;
 //! `report` is told and asks nothing; `steps` and `plan` do no input or output.
 
+pub mod facts;
+pub mod host;
 pub mod plan;
 pub mod report;
+pub mod run;
+pub mod stack;
+pub mod steps;

@@ -61,7 +61,12 @@ enum Mark<'a> {
 }
 
 impl<'a> Framed<'a> {
-    pub fn new(host: &'a str, program: &'a [u8], passwords: &'a Passwords, sudo_asked: &'a Cell<bool>) -> Self {
+    pub fn new(
+        host: &'a str,
+        program: &'a [u8],
+        passwords: &'a Passwords,
+        sudo_asked: &'a Cell<bool>,
+    ) -> Self {
         // Not a secret: it only keeps a login banner or the program's own output
         // from looking like the frame by accident.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -105,34 +110,41 @@ impl<'a> Framed<'a> {
         O: AsyncRead + Unpin,
         E: AsyncRead + Unpin,
     {
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (streams.stdin, streams.stdout, streams.stderr) else {
-            return Err(HostError::Odd { what: "a stream of the exec is missing".into(), output: Vec::new() });
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = (streams.stdin, streams.stdout, streams.stderr)
+        else {
+            return Err(HostError::Odd {
+                what: "a stream of the exec is missing".into(),
+                output: Vec::new(),
+            });
         };
         let mut errors = Vec::new();
-        let mut collect = std::pin::pin!(async {
-            let mut stderr = BufReader::new(stderr);
-            while let Some(line) = read_line(&mut stderr).await {
-                errors.push(line);
-                if errors.len() > STDERR_LINES {
-                    errors.remove(0);
+        let outcome = {
+            let mut collect = std::pin::pin!(async {
+                let mut stderr = BufReader::new(stderr);
+                while let Some(line) = read_line(&mut stderr).await {
+                    errors.push(line);
+                    if errors.len() > STDERR_LINES {
+                        errors.remove(0);
+                    }
                 }
+                std::future::pending::<Infallible>().await
+            });
+            let talk = async {
+                // The host may refuse before it has read everything; then its lines say why.
+                let sent = stdin.write_all(self.program).await;
+                let _ = stdin.flush().await;
+                self.talk(sent, &mut stdin, BufReader::new(stdout), on_line).await
+            };
+            let outcome = tokio::select! {
+                outcome = talk => outcome,
+                never = &mut collect => match never {},
+            };
+            if outcome.is_err() {
+                // What stands on stderr explains it and may come a moment later.
+                let _ = tokio::time::timeout(STDERR_GRACE, collect).await;
             }
-            std::future::pending::<Infallible>().await
-        });
-        let talk = async {
-            // The host may refuse before it has read everything; then its lines say why.
-            let sent = stdin.write_all(self.program).await;
-            let _ = stdin.flush().await;
-            self.talk(sent, &mut stdin, BufReader::new(stdout), on_line).await
+            outcome
         };
-        let outcome = tokio::select! {
-            outcome = talk => outcome,
-            never = &mut collect => match never {},
-        };
-        if outcome.is_err() {
-            // What stands on stderr explains it and may come a moment later.
-            let _ = tokio::time::timeout(STDERR_GRACE, collect).await;
-        }
         outcome.map(|code| Ended { code, stderr: errors.clone() }).map_err(|error| match error {
             HostError::NotRoot { what, hint, .. } => HostError::NotRoot { what, output: errors, hint },
             HostError::Odd { what, .. } => HostError::Odd { what, output: errors },
@@ -201,7 +213,9 @@ impl<'a> Framed<'a> {
             stdin.write_all(line.as_bytes()).await?;
             stdin.flush().await
         };
-        written.await.map_err(|error| HostError::Lost { host: self.host.to_owned(), reason: error.to_string() })
+        written
+            .await
+            .map_err(|error| HostError::Lost { host: self.host.to_owned(), reason: error.to_string() })
     }
 
     fn odd(&self, what: &str) -> HostError {
@@ -209,7 +223,8 @@ impl<'a> Framed<'a> {
     }
 
     fn trouble(&self, word: &str) -> HostError {
-        let not_root = |what: String, hint: &str| HostError::NotRoot { what, output: Vec::new(), hint: hint.into() };
+        let not_root =
+            |what: String, hint: &str| HostError::NotRoot { what, output: Vec::new(), hint: hint.into() };
         match word {
             "refused" => not_root(
                 format!("sudo on {} did not accept the password, or this login may not use sudo", self.host),
@@ -224,7 +239,9 @@ impl<'a> Framed<'a> {
                 "log in as root, or install sudo and add the login to its group",
             ),
             "no-space" => self.odd("no temporary file could be made in /dev/shm, /run or /tmp"),
-            "short" => HostError::Lost { host: self.host.to_owned(), reason: "the program arrived cut short".into() },
+            "short" => {
+                HostError::Lost { host: self.host.to_owned(), reason: "the program arrived cut short".into() }
+            }
             other => self.odd(&format!("unexpected answer `{}`", crate::report::harmless(other))),
         }
     }

@@ -21,7 +21,9 @@ impl FromStr for Destination {
             return Ok(Self::Local);
         }
         if name.is_empty() || name.ends_with('@') {
-            return Err("a host is `user@host`, `ssh://user@host:port`, a name from ~/.ssh/config, or `local`".into());
+            return Err(
+                "a host is `user@host`, `ssh://user@host:port`, a name from ~/.ssh/config, or `local`".into(),
+            );
         }
         // ssh would take it for an option.
         if text.starts_with('-') {
@@ -63,6 +65,9 @@ mod tests {
         for bad in ["", "-oProxyCommand=x", "a b", "me@", "ssh://", "a\u{7}"] {
             assert!(bad.parse::<Destination>().is_err(), "{bad}");
         }
-        assert_eq!("me@host:2222".parse::<Destination>(), Err("write the port as `ssh://me@host:2222`".into()));
+        assert_eq!(
+            "me@host:2222".parse::<Destination>(),
+            Err("write the port as `ssh://me@host:2222`".into())
+        );
     }
 }

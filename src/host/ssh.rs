@@ -59,12 +59,12 @@ impl Ssh {
         let resolved = resolve(name, options).await?;
         // Linux allows 108 bytes for a socket's path and ssh adds a random tail to
         // it at first: never $TMPDIR, which may be long.
-        let directory = tempfile::Builder::new()
-            .prefix("provision-")
-            .tempdir_in(socket_parent())
-            .map_err(|error| HostError::Odd {
-                what: format!("no directory for the connection could be made: {error}"),
-                output: Vec::new(),
+        let directory =
+            tempfile::Builder::new().prefix("provision-").tempdir_in(socket_parent()).map_err(|error| {
+                HostError::Odd {
+                    what: format!("no directory for the connection could be made: {error}"),
+                    output: Vec::new(),
+                }
             })?;
         let said = start_master(name, options, &resolved, &directory).await?;
         let key = new_host_key(&said, &resolved).await;
@@ -83,7 +83,10 @@ impl Ssh {
     }
 
     /// Starts a command in the login shell.
-    pub async fn spawn(&self, command: &str) -> Result<Streams<ChildStdin, ChildStdout, ChildStderr>, HostError> {
+    pub async fn spawn(
+        &self,
+        command: &str,
+    ) -> Result<Streams<ChildStdin, ChildStdout, ChildStderr>, HostError> {
         let lost = |reason: String| HostError::Lost { host: self.name.clone(), reason };
         let mut child = self
             .session
@@ -129,8 +132,14 @@ fn ssh(options: &SshOptions) -> Command {
 
 /// Asks ssh what its configuration makes of the destination.
 async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError> {
-    let output =
-        ssh(options).arg("-G").arg("--").arg(name).stdin(Stdio::null()).output().await.map_err(HostError::NoSsh)?;
+    let output = ssh(options)
+        .arg("-G")
+        .arg("--")
+        .arg(name)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .map_err(HostError::NoSsh)?;
     if !output.status.success() {
         return Err(HostError::Unreachable {
             what: format!("ssh does not understand the host `{name}`"),
@@ -162,8 +171,10 @@ async fn start_master(
     directory: &TempDir,
 ) -> Result<Vec<String>, HostError> {
     let log = directory.path().join("stderr");
-    let file = std::fs::File::create(&log)
-        .map_err(|error| HostError::Odd { what: format!("{}: {error}", log.display()), output: Vec::new() })?;
+    let file = std::fs::File::create(&log).map_err(|error| HostError::Odd {
+        what: format!("{}: {error}", log.display()),
+        output: Vec::new(),
+    })?;
     let mut command = ssh(options);
     // The first value wins, and the command line comes first: only what must hold stands here.
     command.args(["-M", "-N", "-f", "-T", "-x", "-a", "-S"]).arg(directory.path().join("master"));
@@ -188,14 +199,16 @@ async fn start_master(
 fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     let said = output.join("\n");
     let address = &resolved.address;
-    let unreachable = |what: String, hint: String| HostError::Unreachable { what, output: output.clone(), hint };
+    let unreachable =
+        |what: String, hint: String| HostError::Unreachable { what, output: output.clone(), hint };
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let file = said
             .lines()
             .find_map(|line| line.trim().strip_prefix("Offending ")?.split_once("key in "))
             .map(|(_, place)| place.rsplit_once(':').map_or(place, |(file, _)| file).to_owned())
             .unwrap_or_else(|| resolved.known_hosts.split(' ').next().unwrap_or_default().to_owned());
-        let entry = if resolved.port == "22" { address.clone() } else { format!("[{address}]:{}", resolved.port) };
+        let entry =
+            if resolved.port == "22" { address.clone() } else { format!("[{address}]:{}", resolved.port) };
         return HostError::ChangedHostKey {
             host: name.to_owned(),
             forget: format!("ssh-keygen -f '{file}' -R '{entry}'"),
@@ -224,13 +237,20 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
             "is sshd running there, and on this port? another port is written `ssh://user@host:port`".into(),
         );
     }
-    if said.contains("timed out") || said.contains("No route to host") || said.contains("Network is unreachable") {
+    if said.contains("timed out")
+        || said.contains("No route to host")
+        || said.contains("Network is unreachable")
+    {
         return unreachable(
             format!("{address} does not answer on port {port}"),
-            "is the machine up, is the address right, and does a firewall let port 22 through from here?".into(),
+            "is the machine up, is the address right, and does a firewall let port 22 through from here?"
+                .into(),
         );
     }
-    unreachable(format!("no connection to {name}"), format!("try `ssh {name}`; provision takes whatever that takes"))
+    unreachable(
+        format!("no connection to {name}"),
+        format!("try `ssh {name}`; provision takes whatever that takes"),
+    )
 }
 
 /// The key that ssh has just added to known_hosts, with its fingerprint.
@@ -248,7 +268,8 @@ async fn new_host_key(said: &[String], resolved: &Resolved) -> Option<NewHostKey
     let fingerprint = text.lines().find_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
         let digest = words.iter().find(|word| word.starts_with("SHA256:"))?;
-        let kind = words.iter().find(|word| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))?;
+        let kind =
+            words.iter().find(|word| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()))?;
         Some(format!("{digest} ({kind})"))
     });
     Some(NewHostKey { name, fingerprint: fingerprint.unwrap_or_default() })

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 pub use change::{Action, Change, FileChange, Risk};
 pub use diff::{FileDiff, diff};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, sha256};
 
 use crate::report::Finding;
 

@@ -1,0 +1,259 @@
+//! The journal of a run, as the follower reads it: hostile until parsed.
+
+use std::collections::VecDeque;
+
+use crate::report::{ChangeOutcome, Event, RunOutcome, harmless};
+
+/// How many lines of a change's output are kept for the case that it fails.
+const TAIL: usize = 40;
+
+/// A change as the follower must know it: its id and its line for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Titled {
+    /// The change's id.
+    pub id: String,
+    /// Its line for a person.
+    pub title: String,
+}
+
+/// Turns the lines of a journal into events, one after another.
+///
+/// Whatever a host sends, it neither panics nor grows without bound: lines that
+/// are none of the journal's are passed over.
+#[derive(Debug)]
+pub struct Follower {
+    changes: Vec<Titled>,
+    lines: usize,
+    started: Option<u64>,
+    at: u64,
+    current: Option<(String, u64)>,
+    tail: VecDeque<String>,
+    failed: Option<FailedChange>,
+    outcome: Option<RunOutcome>,
+    applied: usize,
+    already_so: usize,
+}
+
+/// The change in which a run failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedChange {
+    /// Its id.
+    pub id: String,
+    /// `apply` or `verify`.
+    pub phase: String,
+    /// The phase's exit code; 124 when its time was up.
+    pub code: i32,
+    /// Its last lines of output.
+    pub output: Vec<String>,
+}
+
+impl Follower {
+    /// A follower that knows the titles of the changes of its run, in their order; it may know none.
+    pub fn new(changes: Vec<Titled>) -> Self {
+        Self {
+            changes,
+            lines: 0,
+            started: None,
+            at: 0,
+            current: None,
+            tail: VecDeque::new(),
+            failed: None,
+            outcome: None,
+            applied: 0,
+            already_so: 0,
+        }
+    }
+
+    /// How many lines of the journal have been read: where to go on after a lost connection.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// How the run ended, once it has.
+    pub fn outcome(&self) -> Option<RunOutcome> {
+        self.outcome
+    }
+
+    /// The change in which it failed.
+    pub fn failed(&self) -> Option<&FailedChange> {
+        self.failed.as_ref()
+    }
+
+    /// How many changes were applied, and how many were already so.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.applied, self.already_so)
+    }
+
+    /// The change that is under way, or was when the run ended without a word.
+    pub fn current(&self) -> Option<&str> {
+        self.current.as_ref().map(|(id, _)| id.as_str())
+    }
+
+    /// The last lines of output of the change that is under way.
+    pub fn tail(&self) -> Vec<String> {
+        self.tail.iter().cloned().collect()
+    }
+
+    /// Takes the run for dead: it ended without a word.
+    pub fn died(&mut self, run: &str) -> Event {
+        self.outcome = Some(RunOutcome::Died);
+        self.ended(run, RunOutcome::Died)
+    }
+
+    /// Reads a line of the journal.
+    pub fn line(&mut self, line: &str) -> Option<Event> {
+        self.lines += 1;
+        let (time, record) = line.split_once(' ')?;
+        let time: u64 = time.parse().ok()?;
+        // A clock that was set back would make times negative.
+        self.at = self.at.max(time);
+        let (kind, rest) = record.split_once(' ')?;
+        match kind {
+            "output" => self.output(rest),
+            "change" => self.change(rest),
+            "run" => self.run(rest),
+            _ => None,
+        }
+    }
+
+    fn output(&mut self, rest: &str) -> Option<Event> {
+        let (id, _) = self.current.as_ref()?;
+        // An empty line of output has lost the space behind the number.
+        let text = rest.split_once(' ').map_or("", |(_, text)| text);
+        let line = harmless(text).into_owned();
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line.clone());
+        Some(Event::Output { change: id.clone(), line })
+    }
+
+    fn change(&mut self, rest: &str) -> Option<Event> {
+        let (verb, rest) = rest.split_once(' ')?;
+        match verb {
+            "start" => {
+                let (number, id) = rest.split_once(' ')?;
+                let number: usize = number.parse().ok()?;
+                let id = harmless(id).into_owned();
+                self.tail.clear();
+                self.current = Some((id.clone(), self.at));
+                let known = number.checked_sub(1).and_then(|index| self.changes.get(index));
+                let title = known
+                    .filter(|known| known.id == id)
+                    .map_or_else(|| id.clone(), |known| known.title.clone());
+                Some(Event::ChangeStarted {
+                    change: id,
+                    title,
+                    index: number,
+                    total: self.changes.len().max(number),
+                })
+            }
+            "applied" => {
+                self.applied += 1;
+                self.change_ended(ChangeOutcome::Applied)
+            }
+            "already-so" => {
+                self.already_so += 1;
+                self.change_ended(ChangeOutcome::AlreadySo)
+            }
+            "failed" => {
+                let mut words = rest.splitn(4, ' ').skip(1);
+                let phase = harmless(words.next()?).into_owned();
+                let code = words.next()?.parse().ok()?;
+                let id = self.current.as_ref()?.0.clone();
+                self.failed = Some(FailedChange { id, phase, code, output: self.tail() });
+                self.change_ended(ChangeOutcome::Failed)
+            }
+            _ => None,
+        }
+    }
+
+    fn change_ended(&mut self, outcome: ChangeOutcome) -> Option<Event> {
+        let (change, since) = self.current.take()?;
+        Some(Event::ChangeEnded { change, outcome, milliseconds: self.at.saturating_sub(since) })
+    }
+
+    fn run(&mut self, rest: &str) -> Option<Event> {
+        let mut words = rest.split(' ');
+        match words.next()? {
+            "start" => {
+                let run = harmless(words.next()?).into_owned();
+                let changes = words.next()?.parse().ok()?;
+                self.started = Some(self.at);
+                Some(Event::RunStarted { run, changes })
+            }
+            word => {
+                let outcome = match word {
+                    "completed" => RunOutcome::Completed,
+                    "failed" => RunOutcome::Failed,
+                    "cancelled" => RunOutcome::Cancelled,
+                    _ => return None,
+                };
+                self.outcome = Some(outcome);
+                Some(self.ended("", outcome))
+            }
+        }
+    }
+
+    fn ended(&self, run: &str, outcome: RunOutcome) -> Event {
+        let milliseconds = self.started.map_or(0, |started| self.at.saturating_sub(started));
+        Event::RunEnded { run: run.to_owned(), outcome, milliseconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JOURNAL: &str = "\
+1000 run start 20261122-101500-ab12 2 me@laptop
+1010 change start 001 docker/engine
+1500 output 001 Setting up docker-ce ...
+1600 output 001
+2010 change applied 001 docker/engine
+2020 change start 002 stack/up
+2100 output 002 service web: \u{1b}[31mred\u{1b}[0m
+2200 change failed 002 apply 1 stack/up
+2210 run failed
+";
+
+    #[test]
+    fn follows_a_run() {
+        let mut follower =
+            Follower::new(vec![Titled { id: "docker/engine".into(), title: "install Docker".into() }]);
+        let events: Vec<_> = JOURNAL.lines().filter_map(|line| follower.line(line)).collect();
+        insta::assert_json_snapshot!(events);
+        assert_eq!(follower.lines(), 9);
+        assert_eq!(follower.outcome(), Some(RunOutcome::Failed));
+        assert_eq!(follower.counts(), (1, 0));
+        let failed = follower.failed().expect("it failed");
+        assert_eq!((failed.id.as_str(), failed.phase.as_str(), failed.code), ("stack/up", "apply", 1));
+        assert!(failed.output.iter().all(|line| !line.contains('\u{1b}')));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_does_no_harm(lines in prop::collection::vec("\\PC*|[ -~]*|(run|change|output) [a-z0-9 -]*|[0-9]{1,25} (run|change|output) (start|failed|applied|[0-9]*) ?[\\x00-\\x7f]*", 0..60)) {
+            let mut follower = Follower::new(Vec::new());
+            for line in &lines {
+                if let Some(Event::Output { line, .. }) = follower.line(line) {
+                    prop_assert!(!line.chars().any(char::is_control));
+                }
+            }
+            prop_assert_eq!(follower.lines(), lines.len());
+            prop_assert!(follower.tail().len() <= TAIL);
+        }
+
+        #[test]
+        fn a_torn_journal_does_no_harm(cut in 0..JOURNAL.len(), at in 0..JOURNAL.len(), byte in any::<u8>()) {
+            let mut bytes = JOURNAL.as_bytes()[..cut].to_vec();
+            if let Some(slot) = bytes.get_mut(at) { *slot = byte; }
+            let mut follower = Follower::new(Vec::new());
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                follower.line(line);
+            }
+        }
+    }
+}

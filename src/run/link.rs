@@ -1,0 +1,69 @@
+//! The way to a host, which may break and be made again.
+
+use std::sync::Arc;
+
+use crate::host::{Destination, Host, HostError, NewHostKey, Passwords, SshOptions};
+
+/// A host and what it takes to reach it again.
+#[derive(Debug)]
+pub struct Link {
+    destination: Destination,
+    options: SshOptions,
+    passwords: Arc<Passwords>,
+    host: Option<Host>,
+    new_key: Option<NewHostKey>,
+}
+
+impl Link {
+    /// A link that is made when it is first needed.
+    pub fn new(destination: Destination, options: SshOptions, passwords: Arc<Passwords>) -> Self {
+        Self { destination, options, passwords, host: None, new_key: None }
+    }
+
+    /// The host as it was named on the command line.
+    pub fn name(&self) -> String {
+        self.destination.to_string()
+    }
+
+    /// Where sudo's password comes from.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Connects unless it is connected.
+    pub async fn connect(&mut self) -> Result<(), HostError> {
+        if self.host.is_none() {
+            let (host, key) = Host::connect(&self.destination, &self.options).await?;
+            self.host = Some(host);
+            self.new_key = self.new_key.take().or(key);
+        }
+        Ok(())
+    }
+
+    /// The connected host.
+    pub fn host(&self) -> Result<&Host, HostError> {
+        self.host
+            .as_ref()
+            .ok_or_else(|| HostError::Lost { host: self.name(), reason: "not connected".into() })
+    }
+
+    /// Makes the connection anew.
+    pub async fn reconnect(&mut self) -> Result<(), HostError> {
+        if let Some(host) = self.host.take() {
+            host.close().await;
+        }
+        self.connect().await
+    }
+
+    /// A host key that was accepted for the first time, told once.
+    pub fn take_new_key(&mut self) -> Option<NewHostKey> {
+        self.new_key.take()
+    }
+
+    /// Closes the connection.
+    pub async fn close(&mut self) {
+        if let Some(host) = self.host.take() {
+            host.close().await;
+        }
+    }
+}

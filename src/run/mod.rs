@@ -1,0 +1,249 @@
+//! A run: a compiled plan, sent once, executed on the host, followed from here.
+//!
+//! The host needs nothing from us once it has begun. We only read its journal,
+//! and come back to it when the connection broke.
+
+mod compile;
+mod journal;
+mod link;
+mod script;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use compile::compile;
+pub use journal::{FailedChange, Follower, Titled};
+pub use link::Link;
+pub use script::{Request, holder, new_id};
+
+use crate::host::{Ended, HostError};
+use crate::plan::Plan;
+use crate::report::Event;
+
+/// How following a run ended.
+#[derive(Debug)]
+pub enum Followed {
+    /// The run ended; the follower says how.
+    Ended(Box<Follower>),
+    /// A person let go of it; it goes on.
+    Detached,
+    /// Somebody else's run holds the lease; nothing was begun.
+    Busy {
+        /// That run.
+        run: String,
+        /// Who started it.
+        holder: String,
+    },
+}
+
+/// Why a run could not be begun or followed.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The host, or the way to it.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The host could not begin it.
+    #[error("{what}")]
+    NotBegun {
+        /// Why.
+        what: String,
+        /// What the host said.
+        output: Vec<String>,
+    },
+    /// The connection broke and did not come back.
+    #[error("the connection to {host} did not come back within {seconds} s")]
+    Gone {
+        /// The host.
+        host: String,
+        /// How long it was tried, in seconds.
+        seconds: u64,
+        /// Whether the run is known to have begun.
+        begun: bool,
+    },
+    /// The archive could not be made.
+    #[error("the run could not be packed: {0}")]
+    Pack(#[source] std::io::Error),
+}
+
+/// How long a broken connection is tried again.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long a second Ctrl-C is waited for.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(3);
+
+/// Sends a plan's run and follows it to its end.
+pub async fn start(
+    link: &mut Link,
+    plan: &Plan,
+    tell: &dyn Fn(&Event),
+) -> Result<(String, Followed), RunError> {
+    let run = new_id();
+    let holder = holder();
+    let payload = compile(plan).map_err(RunError::Pack)?;
+    let titles =
+        plan.changes().map(|change| Titled { id: change.id.clone(), title: change.title.clone() }).collect();
+    let body = Request { verb: "start", run: &run, holder: &holder, from: 1, payload: &payload }.body();
+    let followed = Following::new(link, &run, titles, tell).go(body).await?;
+    Ok((run, followed))
+}
+
+/// Follows a run that is going on, from its beginning.
+pub async fn attach(link: &mut Link, run: &str, tell: &dyn Fn(&Event)) -> Result<Followed, RunError> {
+    let body = Request { verb: "follow", run, from: 1, ..Request::default() }.body();
+    Following::new(link, run, Vec::new(), tell).go(body).await
+}
+
+struct Following<'a> {
+    link: &'a mut Link,
+    run: &'a str,
+    tell: &'a dyn Fn(&Event),
+    state: RefCell<State>,
+}
+
+struct State {
+    follower: Follower,
+    begun: bool,
+    busy: Option<(String, String)>,
+    refused: Option<String>,
+}
+
+enum Step {
+    Ended,
+    Lost(String),
+    Detached,
+}
+
+impl<'a> Following<'a> {
+    fn new(link: &'a mut Link, run: &'a str, titles: Vec<Titled>, tell: &'a dyn Fn(&Event)) -> Self {
+        let state = State { follower: Follower::new(titles), begun: false, busy: None, refused: None };
+        Self { link, run, tell, state: RefCell::new(state) }
+    }
+
+    async fn go(mut self, mut body: Vec<u8>) -> Result<Followed, RunError> {
+        loop {
+            match self.listen(&body).await? {
+                Step::Ended => break,
+                Step::Detached => return Ok(Followed::Detached),
+                Step::Lost(reason) => self.come_back(reason).await?,
+            }
+            let from = self.state.borrow().follower.lines() + 1;
+            body = Request { verb: "follow", run: self.run, from, ..Request::default() }.body();
+        }
+        let state = self.state.into_inner();
+        Ok(match state.busy {
+            Some((run, holder)) => Followed::Busy { run, holder },
+            None => Followed::Ended(Box::new(state.follower)),
+        })
+    }
+
+    /// One exec: until the run ends, the connection breaks or a person lets go.
+    async fn listen(&mut self, body: &[u8]) -> Result<Step, RunError> {
+        let mut cancelling = false;
+        let host = self.link.host()?;
+        let mut on_line = |line: &str| heard(&self.state, self.run, self.tell, line);
+        let mut exec = std::pin::pin!(host.exec(body, self.link.passwords(), &mut on_line));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut exec => break ended,
+                _ = tokio::signal::ctrl_c(), if !cancelling => {
+                    (self.tell)(&Event::Detached { run: self.run.to_owned() });
+                    tokio::select! {
+                        ended = &mut exec => break ended,
+                        _ = tokio::signal::ctrl_c() => {}
+                        () = tokio::time::sleep(SECOND_THOUGHTS) => return Ok(Step::Detached),
+                    }
+                    cancelling = true;
+                    (self.tell)(&Event::Cancelling { run: self.run.to_owned() });
+                    let request = Request { verb: "cancel", run: self.run, ..Request::default() }.body();
+                    host.exec(&request, self.link.passwords(), &mut |_| {}).await?;
+                }
+            }
+        };
+        self.judge(ended)
+    }
+
+    fn judge(&self, ended: Result<Ended, HostError>) -> Result<Step, RunError> {
+        let state = self.state.borrow();
+        if state.follower.outcome().is_some() || state.busy.is_some() {
+            return Ok(Step::Ended);
+        }
+        match ended {
+            Err(HostError::Lost { reason, .. }) => Ok(Step::Lost(reason)),
+            Err(other) => Err(other.into()),
+            Ok(ended) => {
+                let what = match (&state.refused, state.begun) {
+                    (Some(word), _) if word == "no-run" => {
+                        format!(
+                            "the run {} was not begun: the connection broke before the host had all of it",
+                            self.run
+                        )
+                    }
+                    (Some(word), _) => format!("the host could not begin the run ({word})"),
+                    (None, true) => return Ok(Step::Lost("the host stopped telling".into())),
+                    (None, false) => format!("the host could not begin the run (exit code {})", ended.code),
+                };
+                let output =
+                    ended.stderr.iter().map(|line| crate::report::harmless(line).into_owned()).collect();
+                Err(RunError::NotBegun { what, output })
+            }
+        }
+    }
+
+    async fn come_back(&mut self, reason: String) -> Result<(), RunError> {
+        let started = tokio::time::Instant::now();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            (self.tell)(&Event::ConnectionLost { reason: reason.clone(), attempt });
+            tokio::time::sleep(Duration::from_millis(500 * u64::from(attempt.min(10)))).await;
+            match self.link.reconnect().await {
+                Ok(()) => {
+                    (self.tell)(&Event::Reattached);
+                    return Ok(());
+                }
+                // Waiting mends neither a changed key nor a refused login.
+                Err(error @ (HostError::ChangedHostKey { .. } | HostError::NotAccepted { .. })) => {
+                    return Err(error.into());
+                }
+                Err(_) if started.elapsed() < PATIENCE => {}
+                Err(_) => {
+                    return Err(RunError::Gone {
+                        host: self.link.name(),
+                        seconds: started.elapsed().as_secs(),
+                        begun: self.state.borrow().begun,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// A line of `run.sh` or of the journal.
+fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
+    let mut state = state.borrow_mut();
+    match line.split_once(' ') {
+        None if line == ":" => {}
+        None if matches!(line, "unpack-failed" | "start-failed" | "no-run") => {
+            state.refused = Some(line.to_owned())
+        }
+        None if line == "died" => {
+            let event = state.follower.died(run);
+            tell(&event);
+        }
+        Some(("following", _)) => state.begun = true,
+        Some(("busy", rest)) => {
+            let (run, holder) = rest.split_once(' ').unwrap_or((rest, "somebody"));
+            let harmless = |text| crate::report::harmless(text).into_owned();
+            state.busy = Some((harmless(run), harmless(holder)));
+        }
+        _ => match state.follower.line(line) {
+            Some(Event::RunEnded { outcome, milliseconds, .. }) => {
+                tell(&Event::RunEnded { run: run.to_owned(), outcome, milliseconds });
+            }
+            Some(event) => tell(&event),
+            None => {}
+        },
+    }
+}

@@ -1,0 +1,426 @@
+//! The docker step: Engine, CLI, containerd, buildx and the Compose plugin.
+
+mod daemon;
+
+use schemars::JsonSchema;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::packages::refresh;
+use super::{Model, Refusal, Requirement, Step, planned};
+use crate::facts::{Facts, Question, Questions};
+use crate::plan::{Action, Change, FileChange, PlannedStep, Risk};
+
+const STEP: &str = "docker";
+const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
+const KEY: &str = "/etc/apt/keyrings/docker.asc";
+const OFFICIAL: &str = "https://download.docker.com";
+
+/// What Docker's own repository has.
+const OFFICIAL_PACKAGES: [&str; 5] =
+    ["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"];
+
+/// What cannot stand beside it: <https://docs.docker.com/engine/install/debian/#uninstall-old-versions>,
+/// and the newer distributions' parts of the same programs.
+const CONFLICTS: [&str; 9] = [
+    "docker.io",
+    "docker-cli",
+    "docker-compose",
+    "docker-compose-v2",
+    "docker-buildx",
+    "docker-doc",
+    "podman-docker",
+    "containerd",
+    "runc",
+];
+
+/// `docker compose up --wait` and one-shots as the stack step needs them.
+const COMPOSE_OLDEST: Version = Version::new(2, 7, 0);
+
+/// Docker Engine and the Compose plugin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerOptions {
+    /// Where the packages come from. Without it a good installation of either kind is left alone,
+    /// and a new one comes from Docker's own repository.
+    pub source: Option<Source>,
+    /// Versions of the Engine that are wanted: `>=27, <29`.
+    pub version: Requirement,
+    /// A mirror of <https://download.docker.com>, with `/linux/debian` and `/linux/ubuntu` below it.
+    pub mirror: Option<String>,
+    /// Where the repository's key is, if not at `gpg` below its folder.
+    pub key: Option<String>,
+    /// Mirrors of Docker Hub, asked first: `https://HOST` or `http://HOST:PORT`.
+    pub registry_mirrors: Vec<String>,
+    /// An HTTP proxy for what apt and the daemon download: `http://HOST:PORT`.
+    pub proxy: Option<String>,
+    /// Whether apt and unattended-upgrades leave Docker's packages alone.
+    pub hold: bool,
+    /// More settings of daemon.json, merged into what stands there.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub daemon: toml::Table,
+    /// How long to wait for somebody else's apt or dpkg to end, in seconds; 300 unless told.
+    pub lock_wait: Option<u32>,
+}
+
+/// Where Docker's packages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Docker's own repository, or its mirror.
+    Docker,
+    /// The distribution's.
+    Distribution,
+}
+
+/// The docker step.
+#[derive(Debug)]
+pub struct Docker {
+    options: DockerOptions,
+}
+
+impl Docker {
+    /// The step with its options.
+    pub fn new(options: DockerOptions) -> Self {
+        Self { options }
+    }
+
+    fn mirror(&self) -> &str {
+        self.options.mirror.as_deref().unwrap_or(OFFICIAL).trim_end_matches('/')
+    }
+
+    /// `host:port` that must be reached before anything can be installed.
+    fn way_out(&self) -> Option<String> {
+        if self.options.source == Some(Source::Distribution) {
+            return None;
+        }
+        let address = self.options.proxy.as_deref().unwrap_or_else(|| self.mirror());
+        let (scheme, rest) = address.split_once("://")?;
+        let authority = rest.split('/').next()?.rsplit('@').next()?;
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = if scheme == "http" { 80 } else { 443 };
+        Some(if has_port { authority.to_owned() } else { format!("{authority}:{port}") })
+    }
+
+    fn action(&self, name: &'static str) -> Action {
+        let mut action =
+            Action::new(STEP, name).with("lock_wait", self.options.lock_wait.unwrap_or(300).to_string());
+        if let Some(proxy) = &self.options.proxy {
+            action = action.with("proxy", proxy);
+        }
+        action
+    }
+}
+
+/// What is to be installed instead of what the host has.
+enum Verdict {
+    /// A good installation stands there.
+    Good(String),
+    /// The packages are there and the daemon does not answer.
+    Silent(String),
+    /// Something is missing or not as wanted: why, and from where it comes.
+    Install(String, Source),
+}
+
+impl Step for Docker {
+    fn name(&self) -> &'static str {
+        STEP
+    }
+
+    fn questions(&self, questions: &mut Questions) {
+        questions.insert(Question::Docker);
+        questions
+            .extend(OFFICIAL_PACKAGES.iter().chain(&CONFLICTS).map(|name| Question::Package((*name).into())));
+        questions.insert(Question::File { path: daemon::PATH.into(), unless: None });
+        questions.insert(Question::File { path: SOURCES.into(), unless: None });
+        questions.insert(Question::File { path: KEY.into(), unless: None });
+        questions.insert(Question::Unit("docker.service".into()));
+        questions.insert(Question::AptSource(self.mirror().to_owned()));
+        questions.extend(self.way_out().map(Question::Reach));
+    }
+
+    fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
+        self.check_options()?;
+        let mut step = planned(STEP);
+        match self.verdict(&model.facts) {
+            Verdict::Good(state) => {
+                step.state = state;
+                step.changes.extend(daemon::plan(self, model, false)?);
+            }
+            Verdict::Silent(why) => {
+                step.changes.push(self.service(why));
+                model.docker_planned = true;
+                step.changes.extend(daemon::plan(self, model, false)?);
+            }
+            Verdict::Install(why, source) => {
+                step.state = "Docker Engine and Compose plugin".into();
+                self.install(model, &mut step, why, source)?;
+            }
+        }
+        if self.options.hold {
+            step.changes.extend(self.hold(model));
+        }
+        Ok(step)
+    }
+}
+
+impl Docker {
+    fn check_options(&self) -> Result<(), Refusal> {
+        let addresses =
+            [("mirror", &self.options.mirror), ("key", &self.options.key), ("proxy", &self.options.proxy)];
+        for (name, value) in addresses {
+            if let Some(value) = value
+                && (!value.starts_with("http://") && !value.starts_with("https://")
+                    || value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '|'))
+            {
+                return Err(Refusal::new(
+                    STEP,
+                    format!("`{value}` is no address"),
+                    format!("mend `{name}` in [steps.docker]; it begins with http:// or https://"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, facts: &Facts) -> Verdict {
+        let source = self.options.source;
+        let has = |name: &str| matches!(facts.packages.get(name), Some(Some(package)) if package.configured);
+        let from_docker = has("docker-ce");
+        let from_distribution = has("docker.io");
+        let wanted = source.unwrap_or(Source::Docker);
+        let Some(docker) = &facts.docker else {
+            return Verdict::Install("Docker is not installed".into(), wanted);
+        };
+        let packaged = from_docker || from_distribution;
+        if !packaged && docker.engine.is_none() {
+            return Verdict::Install("no Docker Engine is installed".into(), wanted);
+        }
+        let present = if from_docker { Source::Docker } else { Source::Distribution };
+        if packaged && source.is_some_and(|source| source != present) {
+            let name = if from_docker { "docker-ce" } else { "docker.io" };
+            return Verdict::Install(format!("{name} is installed, from the other source"), wanted);
+        }
+        if let Some(missing) = OFFICIAL_PACKAGES.iter().find(|name| from_docker && !has(name)) {
+            return Verdict::Install(format!("{missing} is not installed"), present);
+        }
+        match &docker.compose {
+            Some(compose) if *compose >= COMPOSE_OLDEST => {}
+            Some(compose) => return Verdict::Install(format!("Compose plugin {compose} is too old"), wanted),
+            None => {
+                let source = if distribution_packages(facts).is_some() { present } else { wanted };
+                return Verdict::Install("the Compose plugin is missing".into(), source);
+            }
+        }
+        let package = if from_docker { "docker-ce" } else { "docker.io" };
+        let installed = facts.packages.get(package).and_then(Option::as_ref);
+        let version = docker
+            .engine
+            .clone()
+            .or_else(|| installed.and_then(|package| crate::facts::lenient_version(&package.version)));
+        if let Some(version) = version.filter(|version| !self.options.version.allows(version)) {
+            let why = format!("Engine {version} is installed, {} is wanted", self.options.version);
+            return Verdict::Install(why, present);
+        }
+        let Some(engine) = &docker.engine else {
+            let why = docker.error.as_deref().unwrap_or("the daemon does not answer");
+            return Verdict::Silent(why.to_owned());
+        };
+        if let Some(unit) = facts.units.get("docker.service").filter(|unit| unit.enabled != "enabled") {
+            return Verdict::Silent(format!("docker.service is {}", unit.enabled));
+        }
+        let compose = docker.compose.as_ref().map(Version::to_string).unwrap_or_default();
+        let from = match (from_docker, from_distribution) {
+            (true, _) => "docker.com",
+            (false, true) => "the distribution",
+            // Put there by hand: it works, so it is left alone.
+            (false, false) => "outside apt",
+        };
+        Verdict::Good(format!("Engine {engine} from {from}, Compose {compose}"))
+    }
+
+    fn install(
+        &self,
+        model: &mut Model,
+        step: &mut PlannedStep,
+        why: String,
+        source: Source,
+    ) -> Result<(), Refusal> {
+        let bare = model.facts.docker.is_none();
+        let packages: Vec<&str> = match source {
+            Source::Docker => OFFICIAL_PACKAGES.to_vec(),
+            Source::Distribution => distribution_packages(&model.facts).ok_or_else(|| {
+                Refusal::new(
+                    STEP,
+                    format!(
+                        "{} has no Compose plugin of version 2 among its packages",
+                        model.facts.system.name
+                    ),
+                    "take source = \"docker\" in [steps.docker]",
+                )
+            })?,
+        };
+        let main = packages.first().copied().unwrap_or_default();
+        let conflicts: Vec<&str> = CONFLICTS
+            .iter()
+            .chain(&OFFICIAL_PACKAGES)
+            .copied()
+            .filter(|name| !packages.contains(name))
+            // Debian's docker.io needs Debian's containerd and runc.
+            .filter(|name| source == Source::Docker || !["containerd", "runc"].contains(name))
+            .filter(|name| matches!(model.facts.packages.get(*name), Some(Some(_))))
+            .collect();
+        // daemon.json first, so that the daemon's first start is with it.
+        if bare {
+            step.changes.extend(daemon::plan(self, model, true)?);
+        }
+        if source == Source::Docker {
+            step.changes.extend(self.repository(model));
+        }
+        let mut action = self
+            .action("engine")
+            .with("packages", packages.join(" "))
+            .with("main", main)
+            .with("conflicts", conflicts.join(" "))
+            .with("bounds", bounds_text(&self.options.version))
+            .with("version", self.options.version.to_string())
+            .with("refresh", refresh(model))
+            .within(1800);
+        let mut risks = vec![Risk::Downloads { bytes: None }];
+        if !conflicts.is_empty() {
+            risks.push(Risk::Removes { what: conflicts.iter().map(|name| (*name).to_owned()).collect() });
+        }
+        if !bare {
+            risks.push(Risk::RestartsDocker { live_restore: false });
+        }
+        let held: Vec<_> =
+            model.facts.apt.held.iter().filter(|name| packages.contains(&name.as_str())).cloned().collect();
+        if !held.is_empty() {
+            step.warnings.push(format!("apt holds {}; this change goes over the hold", held.join(", ")));
+        }
+        if action.arguments.get("bounds").is_some_and(String::is_empty) {
+            action.arguments.remove("bounds");
+        }
+        let wanted = match self.options.version.to_string().as_str() {
+            "*" => String::new(),
+            wanted => format!(" {wanted}"),
+        };
+        step.changes.push(Change {
+            id: "docker/engine".into(),
+            title: format!("install Docker Engine{wanted} ({})", packages.join(", ")),
+            reason: why,
+            risks,
+            files: Vec::new(),
+            undo: Some(format!("apt-get remove {}; /var/lib/docker stays", packages.join(" "))),
+            action,
+        });
+        model.remove(conflicts.iter().copied());
+        model.install(packages.iter().copied());
+        model.docker_planned = true;
+        model.facts.groups.entry("docker".into()).or_default().get_or_insert_with(Default::default);
+        if !bare {
+            step.changes.extend(daemon::plan(self, model, false)?);
+        }
+        Ok(())
+    }
+
+    fn repository(&self, model: &mut Model) -> Option<Change> {
+        let system = &model.facts.system;
+        let folder = format!("{}/linux/{}", self.mirror(), system.id);
+        let key_url = self.options.key.clone().unwrap_or_else(|| format!("{folder}/gpg"));
+        let content = format!(
+            "# Written by provision.\nTypes: deb\nURIs: {folder}\nSuites: {}\nComponents: stable\nArchitectures: {}\nSigned-By: {KEY}\n",
+            system.codename, system.architecture
+        );
+        let file = super::text_file(model, SOURCES, content);
+        let doubles: Vec<_> = model
+            .facts
+            .apt
+            .sources
+            .iter()
+            .map(|source| source.file.clone())
+            .filter(|file| file != SOURCES)
+            .collect();
+        let has_key = model.file(KEY).is_some_and(|key| key.size > 0);
+        if file.is_none() && doubles.is_empty() && has_key {
+            return None;
+        }
+        let reason = if doubles.is_empty() {
+            "apt does not know it".to_owned()
+        } else {
+            format!(
+                "{} names it already, perhaps with another key; that entry is switched off",
+                doubles.join(", ")
+            )
+        };
+        // The guard looks at the file even when only the key is missing.
+        let files: Vec<FileChange> = file.into_iter().collect();
+        model.write(&files);
+        model.facts.apt.sources.clear();
+        Some(Change {
+            id: "docker/repository".into(),
+            title: format!("add Docker's apt repository ({folder})"),
+            reason,
+            risks: Vec::new(),
+            files,
+            undo: Some(format!("rm {SOURCES} {KEY}")),
+            action: self.action("repository").with("key_url", key_url).with("address", self.mirror()),
+        })
+    }
+
+    fn service(&self, why: String) -> Change {
+        Change {
+            id: "docker/service".into(),
+            title: "start docker.service and enable it at boot".into(),
+            reason: why,
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: Some("systemctl disable --now docker.service".into()),
+            action: self.action("service"),
+        }
+    }
+
+    fn hold(&self, model: &mut Model) -> Option<Change> {
+        let names: Vec<_> = OFFICIAL_PACKAGES
+            .iter()
+            .chain(&CONFLICTS)
+            .copied()
+            .filter(|name| model.has_package(name) && !model.facts.apt.held.iter().any(|held| held == name))
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        model.facts.apt.held.extend(names.iter().map(|name| (*name).to_owned()));
+        Some(Change {
+            id: "docker/hold".into(),
+            title: format!("hold {}", names.join(", ")),
+            reason: "apt may replace them at any time".into(),
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: Some(format!("apt-mark unhold {}", names.join(" "))),
+            action: self.action("hold").with("packages", names.join(" ")),
+        })
+    }
+}
+
+fn bounds_text(requirement: &Requirement) -> String {
+    let mut text = requirement.bounds();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// The distribution's packages with a Compose plugin of version 2, the Engine first.
+///
+/// Debian has one since 13 (in `docker-compose`); Ubuntu in `docker-compose-v2` since 22.04.
+fn distribution_packages(facts: &Facts) -> Option<Vec<&'static str>> {
+    let number: f32 = facts.system.version.parse().ok()?;
+    match facts.system.id.as_str() {
+        "debian" if number >= 13.0 => {
+            Some(vec!["docker.io", "docker-cli", "docker-compose", "docker-buildx"])
+        }
+        "ubuntu" if number >= 22.04 => Some(vec!["docker.io", "docker-compose-v2", "docker-buildx"]),
+        _ => None,
+    }
+}

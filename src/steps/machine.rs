@@ -1,0 +1,268 @@
+//! The machine step: what a playbook requires of a machine before anything is changed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Model, Refusal, Size, Step, planned};
+use crate::facts::{Facts, Question, Questions, Reach};
+use crate::plan::PlannedStep;
+use crate::report::{Finding, Level, bytes};
+
+/// Where Docker keeps images, containers and volumes.
+const DOCKER_ROOT: &str = "/var/lib/docker";
+
+/// Clocks that differ by more than this make certificates and signatures look wrong, in seconds.
+const CLOCK_WRONG: i64 = 3600;
+
+/// Clocks that differ by more than this are worth a word, in seconds.
+const CLOCK_ODD: i64 = 30;
+
+/// What the playbook requires of the machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineOptions {
+    /// Processors that are recommended.
+    pub cpus: u32,
+    /// Memory that is recommended.
+    pub memory: Size,
+    /// Space that must be free where Docker keeps its data.
+    pub disk: Size,
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        Self { cpus: 1, memory: Size(900_000_000), disk: Size(3_000_000_000) }
+    }
+}
+
+/// The machine step.
+#[derive(Debug)]
+pub struct Machine {
+    options: MachineOptions,
+}
+
+impl Machine {
+    /// The step with its options.
+    pub fn new(options: MachineOptions) -> Self {
+        Self { options }
+    }
+}
+
+impl Step for Machine {
+    fn name(&self) -> &'static str {
+        "machine"
+    }
+
+    fn questions(&self, questions: &mut Questions) {
+        questions.insert(Question::Disk(DOCKER_ROOT.into()));
+        // Where apt and the runner write.
+        questions.insert(Question::Disk("/var/lib/provision".into()));
+    }
+
+    fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
+        let findings = self.findings(model);
+        let stops = |finding: &&Finding| {
+            finding.level == Level::Hard || (finding.level == Level::Forceable && !model.force)
+        };
+        if findings.iter().any(|finding| stops(&finding)) {
+            let mut hints = Vec::new();
+            if !findings.iter().any(|finding| finding.level == Level::Hard) {
+                hints.push("`--force` goes on all the same".to_owned());
+            }
+            return Err(Refusal {
+                step: "machine",
+                what: "this machine is not ready; nothing was changed".into(),
+                details: Vec::new(),
+                hints,
+                findings,
+            });
+        }
+        let facts = &model.facts;
+        let mut step = planned("machine");
+        step.state = format!(
+            "{}, {}, {} CPUs, {} memory",
+            facts.system.name,
+            facts.system.architecture,
+            facts.system.cpus,
+            bytes(facts.system.memory)
+        );
+        step.warnings = findings
+            .iter()
+            .filter(|finding| finding.level != Level::Fine)
+            .map(|finding| format!("{}: {}", finding.text, finding.remedy))
+            .collect();
+        if let Some(packages) = &facts.reboot_required {
+            let names =
+                if packages.is_empty() { String::new() } else { format!(" ({})", packages.join(", ")) };
+            step.warnings
+                .push(format!("the host asks for a reboot{names}; provision never reboots by itself"));
+        }
+        step.findings = findings;
+        Ok(step)
+    }
+}
+
+impl Machine {
+    /// Everything at once, each with what to do.
+    fn findings(&self, model: &Model) -> Vec<Finding> {
+        let facts = &model.facts;
+        let mut findings =
+            vec![distribution(facts), architecture(facts), systemd(facts), clock(facts, model.now)];
+        findings.push(self.cpus(facts));
+        findings.push(self.memory(facts));
+        findings.extend(self.disk(model));
+        findings.extend(facts.reach.iter().map(|(address, reach)| network(address, *reach)));
+        if let Some(cloud_init) = &facts.cloud_init
+            && cloud_init.status == "error"
+        {
+            findings.push(finding(
+                Level::Soft,
+                "cloud-init",
+                "cloud-init ended with an error",
+                "look with `cloud-init status --long` on the host",
+            ));
+        }
+        findings
+    }
+
+    fn cpus(&self, facts: &Facts) -> Finding {
+        let (have, want) = (facts.system.cpus, self.options.cpus);
+        let level = if have < want { Level::Soft } else { Level::Fine };
+        finding(
+            level,
+            "CPUs",
+            format!("{have} of at least {want}"),
+            "expect it to be slow, or take a larger machine",
+        )
+    }
+
+    fn memory(&self, facts: &Facts) -> Finding {
+        let (have, want) = (facts.system.memory, self.options.memory.0);
+        let text = format!("{} of at least {}", bytes(have), bytes(want));
+        // The kernel keeps some of what a machine is sold with.
+        let level = match () {
+            () if have < want / 2 => Level::Forceable,
+            () if have < want - want / 10 => Level::Soft,
+            () => Level::Fine,
+        };
+        finding(level, "memory", text, "take a larger machine, or add swap")
+    }
+
+    fn disk(&self, model: &Model) -> Vec<Finding> {
+        let facts = &model.facts;
+        let mut findings = Vec::new();
+        if let Some(disk) = facts.disks.get(DOCKER_ROOT) {
+            // Once Docker is there its images are too, and less is needed.
+            let want = if facts.docker.is_some() {
+                500_000_000.min(self.options.disk.0)
+            } else {
+                self.options.disk.0
+            };
+            let level = if disk.available < want { Level::Forceable } else { Level::Fine };
+            let text =
+                format!("{} free at {DOCKER_ROOT}, of at least {}", bytes(disk.available), bytes(want));
+            findings.push(finding(
+                level,
+                "disk",
+                text,
+                "free some space (`df -h`, `docker system df`), or add a volume",
+            ));
+        }
+        if let Some(disk) = facts.disks.get("/var/lib/provision").filter(|disk| disk.available < 100_000_000)
+        {
+            let text = format!("{} free at /var/lib", bytes(disk.available));
+            findings.push(finding(Level::Hard, "disk", text, "free some space: `df -h`, `apt-get clean`"));
+        }
+        findings
+    }
+}
+
+fn finding(level: Level, topic: &str, text: impl Into<String>, remedy: &str) -> Finding {
+    let remedy = if level == Level::Fine { "" } else { remedy };
+    Finding { level, topic: topic.to_owned(), text: text.into(), remedy: remedy.to_owned() }
+}
+
+fn distribution(facts: &Facts) -> Finding {
+    let system = &facts.system;
+    let number: Option<f32> = system.version.parse().ok();
+    let oldest = match system.id.as_str() {
+        "ubuntu" => Some(20.04),
+        "debian" => Some(11.0),
+        _ => None,
+    };
+    let name = if system.name.is_empty() { "an unknown system" } else { &system.name };
+    match (oldest, number) {
+        (Some(oldest), Some(number)) if number >= oldest => finding(Level::Fine, "distribution", name, ""),
+        // Debian's testing and unstable have no number.
+        (Some(_), None) if system.version.is_empty() && !system.codename.is_empty() => finding(
+            Level::Forceable,
+            "distribution",
+            format!("{name} has no release number"),
+            "take a stable release",
+        ),
+        _ => finding(
+            Level::Hard,
+            "distribution",
+            format!("{name} is not supported"),
+            "take Ubuntu 20.04 or newer, or Debian 11 or newer",
+        ),
+    }
+}
+
+fn architecture(facts: &Facts) -> Finding {
+    let name = facts.system.architecture.as_str();
+    match name {
+        "amd64" | "arm64" => finding(Level::Fine, "architecture", name, ""),
+        _ => finding(
+            Level::Hard,
+            "architecture",
+            format!("{} is not supported", if name.is_empty() { "an unknown architecture" } else { name }),
+            "take an amd64 or arm64 machine",
+        ),
+    }
+}
+
+fn systemd(facts: &Facts) -> Finding {
+    if facts.system.systemd {
+        finding(Level::Fine, "systemd", "is process 1", "")
+    } else {
+        let remedy = "take a machine that boots with systemd; a plain container is none";
+        finding(Level::Hard, "systemd", "is not process 1", remedy)
+    }
+}
+
+fn clock(facts: &Facts, now: i64) -> Finding {
+    let ahead = facts.system.clock - now;
+    let text = match ahead.abs() {
+        0..=CLOCK_ODD => "agrees with ours".to_owned(),
+        apart => {
+            let apart = u64::try_from(apart).unwrap_or_default().saturating_mul(1000);
+            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            format!("{} {side} ours", crate::report::duration(apart))
+        }
+    };
+    let level = match ahead.abs() {
+        0..=CLOCK_ODD => Level::Fine,
+        apart if apart <= CLOCK_WRONG => Level::Soft,
+        _ => Level::Forceable,
+    };
+    finding(level, "clock", text, "set it: `timedatectl set-ntp true` on the host")
+}
+
+fn network(address: &str, reach: Reach) -> Finding {
+    match reach {
+        Reach::Reached => finding(Level::Fine, "network", format!("{address} answers"), ""),
+        Reach::NoName => finding(
+            Level::Forceable,
+            "network",
+            format!("the name in {address} does not resolve on the host"),
+            "check its DNS (`resolvectl status`), or set a mirror or proxy (docs/steps.md)",
+        ),
+        Reach::NoConnection => finding(
+            Level::Forceable,
+            "network",
+            format!("{address} is not reached from the host"),
+            "check its route and outgoing firewall, or set a mirror or proxy (docs/steps.md)",
+        ),
+    }
+}

@@ -1,0 +1,99 @@
+//! Steps: pieces of desired state with options. One file a step; no input or output here.
+//!
+//! A step asks ([`Step::questions`]) and plans ([`Step::plan`]); what it changes
+//! is in `scripts/steps/NAME.sh`. A new step is a file here, one there, a line
+//! in [`script`] and in [`Options`], and its documentation.
+
+mod docker;
+mod machine;
+mod model;
+mod packages;
+mod requirement;
+mod size;
+mod stack;
+mod user;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use docker::{Docker, DockerOptions, Source};
+pub use machine::{Machine, MachineOptions};
+pub use model::{Model, Refusal};
+pub use packages::{Packages, PackagesOptions};
+pub use requirement::Requirement;
+pub use size::Size;
+pub use stack::{Stack, StackInput, StackOptions};
+pub use user::{User, UserOptions};
+
+use crate::facts::Questions;
+use crate::plan::{FileChange, PlannedStep};
+
+/// A piece of desired state.
+pub trait Step {
+    /// Its name, as playbooks and settings write it.
+    fn name(&self) -> &'static str;
+    /// What the probe must answer for it. No step may add an exec.
+    fn questions(&self, questions: &mut Questions);
+    /// What is to be changed, and leaves the model as the host will be then.
+    fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal>;
+}
+
+/// The options of all steps, as `[steps.NAME]` tables in a playbook or in `provision.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// What the playbook requires of the machine.
+    pub machine: MachineOptions,
+    /// Packages of the distribution.
+    pub packages: PackagesOptions,
+    /// Docker Engine and the Compose plugin.
+    pub docker: DockerOptions,
+    /// Who may use Docker.
+    pub user: UserOptions,
+    /// The Compose project.
+    pub stack: StackOptions,
+}
+
+/// The names of all steps, in the order in which a playbook usually has them.
+pub const NAMES: [&str; 5] = ["machine", "packages", "docker", "user", "stack"];
+
+/// The shell of a step that changes something.
+pub fn script(step: &str) -> Option<&'static str> {
+    match step {
+        "packages" => Some(include_str!("../../scripts/steps/packages.sh")),
+        "docker" => Some(include_str!("../../scripts/steps/docker.sh")),
+        "user" => Some(include_str!("../../scripts/steps/user.sh")),
+        "stack" => Some(include_str!("../../scripts/steps/stack.sh")),
+        _ => None,
+    }
+}
+
+/// A step in a plan that has nothing to say yet.
+fn planned(step: &'static str) -> PlannedStep {
+    PlannedStep {
+        step,
+        state: String::new(),
+        changes: Vec::new(),
+        warnings: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+/// The change of a file of root's that everybody may read; none when it stands there already.
+fn text_file(model: &Model, path: &str, content: String) -> Option<FileChange> {
+    let sha256 = crate::plan::sha256(content.as_bytes());
+    let present = model.file(path);
+    if present.is_some_and(|file| file.sha256 == sha256 && file.mode == 0o644 && file.owner == "root:root") {
+        return None;
+    }
+    Some(FileChange {
+        path: path.to_owned(),
+        mode: 0o644,
+        owner: "root:root".to_owned(),
+        sha256: Some(sha256),
+        before: present.and_then(|file| file.content.clone()),
+        content: Some(content.into_bytes()),
+        sensitive: false,
+        exists: present.is_some(),
+    })
+}

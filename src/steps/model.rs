@@ -1,0 +1,106 @@
+//! The host as the steps before have left it.
+
+use std::collections::BTreeMap;
+
+use crate::facts::{Facts, File, Group, Package};
+use crate::plan::FileChange;
+use crate::report::Finding;
+use crate::stack::images::Availability;
+
+/// Facts that each step changes to what they will be after it.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    /// The host.
+    pub facts: Facts,
+    /// Whether Docker is planned by a step before, so that no version is known yet.
+    pub docker_planned: bool,
+    /// What the registries said of images that the host does not have.
+    pub images: BTreeMap<String, Availability>,
+    /// Whether findings that may be forced are forced.
+    pub force: bool,
+    /// The clock here, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Why a step cannot be planned: nothing is changed then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The step.
+    pub step: &'static str,
+    /// One plain sentence, a lowercase fragment without a period.
+    pub what: String,
+    /// Details, a line each.
+    pub details: Vec<String>,
+    /// What to do.
+    pub hints: Vec<String>,
+    /// What the machine step found.
+    pub findings: Vec<Finding>,
+}
+
+impl Refusal {
+    /// A refusal with what to do about it.
+    pub fn new(step: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { step, what: what.into(), details: Vec::new(), hints: vec![hint.into()], findings: Vec::new() }
+    }
+}
+
+impl Model {
+    /// Whether Docker is there, or will be.
+    pub fn has_docker(&self) -> bool {
+        self.docker_planned || self.facts.docker.as_ref().is_some_and(|docker| docker.engine.is_some())
+    }
+
+    /// Whether a package is installed and configured.
+    pub fn has_package(&self, name: &str) -> bool {
+        matches!(self.facts.packages.get(name), Some(Some(package)) if package.configured)
+    }
+
+    /// Takes packages for installed.
+    pub fn install<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            let package = Package { version: String::new(), configured: true };
+            self.facts.packages.insert(name.to_owned(), Some(package));
+        }
+    }
+
+    /// Takes packages for removed.
+    pub fn remove<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            self.facts.packages.insert(name.to_owned(), None);
+        }
+    }
+
+    /// Takes files for written or removed.
+    pub fn write(&mut self, files: &[FileChange]) {
+        for file in files {
+            let state = file.content.as_ref().map(|content| File {
+                mode: file.mode,
+                owner: file.owner.clone(),
+                size: content.len() as u64,
+                sha256: file.sha256.clone().unwrap_or_default(),
+                kind: "regular".to_owned(),
+                target: None,
+                content: (!file.sensitive).then(|| content.clone()),
+            });
+            self.facts.files.insert(file.path.clone(), state);
+        }
+    }
+
+    /// A file that stands on the host.
+    pub fn file(&self, path: &str) -> Option<&File> {
+        self.facts.files.get(path)?.as_ref()
+    }
+
+    /// A file's content as text, where the probe brought it.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        std::str::from_utf8(self.file(path)?.content.as_deref()?).ok()
+    }
+
+    /// Takes a login for a member of a group.
+    pub fn join(&mut self, group: &str, user: &str) {
+        let group = self.facts.groups.entry(group.to_owned()).or_default().get_or_insert_with(Group::default);
+        if !group.members.iter().any(|member| member == user) {
+            group.members.push(user.to_owned());
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The stack step: a Compose project from a folder here, running there.
+
+mod containers;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Model, Refusal, Step, planned};
+use crate::facts::{Question, Questions};
+use crate::plan::{Action, Change, FileChange, PlannedStep, Risk};
+use crate::stack::bundle::{Bundle, BundleFile};
+use crate::stack::compose::{Project, Service};
+use crate::stack::images::Availability;
+
+use containers::{expected, troubles};
+
+const STEP: &str = "stack";
+
+/// The Compose project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StackOptions {
+    /// The folder here that holds `compose.yaml`, relative to the file that says so.
+    pub path: Option<PathBuf>,
+    /// The project's name; Compose's own rules unless told.
+    pub name: Option<String>,
+    /// The folder on the host; `/srv/NAME` unless told.
+    pub folder: Option<String>,
+    /// How long containers may take until they are well, in seconds.
+    pub wait: u32,
+    /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
+    pub ignore: Vec<String>,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        Self { path: None, name: None, folder: None, wait: 300, ignore: Vec::new() }
+    }
+}
+
+/// What has been read of the folder here.
+#[derive(Debug, Clone)]
+pub struct StackInput {
+    /// The project.
+    pub project: Project,
+    /// Its files.
+    pub bundle: Bundle,
+}
+
+/// The stack step.
+#[derive(Debug)]
+pub struct Stack {
+    options: StackOptions,
+    input: StackInput,
+}
+
+impl Stack {
+    /// The step with its options and what was read.
+    pub fn new(options: StackOptions, input: StackInput) -> Self {
+        Self { options, input }
+    }
+
+    /// The folder on the host.
+    pub fn folder(&self) -> String {
+        let folder =
+            self.options.folder.clone().unwrap_or_else(|| format!("/srv/{}", self.input.project.name));
+        folder.trim_end_matches('/').to_owned()
+    }
+
+    fn state(&self, file: &str) -> String {
+        format!("/var/lib/provision/stacks/{}/{file}", self.input.project.name)
+    }
+
+    fn services(&self) -> impl Iterator<Item = &Service> {
+        self.input.project.services.iter().filter(|service| service.enabled)
+    }
+
+    /// Images that are pulled, each once.
+    fn images(&self) -> Vec<&str> {
+        let mut images: Vec<_> = self
+            .services()
+            .filter(|service| !service.build)
+            .filter_map(|service| service.image.as_deref())
+            .collect();
+        images.sort_unstable();
+        images.dedup();
+        images
+    }
+
+    fn action(&self, name: &'static str) -> Action {
+        Action::new(STEP, name).with("name", &self.input.project.name).with("folder", self.folder())
+    }
+}
+
+impl Step for Stack {
+    fn name(&self) -> &'static str {
+        STEP
+    }
+
+    fn questions(&self, questions: &mut Questions) {
+        questions.insert(Question::Docker);
+        questions.insert(Question::Project(self.input.project.name.clone()));
+        questions.extend(self.images().into_iter().map(|image| Question::Image(image.to_owned())));
+        questions.insert(Question::File {
+            path: self.state("manifest"),
+            unless: Some(manifest_sum(&self.input.bundle)),
+        });
+        questions.insert(Question::File { path: self.state("applied"), unless: None });
+        for file in &self.input.bundle.files {
+            let path = format!("{}/{}", self.folder(), file.path);
+            questions.insert(if file.sensitive {
+                Question::SecretFile(path)
+            } else {
+                Question::File { path, unless: Some(file.sha256.clone()) }
+            });
+        }
+    }
+
+    fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
+        self.check(model)?;
+        let project = &self.input.project;
+        let mut step = planned(STEP);
+        step.warnings.extend(project.warnings.iter().cloned());
+        step.changes.extend(self.pull(model, &mut step.warnings)?);
+        step.changes.extend(self.send(model));
+        step.changes.extend(self.start(model, !step.changes.is_empty()));
+        let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
+        step.state = format!("{} runs ({})", project.name, names.join(", "));
+        Ok(step)
+    }
+}
+
+impl Stack {
+    fn check(&self, model: &Model) -> Result<(), Refusal> {
+        if !model.has_docker() {
+            return Err(Refusal::new(
+                STEP,
+                "there is no Docker on the host for the stack",
+                "put the step `docker` before `stack` in the playbook",
+            ));
+        }
+        let folder = self.folder();
+        let odd = |c: char| c.is_control() || c.is_whitespace();
+        if !folder.starts_with('/')
+            || folder.len() < 2
+            || folder.contains(odd)
+            || folder.split('/').any(|part| part == "..")
+        {
+            return Err(Refusal::new(
+                STEP,
+                format!("`{folder}` is no folder on the host"),
+                "mend `folder` in [steps.stack]; it is an absolute path without spaces",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Images that the host does not have; what no registry has is refused here, before anything is changed.
+    fn pull(&self, model: &mut Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
+        let missing: Vec<_> = self
+            .images()
+            .into_iter()
+            .filter(|image| !matches!(model.facts.images.get(*image), Some(Some(_))))
+            .map(str::to_owned)
+            .collect();
+        let mut problems = Vec::new();
+        let mut total = Some(0);
+        for image in &missing {
+            match model.images.get(image) {
+                Some(Availability::Found { bytes, login, .. }) => {
+                    total = total.zip(*bytes).map(|(total, bytes)| total + bytes);
+                    if *login {
+                        warnings.push(format!(
+                            "{image} needs a login at its registry; the host needs one, too: `sudo docker login` there"
+                        ));
+                    }
+                }
+                Some(Availability::Unreachable { reason }) => {
+                    total = None;
+                    warnings.push(format!("{image} could not be looked up from here: {reason}"));
+                }
+                Some(Availability::WrongArchitecture { available }) => problems.push(format!(
+                    "{image} is not made for {}, only for {}",
+                    model.facts.system.architecture,
+                    available.join(", ")
+                )),
+                Some(other) => problems.push(format!("{image}: {other}")),
+                None => total = None,
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Refusal {
+                step: STEP,
+                what: match problems.len() {
+                    1 => "an image cannot be had; nothing was changed".into(),
+                    count => format!("{count} images cannot be had; nothing was changed"),
+                },
+                details: problems,
+                hints: vec![format!(
+                    "mend the names in {}, or push the images first",
+                    self.input.project.file
+                )],
+                findings: Vec::new(),
+            });
+        }
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Change {
+            id: "stack/images".into(),
+            title: format!("pull {}", missing.join(", ")),
+            reason: "the host does not have them".into(),
+            risks: vec![Risk::Downloads { bytes: total }],
+            files: Vec::new(),
+            undo: Some(format!("docker image rm {}", missing.join(" "))),
+            action: self.action("images").with("images", lines(&missing)).within(3600),
+        }))
+    }
+
+    /// Files that differ, and files that were sent once and are no longer part of it.
+    fn send(&self, model: &mut Model) -> Option<Change> {
+        let bundle = &self.input.bundle;
+        let folder = self.folder();
+        let manifest = manifest(bundle);
+        let known_manifest = model.file(&self.state("manifest"));
+        // Its text is brought only when it is not the one we are about to write.
+        let same_manifest = known_manifest.is_some_and(|file| file.sha256 == manifest_sum(bundle));
+        let sent = if same_manifest {
+            manifest.clone()
+        } else {
+            model.text(&self.state("manifest")).unwrap_or_default().to_owned()
+        };
+        let sent: Vec<(&str, &str)> = sent.lines().filter_map(manifest_line).collect();
+        let mut risks = Vec::new();
+        let mut files = Vec::new();
+        for file in &bundle.files {
+            let path = format!("{folder}/{}", file.path);
+            let present = model.file(&path);
+            if present.is_some_and(|present| {
+                present.sha256 == file.sha256 && present.mode == file.mode && present.owner == "root:root"
+            }) {
+                continue;
+            }
+            if let Some(present) = present.filter(|present| present.sha256 != file.sha256) {
+                let as_sent = sent.iter().any(|(sum, name)| *name == file.path && *sum == present.sha256);
+                if !as_sent {
+                    risks.push(Risk::ReplacesEdited { path: path.clone() });
+                }
+            }
+            files.push(file_change(
+                path,
+                file,
+                present.and_then(|present| present.content.clone()),
+                present.is_some(),
+            ));
+        }
+        for (_, name) in &sent {
+            if bundle.file(name).is_none() {
+                files.push(removal(format!("{folder}/{name}")));
+            }
+        }
+        if files.is_empty() && same_manifest {
+            return None;
+        }
+        let bare = known_manifest.is_none();
+        let change = Change {
+            id: "stack/bundle".into(),
+            title: match files.len() {
+                0 => format!("take {folder} as it stands"),
+                1 => format!("send 1 file to {folder}"),
+                count => format!("send {count} files to {folder}"),
+            },
+            reason: if bare {
+                "the host does not have them".into()
+            } else {
+                "they differ from what the host has".into()
+            },
+            risks,
+            undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
+            files,
+            action: self.action("bundle").with("manifest", manifest).within(120),
+        };
+        model.write(&change.files);
+        Some(change)
+    }
+
+    fn start(&self, model: &mut Model, changed: bool) -> Option<Change> {
+        let hash = self.input.bundle.hash();
+        let services: Vec<_> = self.services().collect();
+        let expected = expected(&services);
+        let containers: Vec<_> = model
+            .facts
+            .containers
+            .iter()
+            .filter(|container| container.project == self.input.project.name)
+            .collect();
+        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
+        let troubles = troubles(&expected, &containers);
+        let reason = match () {
+            () if containers.is_empty() => "it does not run".to_owned(),
+            () if changed || (!applied && model.file(&self.state("applied")).is_some()) => {
+                "the bundle has changed".into()
+            }
+            () if !troubles.is_empty() => troubles.join(", "),
+            () if !applied => "an earlier start was not finished".into(),
+            () => return None,
+        };
+        let running: Vec<_> = services
+            .iter()
+            .filter(|service| {
+                containers
+                    .iter()
+                    .any(|container| container.service == service.name && container.state == "running")
+            })
+            .map(|service| service.name.clone())
+            .collect();
+        let mut risks = Vec::new();
+        if containers.is_empty() {
+            risks.extend(opened(&services));
+        } else if !running.is_empty() && (changed || !applied) {
+            risks.push(Risk::InterruptsService { services: running });
+        }
+        let builds = services.iter().any(|service| service.build);
+        let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
+        Some(Change {
+            id: "stack/up".into(),
+            title: format!(
+                "start {} and wait until it is well ({})",
+                self.input.project.name,
+                names.join(", ")
+            ),
+            reason,
+            risks,
+            files: Vec::new(),
+            undo: Some(format!("docker compose -p {} down", self.input.project.name)),
+            action: self
+                .action("up")
+                .with("services", lines(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()))
+                .with("hash", hash)
+                .with("wait", self.options.wait.to_string())
+                .with("build", if builds { "yes" } else { "no" })
+                .within(self.options.wait.saturating_mul(2).saturating_add(if builds { 3600 } else { 600 })),
+        })
+    }
+}
+
+/// Ports that are published on addresses that others may reach.
+fn opened<'a>(services: &'a [&Service]) -> impl Iterator<Item = Risk> + 'a {
+    services.iter().flat_map(|service| {
+        service.ports.iter().filter(|port| !port.host_ip.is_some_and(|ip| ip.is_loopback())).map(|port| {
+            let published = port.published.map_or_else(|| "a free port".into(), |range| range.to_string());
+            Risk::OpensPort { port: format!("{published}/{}", port.protocol), service: service.name.clone() }
+        })
+    })
+}
+
+/// What has been sent: MODE SHA256 PATH, a line a file.
+fn manifest(bundle: &Bundle) -> String {
+    bundle.files.iter().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
+}
+
+fn manifest_sum(bundle: &Bundle) -> String {
+    crate::plan::sha256(manifest(bundle).as_bytes())
+}
+
+fn manifest_line(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.splitn(3, ' ').skip(1);
+    let pair = (words.next()?, words.next()?);
+    // The host's word is not enough to remove what lies elsewhere.
+    (!pair.1.split('/').any(|part| part == ".." || part.is_empty())).then_some(pair)
+}
+
+fn lines<T: AsRef<str>>(items: &[T]) -> String {
+    items.iter().map(|item| format!("{}\n", item.as_ref())).collect()
+}
+
+fn file_change(path: String, file: &BundleFile, before: Option<Vec<u8>>, exists: bool) -> FileChange {
+    FileChange {
+        path,
+        mode: file.mode,
+        owner: "root:root".into(),
+        sha256: Some(file.sha256.clone()),
+        before,
+        content: Some(file.content.clone()),
+        sensitive: file.sensitive,
+        exists,
+    }
+}
+
+fn removal(path: String) -> FileChange {
+    FileChange {
+        path,
+        mode: 0,
+        owner: "root:root".into(),
+        sha256: None,
+        before: None,
+        content: None,
+        sensitive: false,
+        exists: true,
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether the containers of a project are what its services ask for.
+//!
+//! `settled` in `scripts/steps/stack.sh` judges the same while a start is waited for.
+
+use std::fmt;
+
+use crate::facts::Container;
+use crate::stack::compose::Service;
+
+/// What becomes of a service's containers when all is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// They run.
+    Service,
+    /// They run once and end with 0; others wait for it.
+    Job,
+    /// They run, or have ended with 0: nothing restarts them, and nobody reaches them.
+    Task,
+}
+
+/// What is expected of a service.
+#[derive(Debug)]
+pub(super) struct Expected<'a> {
+    name: &'a str,
+    kind: Kind,
+    count: u32,
+}
+
+impl fmt::Display for Expected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Service => "service",
+            Kind::Job => "job",
+            Kind::Task => "task",
+        };
+        write!(f, "{} {kind} {}", self.name, self.count)
+    }
+}
+
+pub(super) fn expected<'a>(services: &[&'a Service]) -> Vec<Expected<'a>> {
+    services
+        .iter()
+        .map(|service| {
+            let unattended = matches!(service.restart.as_deref(), None | Some("no" | ""));
+            let kind = match () {
+                () if service.one_shot => Kind::Job,
+                () if unattended && service.ports.is_empty() && !service.healthcheck => Kind::Task,
+                () => Kind::Service,
+            };
+            Expected { name: &service.name, kind, count: service.scale }
+        })
+        .collect()
+}
+
+/// What is wrong, a phrase a service; a health check that has not spoken yet is not.
+pub(super) fn troubles(expected: &[Expected<'_>], containers: &[&Container]) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for Expected { name, kind, count } in expected {
+        let own: Vec<_> = containers.iter().filter(|container| container.service == *name).collect();
+        if (own.len() as u64) < u64::from(*count) {
+            let what = if own.is_empty() {
+                "no container".to_owned()
+            } else {
+                format!("{} of {count} containers", own.len())
+            };
+            troubles.push(format!("{name} has {what}"));
+            continue;
+        }
+        troubles.extend(
+            own.iter().find_map(|container| trouble(*kind, container)).map(|what| format!("{name} {what}")),
+        );
+    }
+    troubles
+}
+
+fn trouble(kind: Kind, container: &Container) -> Option<String> {
+    let ended_well = container.state == "exited" && container.status.starts_with("Exited (0)");
+    match container.state.as_str() {
+        "exited" if ended_well && kind != Kind::Service => None,
+        "running" if container.status.contains("(unhealthy)") => Some("is unhealthy".into()),
+        "running" => None,
+        "exited" => {
+            let code = container.status.split(['(', ')']).nth(1).unwrap_or("?");
+            Some(format!("has ended with code {code}"))
+        }
+        other => Some(format!("is {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judges_containers() {
+        let container = |state: &str, status: &str| Container {
+            service: "x".into(),
+            state: state.into(),
+            status: status.into(),
+            ..Container::default()
+        };
+        let cases = [
+            (Kind::Service, "running", "Up 3 minutes", None),
+            (Kind::Service, "running", "Up 3 minutes (health: starting)", None),
+            (Kind::Service, "running", "Up 3 minutes (unhealthy)", Some("x is unhealthy")),
+            (Kind::Service, "exited", "Exited (0) 2 hours ago", Some("x has ended with code 0")),
+            (Kind::Job, "exited", "Exited (0) 2 hours ago", None),
+            (Kind::Job, "exited", "Exited (3) 2 hours ago", Some("x has ended with code 3")),
+            (Kind::Task, "exited", "Exited (0) 2 hours ago", None),
+            (Kind::Service, "restarting", "Restarting (1) 2 seconds ago", Some("x is restarting")),
+            (Kind::Service, "created", "Created", Some("x is created")),
+        ];
+        for (kind, state, status, trouble) in cases {
+            let expected = [Expected { name: "x", kind, count: 1 }];
+            let found = troubles(&expected, &[&container(state, status)]);
+            assert_eq!(found.first().map(String::as_str), trouble, "{kind:?} {status}");
+        }
+        let none = troubles(&[Expected { name: "x", kind: Kind::Service, count: 2 }], &[]);
+        assert_eq!(none, ["x has no container"]);
+    }
+}
