@@ -22,7 +22,7 @@ pub fn render_plan_markdown(plan: &Plan) -> String {
         for each in &step.changes {
             change(&mut text, each);
         }
-        remarks(&mut text, step);
+        remarks(&mut text, step, "");
     }
     let unchanged: Vec<_> = plan.steps.iter().filter(|step| step.changes.is_empty()).collect();
     if !unchanged.is_empty() {
@@ -31,7 +31,7 @@ pub fn render_plan_markdown(plan: &Plan) -> String {
             let mark = mark(standing(step));
             let colon = if step.state.is_empty() { "" } else { ": " };
             text.push_str(&format!("- {mark} **{}**{colon}{}\n", prose(step.step), prose(&step.state)));
-            remarks(&mut text, step);
+            remarks(&mut text, step, "  ");
         }
     }
     text.push_str(&format!("\n<sub>Plan {}</sub>\n", code(&plan.fingerprint)));
@@ -63,16 +63,17 @@ fn change(text: &mut String, change: &Change) {
 
 fn file(text: &mut String, file: &FileChange) {
     let diff = shown(file);
-    let facts = prose(&file_facts(file, &diff));
+    let facts = file_facts(file, &diff);
     let (lines, sign) = match &diff {
         FileDiff::New(lines) => (lines, "+"),
         FileDiff::Text(lines) => (lines, ""),
         FileDiff::Removed | FileDiff::Opaque(_) => {
-            text.push_str(&format!("  - {}: {facts}\n", code(&file.path)));
+            text.push_str(&format!("  - {}: {}\n", code(&file.path), prose(&facts)));
             return;
         }
     };
-    let path = html(&harmless(&file.path));
+    // Markdown is not read inside an HTML block: HTML alone is to be escaped here.
+    let (path, facts) = (html(&harmless(&file.path)), html(&harmless(&facts)));
     text.push_str(&format!("  - <details><summary><code>{path}</code>: {facts}</summary>\n\n"));
     let longest = lines.iter().map(|line| longest_run(line)).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -84,12 +85,12 @@ fn file(text: &mut String, file: &FileChange) {
     text.push_str(&format!("    {fence}\n\n    </details>\n"));
 }
 
-fn remarks(text: &mut String, step: &PlannedStep) {
+fn remarks(text: &mut String, step: &PlannedStep, indent: &str) {
     for finding in step.findings.iter().filter(|finding| finding.level > Level::Fine) {
-        text.push_str(&format!("  - {}\n", finding_line(finding)));
+        text.push_str(&format!("{indent}- {}\n", finding_line(finding)));
     }
     for warning in &step.warnings {
-        text.push_str(&format!("  - ⚠️ {}\n", prose(warning)));
+        text.push_str(&format!("{indent}- ⚠️ {}\n", prose(warning)));
     }
 }
 
@@ -140,7 +141,10 @@ fn longest_run(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::samples;
+    use super::super::text::is_harmful;
     use super::*;
 
     #[test]
@@ -151,5 +155,26 @@ mod tests {
     #[test]
     fn a_converged_host() {
         insta::assert_snapshot!(render_plan_markdown(&samples::converged()));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_values_stay_in_their_place(text in samples::hostile()) {
+            let view = render_plan_markdown(&samples::hostile_plan(&text));
+            let usual = render_plan_markdown(&samples::hostile_plan("usual"));
+            prop_assert!(!view.replace('\n', "").contains(is_harmful));
+            if !text.is_empty() {
+                prop_assert_eq!(view.lines().count(), usual.lines().count());
+            }
+        }
+    }
+
+    #[test]
+    fn markup_in_values_is_text() {
+        let mut plan = samples::hostile_plan("<b> `x` [a](b)");
+        plan.steps.truncate(3);
+        plan.steps[2].changes.truncate(1);
+        plan.steps[2].changes[0].files.truncate(1);
+        insta::assert_snapshot!(render_plan_markdown(&plan));
     }
 }
