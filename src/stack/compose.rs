@@ -24,6 +24,8 @@ pub use ports::{Port, PortRange, Protocol};
 pub use source::Naming;
 use yaml::Place;
 
+use super::images::Reference;
+
 /// The names of a project's first file, in Compose's order.
 pub const FILE_NAMES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -78,6 +80,21 @@ pub struct Service {
     pub enabled: bool,
     /// How many containers it has.
     pub scale: u32,
+}
+
+impl Service {
+    /// The image's full name, where it is known.
+    #[must_use]
+    pub fn reference(&self) -> Option<Reference> {
+        // Reading the project has already refused what does not parse.
+        self.image.as_deref().and_then(|image| Reference::parse(image).ok())
+    }
+
+    /// Whether its image comes from a registry, rather than from a build.
+    #[must_use]
+    pub fn is_pulled(&self) -> bool {
+        self.image.is_some() && !self.build
+    }
 }
 
 /// That a service waits for another.

@@ -110,7 +110,10 @@ impl Walk<'_> {
         if !metadata.is_dir() {
             return Err(refuse("to something that is not a file".into()));
         }
-        if entry.path().starts_with(&target) || self.links_within(&target) {
+        if entry.path().starts_with(&target) {
+            return Err(refuse("to a folder that it stands in itself".into()));
+        }
+        if self.links_within(&target) {
             let inside = inside.display();
             return Err(refuse(format!("to the folder {inside:?}, which has links of its own")));
         }

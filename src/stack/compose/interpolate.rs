@@ -141,3 +141,101 @@ fn name_length(text: &str) -> usize {
 fn syntax(near: &str, remedy: &'static str) -> Fault {
     Fault::Syntax { near: near.chars().take(40).collect(), remedy }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `SET` is set, `EMPTY` is set and blank.
+    #[derive(Default)]
+    struct Few {
+        unset: Vec<(String, bool)>,
+    }
+
+    impl Scope for Few {
+        fn get(&mut self, name: &str) -> Option<String> {
+            match name {
+                "SET" => Some("value".into()),
+                "EMPTY" => Some(String::new()),
+                _ => None,
+            }
+        }
+
+        fn unset(&mut self, name: &str, fallback: bool) {
+            self.unset.push((name.to_owned(), fallback));
+        }
+    }
+
+    #[test]
+    fn every_form() {
+        let table = [
+            ("plain", "plain"),
+            ("", ""),
+            ("$SET", "value"),
+            ("$SET-x", "value-x"),
+            ("a${SET}b$EMPTY$", "error"),
+            ("a${SET}b${EMPTY}c", "avaluebc"),
+            ("$NONE.", "."),
+            ("$$SET $${SET} $$$SET", "$SET ${SET} $value"),
+            ("${SET:-d}${SET-d}${EMPTY:-d}${EMPTY-d}${NONE:-d}${NONE-d}", "valuevalueddd"),
+            ("${SET:+x}${SET+x}${EMPTY:+y}${EMPTY+z}${NONE:+n}${NONE+n}", "xxz"),
+            ("${SET:?m}${SET?m}${EMPTY?m}", "valuevalue"),
+            ("${EMPTY:?say $SET}", "required EMPTY: say value"),
+            ("${NONE?}", "required NONE: "),
+            ("${NONE:-${EMPTY:-${SET}}}", "value"),
+            ("${NONE:-a{b}c}", "a{bc}"),
+            ("${NONE:-a:b-c?d}", "a:b-c?d"),
+            ("${NONE:-http://${SET}:80/}", "http://value:80/"),
+            ("${SET:-${NONE:?never asked}}", "value"),
+            ("$1", "error"),
+            ("100$", "error"),
+            ("${", "error"),
+            ("${}", "error"),
+            ("${1}", "error"),
+            ("${SET", "error"),
+            ("${SET/a/b}", "error"),
+            ("${SET:}", "error"),
+            ("${SET:=x}", "error"),
+            ("${SET x}", "error"),
+            ("ü${SET}ü", "üvalueü"),
+            ("${NONE:-ü}", "ü"),
+        ];
+        for (text, expected) in table {
+            let shown = match expand(text, &mut Few::default()) {
+                Ok(text) => text,
+                Err(Fault::Syntax { .. }) => "error".into(),
+                Err(Fault::Required { name, message }) => format!("required {name}: {message}"),
+            };
+            assert_eq!(shown, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_default_is_not_a_blank() {
+        let mut few = Few::default();
+        let _ = expand("$A ${B} ${C:-x} ${D+x} ${E:?x}", &mut few);
+        let expected = [("A", false), ("B", false), ("C", true), ("D", true)];
+        assert_eq!(few.unset, expected.map(|(n, f)| (n.to_owned(), f)));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let text = format!("{}x{}", "${A:-".repeat(5000), "}".repeat(5000));
+        assert!(expand(&text, &mut Few::default()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "[${}:?+\\-A-Zü a-z0-9]{0,60}|.{0,60}") {
+            let _ = expand(&text, &mut Few::default());
+        }
+
+        #[test]
+        fn escaped_text_comes_back(text in ".{0,60}") {
+            let escaped = text.replace('$', "$$");
+            prop_assert_eq!(expand(&escaped, &mut Few::default()), Ok(text));
+        }
+    }
+}

@@ -234,3 +234,67 @@ fn protocol(name: &str) -> Result<Protocol, &'static str> {
         _ => Err("names a protocol other than tcp, udp or sctp"),
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_form() {
+        let table = [
+            ("80", "80/tcp"),
+            ("8080:80", "8080:80/tcp"),
+            ("8080:80/udp", "8080:80/udp"),
+            ("8080:80/UDP", "8080:80/udp"),
+            ("80/sctp", "80/sctp"),
+            ("127.0.0.1:8080:80", "127.0.0.1:8080:80/tcp"),
+            ("127.0.0.1::80", "127.0.0.1::80/tcp"),
+            (":80", "80/tcp"),
+            ("0:80", "80/tcp"),
+            ("[::1]:8080:80", "[::1]:8080:80/tcp"),
+            ("::1:8080:80", "[::1]:8080:80/tcp"),
+            ("0.0.0.0:80:80", "0.0.0.0:80:80/tcp"),
+            ("3000-3005", "3000-3005/tcp"),
+            ("9090-9091:8080-8081", "9090-9091:8080-8081/tcp"),
+            ("8000-9000:80", "8000-9000:80/tcp"),
+            ("65535:1", "65535:1/tcp"),
+            ("", "is not a port between 1 and 65535"),
+            ("x", "is not a port between 1 and 65535"),
+            ("65536", "is not a port between 1 and 65535"),
+            ("80:0", "is not a port between 1 and 65535"),
+            ("+80:80", "is not a port between 1 and 65535"),
+            ("80:", "is not a port between 1 and 65535"),
+            ("80:80:80", "does not start with an IP address"),
+            ("localhost:80:80", "does not start with an IP address"),
+            ("90-80:1", "has a range that runs backwards"),
+            ("80-82:80-81", "has two ranges of different lengths"),
+            ("80:80-81", "has two ranges of different lengths"),
+            ("80:80/http", "names a protocol other than tcp, udp or sctp"),
+        ];
+        for (text, expected) in table {
+            let shown = short(text).map_or_else(str::to_owned, |p| p.to_string());
+            assert_eq!(shown, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn collisions() {
+        let table = [
+            ("80:80", "80:81", true),
+            ("80:80", "80:80/udp", false),
+            ("80:80", "127.0.0.1:80:80", true),
+            ("80:80", "[::1]:80:80", true),
+            ("0.0.0.0:80:80", "[::]:80:80", false),
+            ("0.0.0.0:80:80", "10.0.0.1:80:80", true),
+            ("127.0.0.1:80:80", "127.0.0.2:80:80", false),
+            ("80-82:80-82", "82:1", true),
+            ("8000-9000:80", "8080:80", false),
+            ("80", "80:80", false),
+        ];
+        for (a, b, expected) in table {
+            let (a, b) = (short(a).unwrap(), short(b).unwrap());
+            assert_eq!((a.collides(&b), b.collides(&a)), (expected, expected), "{a} {b}");
+        }
+    }
+}

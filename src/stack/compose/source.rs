@@ -85,7 +85,7 @@ fn file_names(dir: &Path, env: &Environment, notes: &mut Vec<String>) -> Result<
     };
     if found.len() > 1 {
         let others = found[1..].join(", ");
-        notes.push(format!("{first} is used; {others} stands beside it and is not read"));
+        notes.push(format!("{first} is read; also in the folder, but not read: {others}"));
     }
     let mut names = vec![(*first).to_owned()];
     names.extend(OVERRIDE_NAMES.iter().find(there).map(|name| (*name).to_owned()));

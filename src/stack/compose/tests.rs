@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fmt::Write;
 
 use super::*;
@@ -206,3 +208,93 @@ fn what_is_left_to_compose() {
     }
     insta::assert_snapshot!(shown.join("\n"));
 }
+
+#[test]
+fn names() {
+    let service = "services: {a: {image: a}}";
+    let named = format!("name: ${{WHO:-from-file}}\n{service}");
+    let name = |text: &str, env: &str, explicit: Option<&str>, folder: &str| {
+        let env = Environment::parse(env, ".env").unwrap();
+        match parse(text, "compose.yaml", &env, Naming { explicit, folder }) {
+            Ok(project) => project.name,
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(name(service, "", None, "My Stack.v2"), "mystackv2");
+    assert_eq!(name(service, "", None, "_-_Äx"), "x");
+    assert_eq!(name(&named, "", None, "folder"), "from-file");
+    assert_eq!(name(&named, "WHO=me", None, "folder"), "me");
+    assert_eq!(name(&named, "COMPOSE_PROJECT_NAME=env", None, "folder"), "env");
+    assert_eq!(name(&named, "COMPOSE_PROJECT_NAME=env", Some("given"), "folder"), "given");
+    insta::assert_snapshot!(
+        [
+            name(service, "", Some("Given"), "folder"),
+            name(service, "", Some(""), "folder"),
+            name(service, "COMPOSE_PROJECT_NAME=a b", None, "folder"),
+            name(service, "", None, "Ä"),
+        ]
+        .join("\n")
+    );
+    let text = "services: {a: {image: 'r/${COMPOSE_PROJECT_NAME}'}}";
+    assert_eq!(read(text).unwrap().services[0].image.as_deref(), Some("r/mystack"));
+}
+
+#[test]
+fn profiles() {
+    let text =
+        "services:\n  a: {image: a}\n  b: {image: b, profiles: [x, y]}\n  c: {image: c, profiles: [z]}";
+    let enabled = |env: &str| {
+        let project = read_env(text, env).unwrap();
+        project.enabled().map(|s| s.name.clone()).collect::<Vec<_>>().join("")
+    };
+    assert_eq!(enabled(""), "a");
+    assert_eq!(enabled("COMPOSE_PROFILES=y"), "ab");
+    assert_eq!(enabled("COMPOSE_PROFILES=w, z"), "ac");
+    assert_eq!(enabled("COMPOSE_PROFILES=*"), "abc");
+    // A service that is off does not make another a one-shot.
+    let text = "services:\n  a: {image: a}\n  b: {image: b, profiles: [x], depends_on: {a: {condition: service_completed_successfully}}}";
+    assert!(!read(text).unwrap().services[0].one_shot);
+    assert!(read_env(text, "COMPOSE_PROFILES=x").unwrap().services[0].one_shot);
+}
+
+#[test]
+fn only_dot_env_goes_to_the_host() {
+    let text = "services:\n  a:\n    image: a:${TAG}\n    command: $EMPTY ${PORT:-80} $$TAG ${GONE} ${GONE}\n    labels: ['${BOTH}']";
+    let env = Environment::parse("EMPTY=\nBOTH=1", ".env").unwrap();
+    let env = env.with_outside(["TAG", "PORT", "BOTH"].map(str::to_owned));
+    let read = |text: &str| parse(text, "compose.yaml", &env, NAMING);
+    insta::assert_snapshot!(show(read(&text.replace("a:${TAG}", "a${TAG}"))));
+    let required = "services:\n  a: {image: 'a:${TAG:?which one}'}";
+    insta::assert_snapshot!(show(read(required)), @"error: compose.yaml:2: TAG is required and has no value: which one; set TAG in .env: it is set on this computer, but only .env goes to the host");
+}
+
+#[test]
+fn values_made_on_the_host() {
+    let text = "services:\n  a: {image: 'a:${TAG:?}', environment: {P: '${PASSWORD:?}'}, ports: ['${PORT}:80', '81:81']}";
+    let names = ["TAG", "PASSWORD", "PORT"].map(str::to_owned);
+    let env = Environment::default().with_host(names);
+    insta::assert_snapshot!(show(parse(text, "compose.yaml", &env, NAMING)));
+}
+
+/// Aliases that multiply must not fill the memory.
+#[test]
+fn alias_bombs_are_refused() {
+    let mut text = "a0: &a0 [x, x]\n".to_owned();
+    for n in 1..40 {
+        let _ = writeln!(text, "a{n}: &a{n} [*a{0}, *a{0}]", n - 1);
+    }
+    insta::assert_snapshot!(show(read(&text)), @"error: compose.yaml:16:18: not valid YAML: the aliases of this file multiply beyond 200000 values; correct the file there");
+    let deep = "[".repeat(100_000);
+    assert!(read(&deep).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(text in "[ a-c:\\[\\]{}&*<\\-\n'\"|>!?#$%0-9]{0,80}|.{0,80}") {
+        let _ = read(&text);
+        let _ = read(&format!("services:\n  a:\n    image: a\n    {text}"));
+        let _ = read(&format!("services:\n  a:\n    image: a\n    ports: [{text}]"));
+    }
+}
+
+mod folder;

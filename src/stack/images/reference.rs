@@ -91,6 +91,9 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
     if text.is_empty() {
         return Err("it is blank");
     }
+    if text.contains("://") {
+        return Err("it is a URL; write it without what stands before the host");
+    }
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(checked_digest(digest)?)),
         None => (text, None),

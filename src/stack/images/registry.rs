@@ -69,6 +69,11 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
+    #[cfg(test)]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub fn new(scheme: &str, registry: &str, insecure: bool) -> Endpoint {
         Endpoint {
             base: format!("{scheme}://{registry}"),
@@ -327,7 +332,7 @@ impl Session<'_> {
 
     fn json<T: serde::de::DeserializeOwned>(&self, body: &[u8]) -> Result<T, Fault> {
         serde_json::from_slice(body)
-            .map_err(|e| self.nonsense(&format!("something else than expected ({e})")))
+            .map_err(|e| self.nonsense(&format!("something that cannot be read ({e})")))
     }
 
     fn denied(&self, what: &str) -> Fault {
@@ -355,4 +360,25 @@ impl Session<'_> {
 fn host(url: &str) -> &str {
     let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
     bare.split(['/', '?']).next().unwrap_or(bare)
+}
+
+/// Asks a token server; whether the login went with it.
+#[cfg(test)]
+pub(super) fn token_for_test(
+    client: &Client,
+    endpoint: &Endpoint,
+    known: Known,
+    realm: &str,
+) -> Option<bool> {
+    let mut cache = Cache::new(None);
+    let mut session = Session {
+        client,
+        endpoint,
+        known,
+        repository: "a",
+        authorization: None,
+        login: false,
+        cache: &mut cache,
+    };
+    session.token(realm, None, "x").ok().map(|_| session.login)
 }

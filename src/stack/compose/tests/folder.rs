@@ -1,0 +1,118 @@
+//! Projects that are read from a folder.
+
+use std::fs;
+
+use super::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Folder {
+        let folder = tempfile::Builder::new().prefix("stack").tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Folder(folder)
+    }
+
+    fn show(&self) -> String {
+        self.show_with(Loading::default())
+    }
+
+    fn show_with(&self, mut loading: Loading) -> String {
+        loading.name.get_or_insert("test".into());
+        let shown = show(Project::load_with(self.0.path(), &loading));
+        shown.replace(&self.0.path().display().to_string(), "FOLDER")
+    }
+}
+
+const A: &str = "services: {a: {image: a}}";
+
+#[test]
+fn which_file_is_read() {
+    let table: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("docker-compose.yaml", A)],
+        &[("docker-compose.yaml", A), ("docker-compose.yml", A), ("compose.yml", A)],
+        &[("compose.yaml", A), ("compose.override.yaml", "services: {b: {image: b}}")],
+        &[
+            ("x/one.yaml", A),
+            ("compose.yaml", A),
+            (".env", "COMPOSE_FILE=./x/one.yaml:two.yaml"),
+            ("two.yaml", "services: {a: {image: two}}"),
+        ],
+        &[("compose.yaml", A), (".env", "COMPOSE_FILE=none.yaml")],
+        &[("compose.yaml", "services: {a: {image: '${IMAGE}'}}"), (".env", "IMAGE=from-env")],
+    ];
+    let shown: Vec<String> = table.iter().map(|files| Folder::new(files).show()).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn the_folder_gives_the_name() {
+    let folder = Folder::new(&[("compose.yaml", A)]);
+    let project = Project::load(folder.0.path(), None).unwrap();
+    assert!(project.name.starts_with("stack"), "{}", project.name);
+    assert_eq!(Project::load(folder.0.path(), Some("given")).unwrap().name, "given");
+    let missing = Project::load(&folder.0.path().join("none"), None).unwrap_err();
+    assert!(matches!(missing, ComposeError::NotFound { .. }), "{missing}");
+}
+
+#[test]
+fn overrides() {
+    let base = r#"
+services:
+  a:
+    image: a
+    ports: ["80:80", "127.0.0.1:81:81"]
+    depends_on: [b]
+    healthcheck: { test: [CMD, x] }
+    profiles: [p]
+    env_file: one.env
+    restart: always
+    deploy: { replicas: 2 }
+  b: { image: b, ports: ["90:90"] }
+  c: { image: c }
+"#;
+    let over = r#"
+services:
+  a:
+    image: a:2
+    ports: ["80:80", "82:82"]
+    depends_on: { b: { condition: service_healthy }, c: {} }
+    healthcheck: { disable: true }
+    profiles: !reset []
+    env_file: [{ path: two.env, required: false }]
+    restart: !reset null
+    deploy: { replicas: 1 }
+  b: { ports: !override ["91:91"] }
+  c: !override { build: . }
+"#;
+    let files = [("compose.yaml", base), ("compose.override.yml", over), ("one.env", "")];
+    insta::assert_snapshot!(Folder::new(&files).show());
+    let files = [("compose.yaml", base), ("compose.override.yml", "services:\n  d: {}")];
+    insta::assert_snapshot!(Folder::new(&files).show());
+}
+
+#[test]
+fn files_that_must_be_there() {
+    let text = "services:\n  a:\n    image: a\n    env_file: [a.env, {path: b.env, required: false}]\n    secrets: [s]\n  off:\n    image: a\n    profiles: [p]\n    env_file: c.env\nsecrets:\n  s: {file: s.txt}\n  unused: {file: u.txt}";
+    let folder = Folder::new(&[("compose.yaml", text)]);
+    let mut shown = folder.show();
+    fs::write(folder.0.path().join("a.env"), "").unwrap();
+    shown += "\n";
+    shown += &folder.show();
+    shown += "\n\n";
+    let host_files = vec!["s.txt".to_owned()];
+    shown += &folder.show_with(Loading { host_files, ..Loading::default() });
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn this_computers_environment_is_named_in_a_warning() {
+    let folder = Folder::new(&[("compose.yaml", "services: {a: {image: a, command: $PATH}}")]);
+    let shown = folder.show();
+    assert!(shown.contains("compose.yaml:1: PATH is set on this computer but not in .env"), "{shown}");
+}
