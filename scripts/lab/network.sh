@@ -36,7 +36,10 @@ uplink_mtu() {
 attach_host() {
     detach_host "$1" "$2"
     ip netns add "$(netns "$1")"
-    ip link add "provlab$2" type veth peer name eth0 netns "$(netns "$1")"
+    # The same hardware address after each reboot: the machine would go on sending
+    # to the old one for half a minute.
+    mac=$(printf '02:91:00:00:00:%02x' "$2")
+    ip link add "provlab$2" type veth peer name eth0 address "$mac" netns "$(netns "$1")"
     ip link set "provlab$2" master "$BRIDGE" up
     mtu=$(uplink_mtu)
     [ "$mtu" -le 1500 ] || mtu=1500
