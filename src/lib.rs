@@ -3,6 +3,9 @@
 //! Imports go one way: `commands → run → plan → steps → facts → host`;
 //! `report` is told and asks nothing; `steps` and `plan` do no input or output.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
 pub mod facts;
 pub mod host;
 pub mod plan;

@@ -1,1 +1,10 @@
-fn main() {}
+//! Parse, dispatch, exit code; nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use provision::cli::Cli;
+
+fn main() -> ExitCode {
+    provision::commands::run(Cli::parse()).into()
+}

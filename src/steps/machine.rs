@@ -86,11 +86,6 @@ impl Step for Machine {
             facts.system.cpus,
             bytes(facts.system.memory)
         );
-        step.warnings = findings
-            .iter()
-            .filter(|finding| finding.level != Level::Fine)
-            .map(|finding| format!("{}: {}", finding.text, finding.remedy))
-            .collect();
         if let Some(packages) = &facts.reboot_required {
             let names =
                 if packages.is_empty() { String::new() } else { format!(" ({})", packages.join(", ")) };

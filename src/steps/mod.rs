@@ -26,7 +26,7 @@ pub use stack::{Stack, StackInput, StackOptions};
 pub use user::{User, UserOptions};
 
 use crate::facts::Questions;
-use crate::plan::{FileChange, PlannedStep};
+use crate::plan::{FileChange, Plan, PlannedStep, fingerprint};
 
 /// A piece of desired state.
 pub trait Step {
@@ -56,6 +56,13 @@ pub struct Options {
 
 /// The names of all steps, in the order in which a playbook usually has them.
 pub const NAMES: [&str; 5] = ["machine", "packages", "docker", "user", "stack"];
+
+/// The plan of a host: a fold over its steps, each seeing the host as the ones before leave it.
+pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Model) -> Result<Plan, Refusal> {
+    let steps = steps.iter().map(|step| step.plan(model)).collect::<Result<Vec<_>, _>>()?;
+    let fingerprint = fingerprint(playbook, &steps);
+    Ok(Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint })
+}
 
 /// The shell of a step that changes something.
 pub fn script(step: &str) -> Option<&'static str> {

@@ -1,0 +1,194 @@
+//! The whole command line in one place.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+use crate::host::Destination;
+
+const EXAMPLES: &str = "\
+Examples:
+  provision up deploy@203.0.113.7            the Compose project in this folder, running there
+  provision plan web1                        what `up` would do, and nothing else
+  provision up web1 web2 --yes               two hosts at once, without a question
+  provision up web1 --playbook docker        Docker alone
+  provision up local --yes                   this very machine
+
+HOST is anything that `ssh` takes (user@host, ssh://user@host:port, a name from
+~/.ssh/config), or `local`.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done, or nothing to do
+  1   a bug in provision
+  2   the command line, provision.toml, a playbook or a Compose file is wrong
+  3   refused: the machine or the plan is not fit; nothing was changed
+  4   the host was not reached, or the connection to it was lost
+  5   no root on the host: sudo refused or wanted a password
+  6   a change failed; what was done stands, and `up` goes on from there
+  7   somebody else's run holds the host
+  8   detached: the run goes on by itself
+  9   cancelled between two changes
+  10  not confirmed: nobody said yes";
+
+/// From a bare Ubuntu or Debian server to a running stack.
+#[derive(Debug, Parser)]
+#[command(name = "provision", version, about, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What all commands share.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What all commands share.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Print one JSON event a line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show also the output of each change
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    pub verbose: bool,
+    /// Say only what needs attention
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Settings to read instead of provision.toml in this folder
+    #[arg(long, global = true, value_name = "FILE", env = "PROVISION_CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// ssh configuration to read instead of your own
+    #[arg(short = 'F', long, global = true, value_name = "FILE", env = "PROVISION_SSH_CONFIG", value_hint = ValueHint::FilePath)]
+    pub ssh_config: Option<PathBuf>,
+    /// File whose first line is the password for sudo; without it PROVISION_SUDO_PASSWORD or one prompt
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sudo_password_file: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring hosts to what the playbook says: show the plan, ask, do it, prove it
+    Up(Up),
+    /// Show what `up` would do, and change nothing
+    Plan(Plan),
+    /// Check whether machines are fit for the playbook, and change nothing
+    Check(Check),
+    /// Print what is known of a host, as JSON
+    Facts(Facts),
+    /// List the runs that a host remembers
+    Runs(Runs),
+    /// Show a run: what was done, what it said, which files it kept
+    Show(Show),
+    /// List the playbooks that ship
+    Playbooks,
+    /// Print the JSON schema of provision.toml, or of playbooks
+    Schema(Schema),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Write the man pages into a folder
+    Man(Man),
+}
+
+/// Which hosts, and which playbook.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// Hosts: user@host, ssh://user@host:port, a name from ~/.ssh/config, or `local`
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub hosts: Vec<Destination>,
+    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub playbook: Option<String>,
+    /// Go on where a finding would stop that may be forced
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `provision up`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct Up {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Do not ask; say yes
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Apply only this plan, saved by `provision plan --out`; refused when the host has changed since
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+}
+
+/// `provision plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print it as Markdown, for a review
+    #[arg(long)]
+    pub markdown: bool,
+    /// Save it for `provision up --plan`; it holds no file contents and no secrets
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// `provision check`
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// `provision facts`
+#[derive(Debug, Args)]
+pub struct Facts {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print the probe's own lines, as the host sent them
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `provision runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+}
+
+/// `provision show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The run's id, as `provision up` and `provision runs` print it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The host, for a run that was not started from here
+    #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Option<Destination>,
+}
+
+/// `provision schema`
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The schema of playbooks instead
+    #[arg(long)]
+    pub playbook: bool,
+}
+
+/// `provision completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// `provision man`
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder; it is made if it is not there
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
+}

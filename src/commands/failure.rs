@@ -1,0 +1,115 @@
+//! Every way to fail, as what a person reads: what, where and what to do.
+
+use crate::commands::exit::Exit;
+use crate::facts::ParseError;
+use crate::host::HostError;
+use crate::report::{Failure, harmless};
+use crate::run::{FailedChange, RunError};
+use crate::steps::Refusal;
+
+/// A failure without a place, output or hint.
+pub(super) fn plain(code: Exit, what: impl Into<String>) -> Failure {
+    Failure { what: what.into(), change: None, output: Vec::new(), hints: Vec::new(), code: code as u8 }
+}
+
+/// A failure with what to do.
+pub(super) fn with_hint(code: Exit, what: impl Into<String>, hint: impl Into<String>) -> Failure {
+    Failure { hints: vec![hint.into()], ..plain(code, what) }
+}
+
+pub(super) fn from_host(error: HostError) -> Failure {
+    let what = error.to_string();
+    match error {
+        HostError::NoSsh(_) => {
+            with_hint(Exit::NotReached, what, "install the OpenSSH client, so that `ssh` works here")
+        }
+        HostError::Unreachable { output, hint, .. } => {
+            Failure { output, ..with_hint(Exit::NotReached, what, hint) }
+        }
+        HostError::NotAccepted { host, output } => Failure {
+            output,
+            ..with_hint(
+                Exit::NotReached,
+                what,
+                format!("check the user name and that your key is there: `ssh-copy-id {host}`; `ssh {host}` must work"),
+            )
+        },
+        HostError::ChangedHostKey { output, forget, .. } => Failure {
+            output,
+            hints: vec![
+                "somebody may be listening in, or the machine was set up anew; ask whoever runs it".into(),
+                format!("if the new key is right, forget the old one: {forget}"),
+            ],
+            ..plain(Exit::NotReached, what)
+        },
+        HostError::Lost { reason, host } => {
+            let what = if reason.is_empty() { what } else { format!("{what}: {}", harmless(&reason)) };
+            with_hint(Exit::NotReached, what, format!("try again; `ssh {host}` must work"))
+        }
+        HostError::NotRoot { output, hint, .. } => Failure { output: harmless_all(output), ..with_hint(Exit::NotRoot, what, hint) },
+        HostError::Odd { output, .. } => Failure { output: harmless_all(output), ..plain(Exit::NotReached, what) },
+    }
+}
+
+pub(super) fn from_run(error: RunError, host: &str) -> Failure {
+    let what = error.to_string();
+    match error {
+        RunError::Host(error) => from_host(error),
+        RunError::NotBegun { output, .. } => Failure {
+            output,
+            ..with_hint(Exit::Failed, what, format!("nothing was changed; `provision up {host}` tries again"))
+        },
+        RunError::Gone { begun: true, .. } => with_hint(
+            Exit::NotReached,
+            what,
+            format!("the run goes on by itself; `provision up {host}` follows it or goes on behind it"),
+        ),
+        RunError::Gone { begun: false, .. } => with_hint(
+            Exit::NotReached,
+            what,
+            format!("whether the run began is not known; `provision up {host}` finds out and goes on"),
+        ),
+        RunError::Pack(_) => plain(Exit::Bug, what),
+    }
+}
+
+pub(super) fn from_facts(error: &ParseError, host: &str) -> Failure {
+    let hint = format!("see what the host sent: `provision facts --raw {host}`");
+    with_hint(Exit::NotReached, format!("the probe's answer was not understood: {error}"), hint)
+}
+
+pub(super) fn from_refusal(refusal: Refusal) -> Failure {
+    Failure {
+        what: refusal.what,
+        change: Some(refusal.step.to_owned()),
+        output: harmless_all(refusal.details),
+        hints: refusal.hints,
+        code: Exit::Refused as u8,
+    }
+}
+
+/// A change that failed: its own last error is what happened, its hints are what to do.
+pub(super) fn from_change(failed: FailedChange, host: &str, run: &str) -> Failure {
+    let mut what = None;
+    let mut hints = Vec::new();
+    let mut output = Vec::new();
+    for line in failed.output {
+        match (line.strip_prefix("error: "), line.strip_prefix("hint: ")) {
+            (Some(error), _) => what = Some(error.to_owned()),
+            (_, Some(hint)) => hints.push(hint.to_owned()),
+            _ => output.push(line),
+        }
+    }
+    let what = what.unwrap_or_else(|| match failed.code {
+        124 | 137 => format!("{} took longer than its time limit", failed.phase),
+        code => format!("{} ended with exit code {code}", failed.phase),
+    });
+    let tail = output.split_off(output.len().saturating_sub(20));
+    hints.push(format!("all of its output: `provision show {run}`"));
+    hints.push(format!("once mended, `provision up {host}` goes on from there; what was done stands"));
+    Failure { what, change: Some(failed.id), output: tail, hints, code: Exit::Failed as u8 }
+}
+
+fn harmless_all(lines: Vec<String>) -> Vec<String> {
+    lines.iter().map(|line| harmless(line).into_owned()).collect()
+}

@@ -1,0 +1,127 @@
+//! Verbs that change nothing: plan, check, facts.
+
+use futures_util::future::join_all;
+
+use super::exit::Exit;
+use super::session::Session;
+use super::{exit_of, fail, saved, verbosity};
+use crate::cli::{Facts, Global, Plan};
+use crate::report::{
+    Event, Reporter, colour_on_stdout, print, render_findings, render_plan, render_plan_markdown,
+};
+
+/// `provision plan`
+pub(super) async fn plan(
+    mut sessions: Vec<Session<'_>>,
+    arguments: &Plan,
+    global: &Global,
+    reporter: &dyn Reporter,
+) -> Exit {
+    let outcomes = join_all(sessions.iter_mut().map(async |session| {
+        session.probe_when_settled().await?;
+        if let Some((run, holder)) = session.run_going_on() {
+            let text = format!("the run {run} of {holder} is going on; this plan is of this moment");
+            session.tell(&Event::Warning { text });
+        }
+        let plan = session.plan().await;
+        session.link.close().await;
+        plan
+    }))
+    .await;
+    let mut worst = Exit::Done;
+    let mut plans = Vec::new();
+    for (session, outcome) in sessions.iter().zip(outcomes) {
+        match outcome {
+            Ok(plan) => {
+                session.tell(&Event::Planned { plan: Box::new(plan.clone()) });
+                plans.push(plan);
+            }
+            Err(failure) => {
+                worst = worst.max(exit_of(&failure));
+                session.tell(&Event::Failed(failure));
+            }
+        }
+    }
+    let plans: Vec<_> = plans.iter().collect();
+    for plan in plans.iter().filter(|_| !global.json) {
+        print(&if arguments.markdown {
+            render_plan_markdown(plan)
+        } else {
+            render_plan(plan, colour_on_stdout(), verbosity(global))
+        });
+    }
+    if let Some(path) = &arguments.out
+        && worst == Exit::Done
+        && let Err(failure) = saved::write(path, &plans)
+    {
+        return fail(reporter, &sessions, &failure);
+    }
+    worst
+}
+
+/// `provision check`
+pub(super) async fn check(mut sessions: Vec<Session<'_>>, global: &Global) -> Exit {
+    let outcomes = join_all(sessions.iter_mut().map(async |session| {
+        session.probe().await?;
+        session.link.close().await;
+        Ok(session.check())
+    }))
+    .await;
+    let several = sessions.len() > 1;
+    let mut worst = Exit::Done;
+    for (session, outcome) in sessions.iter().zip(outcomes) {
+        let (findings, refused) = match outcome {
+            Err(failure) => {
+                worst = worst.max(exit_of(&failure));
+                session.tell(&Event::Failed(failure));
+                continue;
+            }
+            Ok(Ok(plan)) => (plan.steps.into_iter().flat_map(|step| step.findings).collect::<Vec<_>>(), None),
+            Ok(Err(refusal)) => (refusal.findings.clone(), Some(refusal)),
+        };
+        if global.json {
+            for finding in &findings {
+                session.tell(&Event::Finding(finding.clone()));
+            }
+        } else {
+            if several {
+                print(&format!("{}\n", session.name));
+            }
+            print(&render_findings(&findings, colour_on_stdout(), true));
+        }
+        if let Some(refusal) = refused {
+            let failure = super::failure::from_refusal(refusal);
+            worst = worst.max(exit_of(&failure));
+            session.tell(&Event::Failed(failure));
+        }
+    }
+    worst
+}
+
+/// `provision facts`
+pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> Exit {
+    let mut worst = Exit::Done;
+    for session in &mut sessions {
+        match session.probe().await {
+            Ok(text) if arguments.raw => {
+                // A terminal must survive what a host says.
+                let lines: String = text.lines().map(|line| format!("{}\n", line_for_terminal(line))).collect();
+                print(&lines);
+            }
+            Ok(_) => {
+                let value = serde_json::json!({ "host": session.name, "facts": session.facts });
+                print(&format!("{value:#}\n"));
+            }
+            Err(failure) => {
+                worst = worst.max(exit_of(&failure));
+                session.tell(&Event::Failed(failure));
+            }
+        }
+        session.link.close().await;
+    }
+    worst
+}
+
+fn line_for_terminal(line: &str) -> String {
+    line.split('\t').map(crate::report::harmless).collect::<Vec<_>>().join("\t")
+}

@@ -1,0 +1,225 @@
+//! One file a verb, or a few that belong together; what they share is here.
+
+mod exit;
+mod failure;
+mod history;
+mod index;
+mod look;
+mod saved;
+mod session;
+mod up;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+
+pub use exit::Exit;
+
+use crate::cli::{Cli, Command, Global, Target};
+use crate::config::{self, Settings};
+use crate::host::{Destination, Password, Passwords, SshOptions};
+use crate::report::{Event, Failure, Reporter, Verbosity, choose, print};
+use crate::run::Link;
+use session::{Common, Session};
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(dispatch(cli));
+            // A lookup that hangs in a registry must not keep us.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => {
+            eprintln!("error: the program could not start: {error}");
+            Exit::Bug
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Exit {
+    let Cli { command, global } = cli;
+    match &command {
+        Command::Up(up) => on_hosts(&up.target, &global, Verb::Up(up)).await,
+        Command::Plan(plan) => on_hosts(&plan.target, &global, Verb::Plan(plan)).await,
+        Command::Check(check) => on_hosts(&check.target, &global, Verb::Check).await,
+        Command::Facts(facts) => on_hosts(&facts.target, &global, Verb::Facts(facts)).await,
+        Command::Runs(runs) => {
+            let reporter = choose(global.json, verbosity(&global), &[runs.host.to_string()]);
+            history::runs(link(&runs.host, &global), global.json, &*reporter).await
+        }
+        Command::Show(show) => match history::host_of(&show.run, show.host.as_ref()) {
+            Ok(host) => {
+                let reporter = choose(global.json, verbosity(&global), &[host.to_string()]);
+                history::show(link(&host, &global), &show.run, global.json, &*reporter).await
+            }
+            Err(failure) => complain(&global, &failure),
+        },
+        Command::Playbooks => {
+            let lines: String = config::shipped().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+            print(&lines);
+            Exit::Done
+        }
+        Command::Schema(schema) => {
+            let schema = if schema.playbook { config::playbook_schema() } else { config::schema() };
+            print(&format!("{schema:#}\n"));
+            Exit::Done
+        }
+        Command::Completions(completions) => {
+            let mut script = Vec::new();
+            clap_complete::generate(completions.shell, &mut Cli::command(), "provision", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Exit::Done
+        }
+        Command::Man(man) => match write_man(&man.folder) {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                let what = format!("the man pages could not be written to {}: {error}", man.folder.display());
+                complain(&global, &failure::plain(Exit::Usage, what))
+            }
+        },
+    }
+}
+
+fn write_man(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Cli::command(), folder)
+}
+
+/// The verbs that work on hosts with a playbook.
+enum Verb<'a> {
+    Up(&'a crate::cli::Up),
+    Plan(&'a crate::cli::Plan),
+    Check,
+    Facts(&'a crate::cli::Facts),
+}
+
+async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
+    let settings = match settings(target, global, &verb) {
+        Ok(settings) => settings,
+        Err(failure) => return complain(global, &failure),
+    };
+    let stack = match session::read_stack(&settings) {
+        Ok(stack) => stack,
+        Err(failure) => return complain(global, &failure),
+    };
+    let mut hosts = if target.hosts.is_empty() { settings.hosts.clone() } else { target.hosts.clone() };
+    let mut seen = std::collections::BTreeSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    if hosts.is_empty() {
+        let what = "no host is named";
+        let hint = "name one (`provision up user@host`), or set `hosts` in provision.toml";
+        return complain(global, &failure::with_hint(Exit::Usage, what, hint));
+    }
+    let names: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+    let reporter: Arc<dyn Reporter> = choose(global.json, verbosity(global), &names).into();
+    for text in &settings.warnings {
+        reporter.tell(names.first().map_or("", String::as_str), &Event::Warning { text: text.clone() });
+    }
+    let common = Common {
+        settings: &settings,
+        stack: stack.as_ref(),
+        reporter: &*reporter,
+        ssh: ssh_options(global),
+        passwords: Arc::new(passwords(global, Some(Arc::clone(&reporter)))),
+        force: target.force,
+    };
+    let sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
+    match verb {
+        Verb::Up(up) => up::up(sessions, up, global, &*reporter, stack.as_ref().map(|stack| &stack.project)).await,
+        Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
+        Verb::Check => look::check(sessions, global).await,
+        Verb::Facts(facts) => look::facts(sessions, facts).await,
+    }
+}
+
+fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Settings, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|error| failure::plain(Exit::Usage, format!("the working directory is not there: {error}")))?;
+    let loaded = config::load(&here, target.playbook.as_deref(), global.config.as_deref());
+    match loaded {
+        // Facts are worth having without a playbook.
+        Err(error) if matches!(verb, Verb::Facts(_) | Verb::Check) && target.playbook.is_none() && error.is_unnamed() => {
+            config::load(&here, Some("docker"), global.config.as_deref())
+        }
+        other => other,
+    }
+    .map_err(|error| failure::plain(Exit::Usage, error.to_string()))
+}
+
+fn link(host: &Destination, global: &Global) -> Link {
+    Link::new(host.clone(), ssh_options(global), Arc::new(passwords(global, None)))
+}
+
+fn ssh_options(global: &Global) -> SshOptions {
+    SshOptions { config: global.ssh_config.clone(), batch: !std::io::stdin().is_terminal() }
+}
+
+/// sudo's password: from the file, the environment, or one prompt.
+fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords {
+    let file = global.sudo_password_file.clone();
+    Passwords::new(move |host| {
+        if let Some(file) = &file {
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            return Ok(Password::new(text.lines().next().unwrap_or_default().to_owned()));
+        }
+        if let Ok(password) = std::env::var("PROVISION_SUDO_PASSWORD") {
+            return Ok(Password::new(password));
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err("there is no terminal to ask on".into());
+        }
+        let ask = || dialoguer::Password::new().with_prompt(format!("sudo password on {host}")).interact();
+        let mut answer = None;
+        match &reporter {
+            Some(reporter) => reporter.suspend(&mut || answer = Some(ask())),
+            None => answer = Some(ask()),
+        }
+        match answer {
+            Some(Ok(password)) => Ok(Password::new(password)),
+            _ => Err("none was given".into()),
+        }
+    })
+}
+
+fn verbosity(global: &Global) -> Verbosity {
+    match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    }
+}
+
+/// A failure before any host was spoken to.
+fn complain(global: &Global, failure: &Failure) -> Exit {
+    choose(global.json, verbosity(global), &[]).tell("", &Event::Failed(failure.clone()));
+    exit_of(failure)
+}
+
+/// A failure of all hosts.
+fn fail(reporter: &dyn Reporter, sessions: &[Session<'_>], failure: &Failure) -> Exit {
+    let name = sessions.first().map_or("", |session| session.name.as_str());
+    reporter.tell(name, &Event::Failed(failure.clone()));
+    exit_of(failure)
+}
+
+fn exit_of(failure: &Failure) -> Exit {
+    [
+        Exit::Usage,
+        Exit::Refused,
+        Exit::NotReached,
+        Exit::NotRoot,
+        Exit::Failed,
+        Exit::Busy,
+        Exit::Detached,
+        Exit::Cancelled,
+        Exit::NotConfirmed,
+    ]
+    .into_iter()
+    .find(|exit| *exit as u8 == failure.code)
+    .unwrap_or(Exit::Bug)
+}

@@ -1,0 +1,264 @@
+//! A host on its way to a plan: connect, probe, look up images, fold.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::exit::Exit;
+use super::failure;
+use crate::config::Settings;
+use crate::facts::{self, Facts, Questions};
+use crate::host::{Destination, Passwords, SshOptions};
+use crate::plan::Plan;
+use crate::report::{Event, Failure, Reporter};
+use crate::run::Link;
+use crate::stack::images::{Lookup, Platform, Reference};
+use crate::steps::{self, Docker, Machine, Model, Packages, Stack, StackInput, Step, User};
+
+/// More than this no probe says.
+const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+/// How long cloud-init may go on before we go ahead without it.
+const CLOUD_INIT_PATIENCE: Duration = Duration::from_secs(600);
+
+/// A host with what is wanted of it.
+pub(super) struct Session<'a> {
+    /// The host as it was named.
+    pub name: String,
+    pub link: Link,
+    pub started: Instant,
+    settings: &'a Settings,
+    stack: Option<&'a StackInput>,
+    steps: Vec<Box<dyn Step>>,
+    reporter: &'a dyn Reporter,
+    force: bool,
+    /// The facts of the last probe.
+    pub facts: Facts,
+}
+
+/// What all sessions of a command share.
+pub(super) struct Common<'a> {
+    pub settings: &'a Settings,
+    pub stack: Option<&'a StackInput>,
+    pub reporter: &'a dyn Reporter,
+    pub ssh: SshOptions,
+    pub passwords: Arc<Passwords>,
+    pub force: bool,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(destination: Destination, common: &Common<'a>) -> Self {
+        let Common { settings, stack, reporter, ssh, passwords, force } = common;
+        Self {
+            name: destination.to_string(),
+            link: Link::new(destination, ssh.clone(), Arc::clone(passwords)),
+            started: Instant::now(),
+            settings,
+            stack: *stack,
+            steps: build(settings, *stack),
+            reporter: *reporter,
+            force: *force,
+            facts: Facts::default(),
+        }
+    }
+
+    pub fn tell(&self, event: &Event) {
+        self.reporter.tell(&self.name, event);
+    }
+
+    /// The link, and a voice that does not need the session.
+    pub fn split(&mut self) -> (&mut Link, impl Fn(&Event)) {
+        let (reporter, name) = (self.reporter, self.name.clone());
+        (&mut self.link, move |event: &Event| reporter.tell(&name, event))
+    }
+
+    /// Makes the connection, if it is not there.
+    pub async fn connect(&mut self) -> Result<(), Failure> {
+        self.tell(&Event::Connecting);
+        self.link.connect().await.map_err(failure::from_host)?;
+        if let Some(key) = self.link.take_new_key() {
+            self.tell(&Event::NewHostKey { name: key.name, fingerprint: key.fingerprint });
+        }
+        Ok(())
+    }
+
+    /// One exec: everything that the steps ask. The probe's own lines come back.
+    pub async fn probe(&mut self) -> Result<String, Failure> {
+        let started = Instant::now();
+        self.connect().await?;
+        self.tell(&Event::Probing);
+        let mut questions = Questions::new();
+        for step in &self.steps {
+            step.questions(&mut questions);
+        }
+        let mut text = String::new();
+        let host = self.link.host().map_err(failure::from_host)?;
+        let mut keep = |line: &str| {
+            if text.len() + line.len() < LONGEST_ANSWER {
+                text.push_str(line);
+                text.push('\n');
+            }
+        };
+        let ended = host
+            .exec(&facts::probe(&questions), self.link.passwords(), &mut keep)
+            .await
+            .map_err(failure::from_host)?;
+        let asked = host.sudo_asked();
+        let login = host.login().map(str::to_owned);
+        let parsed = facts::parse(&text).map_err(|error| {
+            let mut failure = failure::from_facts(&error, &self.name);
+            failure.output = ended.stderr.clone();
+            failure
+        })?;
+        self.facts = parsed.facts;
+        if asked {
+            self.facts.identity.becomes = facts::Become::SudoPassword;
+        }
+        // The login shell's own word is right; ssh's is the next best.
+        if self.facts.identity.user.is_empty() {
+            self.facts.identity.user = login.unwrap_or_default();
+        }
+        let milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.tell(&Event::Probed { milliseconds, system: self.facts.system.name.clone() });
+        Ok(text)
+    }
+
+    /// Probes, and again while cloud-init is still at work: it holds apt and may undo what we do.
+    pub async fn probe_when_settled(&mut self) -> Result<(), Failure> {
+        self.probe().await?;
+        let started = Instant::now();
+        let mut said = false;
+        while !self.is_first_boot() && self.facts.cloud_init.as_ref().is_some_and(|state| state.status == "running") {
+            if started.elapsed() > CLOUD_INIT_PATIENCE {
+                let text = "cloud-init does not end; going on without it".into();
+                self.tell(&Event::Warning { text });
+                break;
+            }
+            if !said {
+                let text = "cloud-init is still setting this machine up; waiting for it, 10 minutes at most".into();
+                self.tell(&Event::Warning { text });
+                said = true;
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            self.probe().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether cloud-init itself has started us: waiting for it would be for ever.
+    fn is_first_boot(&self) -> bool {
+        self.link.host().is_ok_and(crate::host::Host::is_local)
+            && std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.contains("cloud-final"))
+    }
+
+    /// The plan for the facts of the last probe.
+    pub async fn plan(&mut self) -> Result<Plan, Failure> {
+        let mut model = self.model();
+        model.images = self.look_up_images().await;
+        let plan = steps::plan(&self.name, &self.settings.playbook.name, &self.steps, &mut model);
+        plan.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// The machine step alone.
+    pub fn check(&self) -> Result<Plan, steps::Refusal> {
+        let machine: Vec<Box<dyn Step>> = vec![Box::new(Machine::new(self.settings.options.machine.clone()))];
+        steps::plan(&self.name, &self.settings.playbook.name, &machine, &mut self.model())
+    }
+
+    pub fn refused(&self, refusal: steps::Refusal) -> Failure {
+        for finding in &refusal.findings {
+            self.tell(&Event::Finding(finding.clone()));
+        }
+        failure::from_refusal(refusal)
+    }
+
+    fn model(&self) -> Model {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Model {
+            facts: self.facts.clone(),
+            force: self.force,
+            now: now.try_into().unwrap_or(i64::MAX),
+            ..Model::default()
+        }
+    }
+
+    /// Whether each image that the host lacks can be had for its architecture, asked from here.
+    async fn look_up_images(&self) -> std::collections::BTreeMap<String, crate::stack::images::Availability> {
+        let Some(stack) = self.stack else { return Default::default() };
+        let platform = Platform::from_dpkg(&self.facts.system.architecture);
+        let mut names = Vec::new();
+        let mut pairs = Vec::new();
+        for service in stack.project.services.iter().filter(|service| service.enabled && !service.build) {
+            let Some(image) = &service.image else { continue };
+            if names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_))) {
+                continue;
+            }
+            // A name that cannot be parsed has been refused with the Compose file.
+            let Ok(reference) = Reference::parse(image) else { continue };
+            let wanted = service.platform.as_deref().map_or_else(|| platform.clone(), Platform::parse);
+            names.push(image.clone());
+            pairs.push((reference, wanted));
+        }
+        if pairs.is_empty() {
+            return Default::default();
+        }
+        self.tell(&Event::CheckingImages { count: pairs.len() });
+        let lookup = Lookup {
+            mirrors: self.settings.options.docker.registry_mirrors.clone(),
+            cache: cache(),
+            ..Lookup::default()
+        };
+        let answers = tokio::task::spawn_blocking(move || lookup.check_pairs(&pairs)).await.unwrap_or_default();
+        names.into_iter().zip(answers).collect()
+    }
+
+    /// Whether a run is going on there, and who started it.
+    pub fn run_going_on(&self) -> Option<(String, String)> {
+        let lease = self.facts.lease.as_ref()?;
+        let last = self.facts.last_run.as_ref().filter(|last| last.alive && last.id == lease.run)?;
+        Some((last.id.clone(), lease.holder.clone()))
+    }
+}
+
+fn cache() -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+    Some(base.join("provision/manifests"))
+}
+
+fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> {
+    let options = &settings.options;
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    for name in &settings.playbook.steps {
+        match AsRef::<str>::as_ref(name) {
+            "machine" => steps.push(Box::new(Machine::new(options.machine.clone()))),
+            "packages" => steps.push(Box::new(Packages::new(options.packages.clone()))),
+            "docker" => steps.push(Box::new(Docker::new(options.docker.clone()))),
+            "user" => steps.push(Box::new(User::new(options.user.clone()))),
+            "stack" => {
+                if let Some(input) = stack {
+                    steps.push(Box::new(Stack::new(options.stack.clone(), input.clone())));
+                }
+            }
+            // The configuration has checked the names.
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// Reads the stack's folder, when the playbook has a stack.
+pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Failure> {
+    if !settings.playbook.steps.iter().any(|step| AsRef::<str>::as_ref(step) == "stack") {
+        return Ok(None);
+    }
+    let options = &settings.options.stack;
+    let folder = &settings.stack_folder;
+    let wrong = |what: String| failure::plain(Exit::Usage, what);
+    let project = crate::stack::compose::Project::load(folder, options.name.as_deref())
+        .map_err(|error| wrong(error.to_string()))?;
+    let bundle = crate::stack::bundle::Bundle::collect(folder, &options.ignore, &project.sensitive)
+        .map_err(|error| wrong(error.to_string()))?;
+    Ok(Some(StackInput { project, bundle }))
+}

@@ -1,0 +1,327 @@
+//! `provision up`: plan, ask, do, prove.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::exit::Exit;
+use super::session::Session;
+use super::{failure, index};
+use crate::cli::{Global, Up};
+use crate::plan::Plan;
+use crate::report::{Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan};
+use crate::run::{self, Followed, Follower};
+use crate::stack::compose::{Port, Project, Protocol};
+
+/// How often another one's run may come between our plan and our run.
+const ROUNDS: u32 = 5;
+
+/// How long a published port may take to answer.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What became of a host.
+enum Outcome {
+    Done,
+    Failed(Failure),
+    Detached,
+}
+
+/// The whole of `up`, for all hosts at once.
+pub(super) async fn up(
+    mut sessions: Vec<Session<'_>>,
+    arguments: &Up,
+    global: &Global,
+    reporter: &dyn Reporter,
+    project: Option<&Project>,
+) -> Exit {
+    let saved = match arguments.plan.as_deref().map(super::saved::read).transpose() {
+        Ok(saved) => saved,
+        Err(failure) => return super::fail(reporter, &sessions, &failure),
+    };
+    let plans = join_all(sessions.iter_mut().map(|session| prepare(session, saved.as_ref()))).await;
+    let mut worst = Exit::Done;
+    let mut ready = Vec::new();
+    for (session, plan) in sessions.into_iter().zip(plans) {
+        match plan {
+            Ok(Some(plan)) => ready.push((session, plan)),
+            Ok(None) => worst = worst.max(Exit::Detached),
+            Err(failure) => {
+                worst = worst.max(super::exit_of(&failure));
+                session.tell(&Event::Failed(failure));
+            }
+        }
+    }
+    // One host that cannot be planned stops those that can: nothing is half done.
+    if worst != Exit::Done && ready.iter().any(|(_, plan)| !plan.is_empty()) {
+        for (session, _) in &ready {
+            session.tell(&Event::Warning { text: "nothing was changed here, because another host cannot be planned".into() });
+        }
+        return worst;
+    }
+    let work: Vec<_> = ready.iter().filter(|(_, plan)| !plan.is_empty()).map(|(_, plan)| plan).collect();
+    if !work.is_empty() {
+        show(&work, global, reporter);
+        if let Err(failure) = confirm(&work, arguments, reporter) {
+            let exit = super::exit_of(&failure);
+            for (session, _) in &ready {
+                session.tell(&Event::Failed(failure.clone()));
+            }
+            return exit;
+        }
+    }
+    let outcomes = join_all(ready.into_iter().map(|(session, plan)| execute(session, plan, project))).await;
+    outcomes.into_iter().fold(worst, |worst, exit| worst.max(exit))
+}
+
+/// Follows what is going on there, then plans. None: a person let go of what was followed.
+async fn prepare(
+    session: &mut Session<'_>,
+    saved: Option<&super::saved::Saved>,
+) -> Result<Option<Plan>, Failure> {
+    session.probe_when_settled().await?;
+    let mut rounds = 0;
+    while let Some((id, holder)) = session.run_going_on() {
+        rounds += 1;
+        if rounds > ROUNDS {
+            return Err(busy(&id, &holder));
+        }
+        if !attach(session, &id, &holder).await? {
+            return Ok(None);
+        }
+        session.probe().await?;
+    }
+    if let Some(last) = &session.facts.last_run {
+        let outcome = match last.state.as_str() {
+            "failed" => Some(RunOutcome::Failed),
+            "cancelled" => Some(RunOutcome::Cancelled),
+            "completed" => None,
+            _ => Some(RunOutcome::Died),
+        };
+        if let Some(outcome) = outcome {
+            let change = Some(last.change.clone()).filter(|change| !change.is_empty());
+            session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
+        }
+    }
+    let plan = session.plan().await?;
+    if let Some(saved) = saved {
+        saved.must_be(&plan)?;
+    }
+    session.tell(&Event::Planned { plan: Box::new(plan.clone()) });
+    Ok(Some(plan))
+}
+
+/// Follows somebody's run to its end; false when a person let go of it.
+async fn attach(session: &mut Session<'_>, id: &str, holder: &str) -> Result<bool, Failure> {
+    session.tell(&Event::RunAttached { run: id.to_owned(), holder: holder.to_owned() });
+    let (link, voice) = session.split();
+    let followed = run::attach(link, id, &voice).await;
+    match followed.map_err(|error| failure::from_run(error, &session.name))? {
+        Followed::Detached => Ok(false),
+        Followed::Ended(_) | Followed::Busy { .. } => Ok(true),
+    }
+}
+
+fn busy(id: &str, holder: &str) -> Failure {
+    failure::with_hint(
+        Exit::Busy,
+        format!("the run {id} of {holder} holds this host"),
+        "try again when it has ended; a lease that nobody renews ends by itself within a minute",
+    )
+}
+
+fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
+    // With --json the plan was an event.
+    if global.json {
+        return;
+    }
+    let verbosity = super::verbosity(global);
+    for plan in plans {
+        if verbosity != Verbosity::Quiet {
+            let text = render_plan(plan, colour_on_stderr(), verbosity);
+            reporter.suspend(&mut || eprint!("{text}"));
+        }
+    }
+}
+
+/// One question for all hosts.
+fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(), Failure> {
+    if arguments.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(failure::with_hint(
+            Exit::NotConfirmed,
+            "there is no terminal to ask on; nothing was changed",
+            "read the plan with `provision plan`, then say yes with `--yes`",
+        ));
+    }
+    let changes: usize = plans.iter().map(|plan| plan.changes().count()).sum();
+    let what = if changes == 1 { "Make this change".to_owned() } else { format!("Make these {changes} changes") };
+    let question = match plans {
+        [plan] => format!("{what} on {}?", plan.host),
+        plans => format!("{what} on {} hosts?", plans.len()),
+    };
+    let mut answer = Ok(false);
+    reporter.suspend(&mut || {
+        answer = dialoguer::Confirm::new().with_prompt(&question).default(false).interact();
+    });
+    match answer {
+        Ok(true) => Ok(()),
+        _ => Err(failure::plain(Exit::NotConfirmed, "not confirmed; nothing was changed")),
+    }
+}
+
+async fn execute(mut session: Session<'_>, plan: Plan, project: Option<&Project>) -> Exit {
+    let outcome = drive(&mut session, plan, project).await;
+    session.link.close().await;
+    match outcome {
+        Outcome::Done => Exit::Done,
+        Outcome::Detached => Exit::Detached,
+        Outcome::Failed(failure) => {
+            let exit = super::exit_of(&failure);
+            session.tell(&Event::Failed(failure));
+            exit
+        }
+    }
+}
+
+async fn drive(session: &mut Session<'_>, mut plan: Plan, project: Option<&Project>) -> Outcome {
+    let mut counts = (0, 0);
+    let mut run = None;
+    for _ in 0..ROUNDS {
+        if plan.is_empty() {
+            session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
+            return Outcome::Done;
+        }
+        let (link, voice) = session.split();
+        let started = run::start(link, &plan, &voice).await;
+        let next = match started {
+            Err(error) => return Outcome::Failed(failure::from_run(error, &session.name)),
+            Ok((id, Followed::Ended(follower))) => {
+                index::remember(&id, &session.name);
+                counts = follower.counts();
+                run = Some(id.clone());
+                match ended(&follower, &session.name, &id) {
+                    Some(failure) => return Outcome::Failed(failure),
+                    None => {
+                        session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
+                        return Outcome::Done;
+                    }
+                }
+            }
+            Ok((id, Followed::Detached)) => {
+                index::remember(&id, &session.name);
+                return Outcome::Detached;
+            }
+            Ok((_, Followed::Busy { run, holder })) => {
+                // Somebody was faster: theirs first, then what is left of ours.
+                match attach(session, &run, &holder).await {
+                    Ok(true) => {}
+                    Ok(false) => return Outcome::Detached,
+                    Err(failure) => return Outcome::Failed(failure),
+                }
+                match session.probe().await {
+                    Ok(_) => session.plan().await,
+                    Err(failure) => Err(failure),
+                }
+            }
+        };
+        match next {
+            Ok(next) => plan = next,
+            Err(failure) => return Outcome::Failed(failure),
+        }
+    }
+    Outcome::Failed(busy("of another one", "somebody"))
+}
+
+/// What a run that has ended means.
+fn ended(follower: &Follower, host: &str, run: &str) -> Option<Failure> {
+    match follower.outcome() {
+        Some(RunOutcome::Completed) => None,
+        Some(RunOutcome::Cancelled) => Some(failure::with_hint(
+            Exit::Cancelled,
+            "the run was cancelled; the changes before it stand",
+            format!("`provision up {host}` goes on from there"),
+        )),
+        Some(RunOutcome::Failed) => Some(follower.failed().cloned().map_or_else(
+            || failure::plain(Exit::Failed, "the run failed"),
+            |failed| failure::from_change(failed, host, run),
+        )),
+        _ => Some(Failure {
+            change: follower.current().map(str::to_owned),
+            output: follower.tail(),
+            ..failure::with_hint(
+                Exit::Failed,
+                "the run ended without a word: the host went down, or the runner was killed",
+                format!("`provision up {host}` goes on from there"),
+            )
+        }),
+    }
+}
+
+async fn summary(
+    session: &Session<'_>,
+    plan: &Plan,
+    run: Option<String>,
+    (applied, already_so): (usize, usize),
+    project: Option<&Project>,
+) -> Summary {
+    let host = session.link.host().ok();
+    let address = host.map_or_else(|| session.name.clone(), |host| host.address().to_owned());
+    let mut addresses = Vec::new();
+    let mut next = Vec::new();
+    if let Some(project) = project {
+        // Nothing was changed: what answered yesterday is not knocked at again.
+        let knock = run.is_some();
+        addresses = published(project, &address, knock).await;
+        if run.is_some() {
+            let on = if host.is_some_and(crate::host::Host::is_local) { String::new() } else { format!("ssh {} ", session.name) };
+            next.push(format!("{on}docker compose -p {} ps", project.name));
+            next.push(format!("{on}docker compose -p {} logs -f", project.name));
+        }
+    }
+    if host.is_some_and(crate::host::Host::is_local) && plan.changes().any(|change| change.id.starts_with("user/member:")) {
+        next.push("log in again, so that `docker` works without sudo in your shell".into());
+    }
+    if let Some(run) = &run {
+        next.push(format!("provision show {run}"));
+    }
+    let milliseconds = session.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+    Summary { run, applied, already_so, milliseconds, addresses, next }
+}
+
+/// Where the stack is published, and whether it is reached from here.
+async fn published(project: &Project, host: &str, knock: bool) -> Vec<Address> {
+    let ports = project
+        .services
+        .iter()
+        .filter(|service| service.enabled)
+        .flat_map(|service| service.ports.iter().map(move |port| (service.name.clone(), port)));
+    join_all(ports.filter_map(|(service, port)| {
+        let published = port.published.filter(|range| range.count() == port.target.count())?;
+        Some(async move { address(service, port, published.first, host, knock).await })
+    }))
+    .await
+}
+
+async fn address(service: String, port: &Port, number: u16, host: &str, knock: bool) -> Address {
+    let loopback = port.host_ip.is_some_and(|ip| ip.is_loopback());
+    let at = match port.host_ip.filter(|ip| !ip.is_unspecified()) {
+        Some(ip) => ip.to_string(),
+        None => host.to_owned(),
+    };
+    let place = if at.contains(':') { format!("[{at}]:{number}") } else { format!("{at}:{number}") };
+    let reachable = if knock && !loopback && port.protocol == Protocol::Tcp {
+        let connected = tokio::time::timeout(PORT_PATIENCE, tokio::net::TcpStream::connect((at.as_str(), number))).await;
+        Some(matches!(connected, Ok(Ok(_))))
+    } else {
+        None
+    };
+    let address = match port.protocol {
+        Protocol::Tcp if loopback => format!("http://{place} on the host itself"),
+        Protocol::Tcp => format!("http://{place}"),
+        other => format!("{place}/{other}"),
+    };
+    Address { service, address, reachable }
+}
