@@ -143,7 +143,7 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
     let loaded = config::load(&here, target.playbook.as_deref(), global.config.as_deref());
     match loaded {
         // Facts are worth having without a playbook.
-        Err(error) if matches!(verb, Verb::Facts(_) | Verb::Check) && target.playbook.is_none() && error.is_unnamed() => {
+        Err(error) if matches!(verb, Verb::Facts(_) | Verb::Check) && target.playbook.is_none() && matches!(error, config::ConfigError::Unnamed { .. }) => {
             config::load(&here, Some("docker"), global.config.as_deref())
         }
         other => other,

@@ -67,7 +67,7 @@ impl<'a> Session<'a> {
     }
 
     /// The link, and a voice that does not need the session.
-    pub fn split(&mut self) -> (&mut Link, impl Fn(&Event)) {
+    pub fn split(&mut self) -> (&mut Link, impl Fn(&Event) + use<'a>) {
         let (reporter, name) = (self.reporter, self.name.clone());
         (&mut self.link, move |event: &Event| reporter.tell(&name, event))
     }

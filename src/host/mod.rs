@@ -164,8 +164,8 @@ impl Host {
         let frame = Framed::new(&self.name, program, passwords, &self.sudo_asked);
         match &self.kind {
             Kind::Ssh(ssh) => {
-                let child = ssh.spawn(&frame.command()).await?;
-                frame.run(child, on_line).await
+                let (_child, streams) = ssh.spawn(&frame.command()).await?;
+                frame.run(streams, on_line).await
             }
             Kind::Local => {
                 let mut child = Command::new("sh")

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use openssh::{ChildStderr, ChildStdin, ChildStdout, Session};
+use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -32,6 +32,8 @@ pub struct NewHostKey {
     /// Its fingerprint and type.
     pub fingerprint: String,
 }
+
+type Pipes = Streams<ChildStdin, ChildStdout, ChildStderr>;
 
 /// A connection.
 pub(super) struct Ssh {
@@ -82,12 +84,8 @@ impl Ssh {
         (!self.resolved.user.is_empty()).then_some(self.resolved.user.as_str())
     }
 
-    /// Starts a command in the login shell.
-    pub async fn spawn(
-        &self,
-        command: &str,
-    ) -> Result<Streams<ChildStdin, ChildStdout, ChildStderr>, HostError> {
-        let lost = |reason: String| HostError::Lost { host: self.name.clone(), reason };
+    /// Starts a command in the login shell. The session ends with the child, so it must be kept.
+    pub async fn spawn(&self, command: &str) -> Result<(Child<&Session>, Pipes), HostError> {
         let mut child = self
             .session
             .raw_command(command)
@@ -96,12 +94,13 @@ impl Ssh {
             .stderr(openssh::Stdio::piped())
             .spawn()
             .await
-            .map_err(|error| lost(error.to_string()))?;
-        Ok(Streams {
+            .map_err(|error| HostError::Lost { host: self.name.clone(), reason: error.to_string() })?;
+        let streams = Streams {
             stdin: child.stdin().take(),
             stdout: child.stdout().take(),
             stderr: child.stderr().take(),
-        })
+        };
+        Ok((child, streams))
     }
 
     /// Whether the master still speaks.

@@ -1,0 +1,99 @@
+//! What a person writes: `provision.toml` and playbooks.
+//!
+//! [`load`] reads both and answers with [`Settings`]. Every file is checked on its own first, so
+//! that a mistake is shown where it stands; then the options are laid over each other:
+//! what a step takes by itself, then the playbook, then `provision.toml`.
+
+mod document;
+mod explain;
+mod merge;
+mod nearest;
+mod playbook;
+mod problem;
+mod project;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use playbook::{Playbook, shipped};
+pub use problem::{ConfigError, Excerpt, Problem};
+pub use schema::{playbook_schema, schema};
+
+use crate::host::Destination;
+use crate::stack::compose::FILE_NAMES;
+use crate::steps::Options;
+use playbook::{Chosen, ReadPlaybook};
+use project::Project;
+
+/// The file that is read from the working directory when it is there.
+pub const FILE_NAME: &str = "provision.toml";
+
+/// All that a run is told by files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The playbook.
+    pub playbook: Playbook,
+    /// The options of its steps: the steps' own, the playbook's, those of `provision.toml`.
+    pub options: Options,
+    /// The hosts that `provision.toml` names, each once.
+    pub hosts: Vec<Destination>,
+    /// The `provision.toml` that was read.
+    pub file: Option<PathBuf>,
+    /// The folder of the Compose project: `path` of the stack step, relative to the file that
+    /// says it; the working directory when none does.
+    pub stack_folder: PathBuf,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Reads `provision.toml` and the playbook.
+///
+/// `playbook` is what `--playbook` says: a shipped name, or a path when it holds `/` or ends in
+/// `.toml`. `config` is what `--config` says; without it [`FILE_NAME`] is read if `directory`
+/// has it.
+pub fn load(
+    directory: &Path,
+    playbook: Option<&str>,
+    config: Option<&Path>,
+) -> Result<Settings, ConfigError> {
+    let project = Project::find(directory, config)?;
+    let stack_folder = project.as_ref().and_then(Project::stack_folder);
+    let named = match playbook {
+        Some(name) => Chosen::Flag(name),
+        None => project.as_ref().and_then(Project::playbook).unwrap_or(Chosen::None),
+    };
+    let playbook = match named {
+        Chosen::None => default_playbook(stack_folder.as_deref().unwrap_or(directory))?,
+        chosen => playbook::find(directory, chosen)?,
+    };
+    let stack_folder = stack_folder
+        .or_else(|| playbook.stack_folder())
+        .unwrap_or_else(|| directory.to_path_buf());
+
+    let mut options = playbook.options.clone();
+    let mut warnings = playbook.warnings.clone();
+    let mut hosts = Vec::new();
+    let mut file = None;
+    if let Some(project) = project {
+        warnings.extend(project.warnings(&playbook.playbook));
+        merge::over(&mut options, project.options);
+        hosts = project.hosts;
+        file = Some(project.path);
+    }
+    let options = Options::deserialize(options)
+        .map_err(|error| ConfigError::Together { reason: error.message().trim().to_owned() })?;
+    Ok(Settings { playbook: playbook.playbook, options, hosts, file, stack_folder, warnings })
+}
+
+/// The playbook when nobody names one: a folder with a Compose file says enough.
+fn default_playbook(folder: &Path) -> Result<ReadPlaybook, ConfigError> {
+    if FILE_NAMES.iter().any(|name| folder.join(name).is_file()) {
+        return playbook::find(folder, Chosen::Flag("compose"));
+    }
+    Err(ConfigError::Unnamed { folder: folder.to_path_buf() })
+}
