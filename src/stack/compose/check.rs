@@ -45,9 +45,6 @@ fn dependencies(
     }
     for (dependency, place) in placed.service.depends_on.iter().zip(&placed.depends_on) {
         let wanted = dependency.service.as_str();
-        if !dependency.required {
-            continue;
-        }
         let Some(other) = services.get(wanted) else {
             if !included {
                 let what = format!("service {name:?} depends on {wanted:?}, which is not there");
@@ -55,6 +52,9 @@ fn dependencies(
             }
             continue;
         };
+        if !dependency.required {
+            continue;
+        }
         if !other.service.enabled {
             let profiles = other.service.profiles.join(", ");
             let what = format!(

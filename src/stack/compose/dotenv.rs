@@ -143,7 +143,6 @@ impl<'a> Reader<'a> {
                         return Ok((name, Separator::Nothing));
                     }
                     self.rest = start[at + 1..].trim_start_matches(blank);
-                    self.trim_comment(start, at + 1);
                     return Ok((name, Separator::Value));
                 }
                 c if c.is_alphanumeric() || "_.-[]".contains(c) || blank(c) => {}
@@ -157,14 +156,6 @@ impl<'a> Reader<'a> {
         self.check_name(name)?;
         self.rest = "";
         Ok((name, Separator::Nothing))
-    }
-
-    /// `NAME= # comment` has an empty value; `NAME=#fff` has one that starts so.
-    fn trim_comment(&mut self, start: &'a str, after: usize) {
-        let spaced = self.rest.len() < start.len() - after;
-        if spaced && self.rest.starts_with('#') {
-            self.skip(|c| c != '\n');
-        }
     }
 
     fn check_name(&self, name: &str) -> Result<(), ComposeError> {
@@ -290,6 +281,20 @@ fn unescape(raw: &str) -> String {
             Some('\\') => "\\",
             // The substitution that follows turns this into one dollar sign.
             Some('$') => "$$",
+            Some('0') => {
+                // Three octal digits behind the zero make a character.
+                let digits = after[1..].bytes().take(3).take_while(u8::is_ascii_digit).count();
+                let number = &after[1..=digits];
+                match u8::from_str_radix(number, 8) {
+                    Ok(code) if digits == 3 => out.push(char::from(code)),
+                    _ => {
+                        out.push('\\');
+                        out.push_str(number);
+                    }
+                }
+                rest = &after[1 + digits..];
+                continue;
+            }
             _ => {
                 out.push('\\');
                 rest = after;
@@ -312,7 +317,7 @@ mod tests {
 
     #[test]
     fn every_form() {
-        let table: [(&str, &[(&str, &str)]); 24] = [
+        let table: [(&str, &[(&str, &str)]); 25] = [
             ("", &[]),
             ("\n# comment\n\r\n  \t# another", &[]),
             ("A=1\nB=2", &[("A", "1"), ("B", "2")]),
@@ -322,13 +327,14 @@ mod tests {
             ("A=\nB=''\nC=\"\"", &[("A", ""), ("B", ""), ("C", "")]),
             (
                 "A=x # comment\nB=x#y\nC= # comment\nD=#fff",
-                &[("A", "x"), ("B", "x#y"), ("C", ""), ("D", "#fff")],
+                &[("A", "x"), ("B", "x#y"), ("C", "# comment"), ("D", "#fff")],
             ),
             ("A=\"x # y\" # comment", &[("A", "x # y")]),
             ("A='x # y'\t# comment\nB=1", &[("A", "x # y"), ("B", "1")]),
             ("A='$B ${C} \\n'", &[("A", "$B ${C} \\n")]),
             ("A='it\\'s'", &[("A", "it's")]),
             (r#"A="a\"b\\c\n\td\q""#, &[("A", "a\"b\\c\n\td\\q")]),
+            (r#"A="\0101\07\0999\x41""#, &[("A", "A\\7\\999\\x41")]),
             (r#"A="\$B $$C \${D}""#, &[("A", "$B $C ${D}")]),
             ("A=\"first\nsecond\"\nB=1", &[("A", "first\nsecond"), ("B", "1")]),
             ("A=1\nB=$A$A\nC=\"${A}x\"\nD=${E:-e}", &[("A", "1"), ("B", "11"), ("C", "1x"), ("D", "e")]),
@@ -357,7 +363,7 @@ mod tests {
             "A='x\ny'\nB C=hunter2",
             "\nA=\"hunter2",
             "A='hunter2\n\n",
-            "A=hunter2$",
+            "A=hunter2${",
             "A=\"hunter2\n${B:?first}\"",
             "A=1\nB=\0",
         ];

@@ -20,8 +20,7 @@ pub(super) enum Fault {
     Required { name: String, message: String },
 }
 
-const ESCAPE: &str = "write `$$` for a dollar sign, `${NAME}` for a variable";
-const CLOSE: &str = "close it with `}`";
+const CLOSE: &str = "close it with `}` on the same line, or write `$${` for the characters themselves";
 const FORM: &str = "the forms are ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?message}, ${NAME?message}, \
      ${NAME:+other} and ${NAME+other}";
 
@@ -48,12 +47,12 @@ fn expand_at(text: &str, scope: &mut dyn Scope, depth: usize) -> Result<String, 
             out.push_str(&braced(&body[..end], scope, depth)?);
             rest = &body[end + 1..];
         } else {
-            let length = name_length(after);
-            if length == 0 {
-                return Err(syntax(dollar, ESCAPE));
+            // Before anything but a name, a dollar sign is one.
+            let (name, tail) = after.split_at(name_length(after));
+            match name {
+                "" => out.push('$'),
+                name => out.push_str(&plain(name, scope)),
             }
-            let (name, tail) = after.split_at(length);
-            out.push_str(&plain(name, scope));
             rest = tail;
         }
     }
@@ -108,24 +107,29 @@ fn plain(name: &str, scope: &mut dyn Scope) -> String {
     })
 }
 
-/// The index of the `}` that closes a body, past nested `${…}`.
+/// The index of the `}` that closes a body. As in Compose, every `{` within
+/// wants one of its own; when they do not match, the last one of the line counts.
 fn closing(body: &str) -> Option<usize> {
-    let bytes = body.as_bytes();
-    let mut open = 0usize;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'}' if open == 0 => return Some(at),
+    let line = body.split('\n').next().unwrap_or(body);
+    if line[name_length(line)..].starts_with('}') {
+        return Some(name_length(line));
+    }
+    let last = line.rfind('}')?;
+    let mut open = 1usize;
+    let mut bytes = line.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'}' if open == 1 => return Some(at),
             b'}' => open -= 1,
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
+            b'{' => {
                 open += 1;
-                at += 1;
+                // What follows a brace is passed over, even if it is one.
+                bytes.next();
             }
             _ => {}
         }
-        at += 1;
     }
-    None
+    Some(last)
 }
 
 /// How many bytes at the front make a variable's name.
@@ -175,7 +179,7 @@ mod tests {
             ("", ""),
             ("$SET", "value"),
             ("$SET-x", "value-x"),
-            ("a${SET}b$EMPTY$", "error"),
+            ("a${SET}b$EMPTY$", "avalueb$"),
             ("a${SET}b${EMPTY}c", "avaluebc"),
             ("$NONE.", "."),
             ("$$SET $${SET} $$$SET", "$SET ${SET} $value"),
@@ -185,13 +189,16 @@ mod tests {
             ("${EMPTY:?say $SET}", "required EMPTY: say value"),
             ("${NONE?}", "required NONE: "),
             ("${NONE:-${EMPTY:-${SET}}}", "value"),
-            ("${NONE:-a{b}c}", "a{bc}"),
+            ("${NONE:-a{b}c}", "a{b}c"),
+            ("${SET:-{\"a\":1}} x", "value x"),
+            ("${NONE:-a}} ${SET}", "a} value"),
+            ("${NONE:-{} x", "{ x"),
             ("${NONE:-a:b-c?d}", "a:b-c?d"),
             ("${NONE:-http://${SET}:80/}", "http://value:80/"),
             ("${SET:-${NONE:?never asked}}", "value"),
-            ("$1", "error"),
-            ("100$", "error"),
+            ("$1 $(date) $ SET 100$", "$1 $(date) $ SET 100$"),
             ("${", "error"),
+            ("${NONE:-x\ny}", "error"),
             ("${}", "error"),
             ("${1}", "error"),
             ("${SET", "error"),

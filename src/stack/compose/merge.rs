@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::source::relative;
 use super::yaml::{Entry, Node, Tag, Value};
 use super::{ComposeError, invalid};
 
@@ -19,7 +20,8 @@ fn overlay_key(base: Node, over: Node, key: &str) -> Node {
         return over;
     }
     let (base, over) = match key {
-        "depends_on" | "environment" => (as_map(base), as_map(over)),
+        "depends_on" => (conditions(base), conditions(over)),
+        "environment" => (as_map(base), as_map(over)),
         "env_file" => (as_list(base), as_list(over)),
         _ => (base, over),
     };
@@ -89,6 +91,22 @@ fn as_map(node: Node) -> Node {
     Node { value: Value::Map(entries.collect()), ..node }
 }
 
+/// `[a]` as `{a: {condition: service_started}}`.
+fn conditions(node: Node) -> Node {
+    let listed = matches!(node.value, Value::List(_));
+    let mut node = as_map(node);
+    if let (Value::Map(entries), true) = (&mut node.value, listed) {
+        for Entry { place, value, .. } in entries {
+            let node = |value| Node { value, place: place.clone(), tag: Tag::None };
+            let started = Value::Scalar { text: "service_started".to_owned(), plain: true };
+            let key = "condition".to_owned();
+            let entry = Entry { key, place: place.clone(), value: node(started) };
+            *value = node(Value::Map(vec![entry]));
+        }
+    }
+    node
+}
+
 fn as_list(node: Node) -> Node {
     match node.value {
         Value::List(_) | Value::Null => node,
@@ -119,7 +137,8 @@ pub(super) fn extend(document: Node) -> Result<Node, ComposeError> {
 
 fn extended(service: Node, all: &Node, chain: &mut HashSet<String>) -> Result<Node, ComposeError> {
     let Some(extends) = service.get("extends").cloned() else { return Ok(service) };
-    if extends.get("file").is_some() {
+    let file = extends.get("file").and_then(Node::text);
+    if file.is_some_and(|file| relative(file) != *extends.place.file) {
         return Ok(service);
     }
     let target = extends.get("service").unwrap_or(&extends);

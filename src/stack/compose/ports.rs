@@ -160,6 +160,7 @@ pub(super) fn sexagesimal(node: &Node) -> Option<String> {
 
 fn short(text: &str) -> Result<Port, &'static str> {
     let (rest, protocol) = match text.split_once('/') {
+        Some((rest, "")) => (rest, Protocol::Tcp),
         Some((rest, name)) => (rest, protocol(name)?),
         None => (text, Protocol::Tcp),
     };
@@ -171,7 +172,11 @@ fn short(text: &str) -> Result<Port, &'static str> {
     let (host_ip, published) = match front.map(|f| f.rsplit_once(':')) {
         None => (None, None),
         Some(None) => (None, published(front.unwrap_or_default())?),
-        Some(Some((ip, port))) => (Some(address(ip)?), published(port)?),
+        Some(Some((ip, port))) => {
+            let bare = ip.contains(':') && !ip.starts_with('[');
+            let ip = if bare { Err("needs brackets around the IPv6 address") } else { address(ip) };
+            (Some(ip?), published(port)?)
+        }
     };
     checked(Port { host_ip, published, target, protocol })
 }
@@ -185,7 +190,9 @@ fn long(node: &Node) -> Result<Port, String> {
     let port = Port {
         host_ip: text("host_ip").map(address).transpose().map_err(|p| within("host_ip", p))?,
         published: published(text("published").unwrap_or_default()).map_err(|p| within("published", p))?,
-        target: range(target).map_err(|p| within("target", p))?,
+        target: range(target)
+            .and_then(|r| if r.count() == 1 { Ok(r) } else { Err("is more than one port") })
+            .map_err(|p| within("target", p))?,
         protocol: protocol(text("protocol").unwrap_or("tcp")).map_err(|p| within("protocol", p))?,
     };
     checked(port).map_err(|p| format!("port {target:?} {p}"))
@@ -253,7 +260,8 @@ mod tests {
             (":80", "80/tcp"),
             ("0:80", "80/tcp"),
             ("[::1]:8080:80", "[::1]:8080:80/tcp"),
-            ("::1:8080:80", "[::1]:8080:80/tcp"),
+            ("::1:8080:80", "needs brackets around the IPv6 address"),
+            ("80:80/", "80:80/tcp"),
             ("0.0.0.0:80:80", "0.0.0.0:80:80/tcp"),
             ("3000-3005", "3000-3005/tcp"),
             ("9090-9091:8080-8081", "9090-9091:8080-8081/tcp"),

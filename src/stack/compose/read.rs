@@ -32,16 +32,6 @@ pub(super) struct FileUse {
     pub place: Place,
 }
 
-impl Read {
-    /// The files that hold secrets, each once.
-    pub fn sensitive(&self) -> Vec<String> {
-        let mut paths: Vec<String> = self.uses.iter().map(|u| u.path.clone()).collect();
-        paths.sort();
-        paths.dedup();
-        paths
-    }
-}
-
 pub(super) fn project(
     root: &Node,
     env: &Environment,
@@ -107,6 +97,12 @@ fn service(
     if !node.is_map() && !node.is_null() {
         let what = format!("service {name:?} is {}, not a mapping", node.kind());
         return Err(invalid(&entry.place, what, "write `image: …` below it"));
+    }
+    for key in ["ports", "depends_on"] {
+        if let Some(blank) = node.entries().iter().find(|e| e.key == key && e.value.is_null()) {
+            let what = format!("`{key}` of service {name:?} has nothing below it");
+            return Err(invalid(&blank.place, what, "fill it or remove it"));
+        }
     }
     let elsewhere = partly_elsewhere(name, node, warnings);
     read.complete &= !elsewhere;
@@ -213,8 +209,12 @@ fn published(
             continue;
         }
         warnings.extend(ports::sexagesimal(item));
-        found.push(ports::port(item)?);
-        places.push(item.place.clone());
+        let port = ports::port(item)?;
+        // What stands there twice counts once.
+        if !found.contains(&port) {
+            found.push(port);
+            places.push(item.place.clone());
+        }
     }
     Ok((found, places))
 }
@@ -232,14 +232,21 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
             let what = format!("`depends_on` of service {name:?} lists {}", item.kind());
             return Err(invalid(&item.place, what, "list names of services"));
         };
+        if found.iter().any(|d: &Dependency| d.service == service) {
+            let what = format!("`depends_on` of service {name:?} lists {service:?} twice");
+            return Err(invalid(&item.place, what, "remove one of them"));
+        }
         let (condition, required) = (Condition::Started, true);
         found.push(Dependency { service: service.to_owned(), condition, required });
         places.push(item.place.clone());
     }
     for entry in depends_on.entries() {
         let condition = match entry.value.get("condition") {
-            None => Condition::Started,
             Some(node) => condition(node)?,
+            None => {
+                let what = format!("service {name:?} does not say what it waits for in {:?}", entry.key);
+                return Err(invalid(&entry.place, what, "write `condition: service_started`"));
+            }
         };
         let required = entry.value.get("required").and_then(Node::text) != Some("false");
         found.push(Dependency { service: entry.key.clone(), condition, required });
@@ -275,12 +282,15 @@ fn healthcheck(node: &Node) -> (bool, bool) {
 }
 
 fn scale(name: &str, node: &Node) -> Result<u32, ComposeError> {
-    let deploy = node.get("deploy");
-    if deploy.and_then(|d| d.get("mode")).and_then(Node::text) == Some("global") {
-        return Ok(1);
+    let replicas = node.get("deploy").and_then(|d| d.get("replicas"));
+    let scale = node.get("scale");
+    if let (Some(scale), Some(replicas)) = (scale, replicas)
+        && scale.text() != replicas.text()
+    {
+        let what = format!("service {name:?} has a `scale` and other `replicas`");
+        return Err(invalid(&scale.place, what, "keep one of them"));
     }
-    let replicas = deploy.and_then(|d| d.get("replicas"));
-    let Some(count) = node.get("scale").or(replicas) else { return Ok(1) };
+    let Some(count) = scale.or(replicas) else { return Ok(1) };
     count.text().and_then(|t| t.parse().ok()).ok_or_else(|| {
         let shown = count.text().unwrap_or(count.kind());
         let what = format!("service {name:?} cannot have {shown:?} containers");

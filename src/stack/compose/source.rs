@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::dotenv::Environment;
+use super::dotenv::{Environment, UNKNOWN};
 use super::interpolate::{self, Fault, Scope};
 use super::read::{self, FileUse};
 use super::yaml::{self, Node, Place, Value};
@@ -43,16 +43,22 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     }
     let absolute =
         dir.canonicalize().map_err(|source| ComposeError::Read { path: dir.to_path_buf(), source })?;
+    // Paths count from the first file, which need not lie in the folder itself.
+    let base = sources.first().and_then(|(file, _)| Path::new(file).parent()).unwrap_or(dir);
+    let within = base.to_str().filter(|b| !b.is_empty()).map(|b| format!("{b}/"));
+    let absolute = absolute.join(base);
     let folder = absolute.file_name().unwrap_or_default().to_string_lossy();
     let naming = Naming { explicit: loading.name.as_deref(), folder: &folder };
     let mut assembled = assemble(&sources, &env, naming)?;
-    for usage in &assembled.uses {
+    for usage in &mut assembled.uses {
+        usage.path.insert_str(0, within.as_deref().unwrap_or_default());
         let made_there = loading.host_files.contains(&usage.path);
         if usage.required && !made_there && !dir.join(&usage.path).exists() {
             let what = format!("{} {} is not in the folder", usage.role, usage.path);
             return Err(invalid(&usage.place, what, "create it, or correct the path"));
         }
     }
+    assembled.project.sensitive = sensitive(&assembled.uses);
     notes.append(&mut assembled.project.warnings);
     assembled.project.warnings = notes;
     Ok(assembled.project)
@@ -143,12 +149,20 @@ pub(super) fn assemble(
         file: first.to_owned(),
         files: sources.iter().map(|(file, _)| file.clone()).collect(),
         services: read.services.iter().map(|s| s.service.clone()).collect(),
-        sensitive: read.sensitive(),
+        sensitive: sensitive(&read.uses),
         complete: read.complete,
         warnings,
     };
     check::project(&mut project, &read)?;
     Ok(Assembled { project, uses: read.uses })
+}
+
+/// The files that hold secrets, each once.
+fn sensitive(uses: &[FileUse]) -> Vec<String> {
+    let mut paths: Vec<String> = uses.iter().map(|u| u.path.clone()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 fn empty(file: &str) -> ComposeError {
@@ -167,11 +181,21 @@ fn project_name(documents: &[Node], env: &Environment, naming: Naming<'_>) -> Re
         (name.to_owned(), "the project's settings".to_owned())
     } else if let Some(name) = env.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()) {
         (name.to_owned(), "COMPOSE_PROJECT_NAME in .env".to_owned())
-    } else if let Some(node) = declared {
-        let mut node = node.clone();
-        substitute(&mut node, &mut Variables::new(env))?;
-        (node.text().unwrap_or_default().to_owned(), node.place.to_string())
     } else {
+        let declared = declared.cloned().map(|mut node| {
+            substitute(&mut node, &mut Variables::new(env))?;
+            let name = node.text().unwrap_or_default();
+            match name.contains(UNKNOWN) {
+                true => {
+                    let what = "the project's name depends on a value that is made on the host";
+                    Err(invalid(&node.place, what.to_owned(), "write the name out"))
+                }
+                false => Ok(sanitise(name)),
+            }
+        });
+        if let Some(name) = declared.transpose()?.filter(|n| !n.is_empty()) {
+            return Ok(name);
+        }
         let name = sanitise(naming.folder);
         if name.is_empty() {
             let origin = "the folder's name".to_owned();
@@ -185,7 +209,7 @@ fn project_name(documents: &[Node], env: &Environment, naming: Naming<'_>) -> Re
     }
 }
 
-/// What Compose makes of a folder's name.
+/// What Compose makes of the name of a folder, or in a file.
 fn sanitise(name: &str) -> String {
     let lower = name.to_lowercase();
     let kept: String = lower.chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')).collect();

@@ -79,6 +79,7 @@ services:
     depends_on:
       migrate: { condition: service_completed_successfully, restart: true }
       cache: { condition: service_started, required: false }
+      postgres: { condition: service_healthy }
   proxy:
     build: { context: ./proxy }
     platform: linux/amd64
@@ -89,6 +90,9 @@ services:
       - 9000
       - "[::1]:9001-9003:9001-9003"
     depends_on: [api]
+  cache:
+    image: redis
+    profiles: [debug]
   debug:
     image: busybox
     profiles: [debug]
@@ -141,7 +145,14 @@ fn refusals() {
         ("services:\n  a: {image: a, extends: b}", "extends nothing"),
         ("services:\n  a: {extends: b}\n  b: {extends: a}", "extends in a circle"),
         ("services:\n  a: {image: a, extends: [b]}", "extends a list"),
-        ("name: Shop\nservices:\n  a: {image: a}", "name"),
+        ("services:\n  a: {image: a, ports: }", "ports without any"),
+        ("services:\n  a: {image: a, depends_on: {b: {}}}\n  b: {image: b}", "no condition"),
+        ("services:\n  a: {image: a, depends_on: [b, b]}\n  b: {image: b}", "listed twice"),
+        (
+            "services:\n  a: {image: a, depends_on: {b: {condition: service_started, required: false}}}",
+            "unknown, not required",
+        ),
+        ("services:\n  a: {image: a, scale: 2, deploy: {replicas: 3}}", "two scales"),
         ("services:\n  a:\n    image: a\n   b: c", "indentation"),
         ("services:\n  a: {image: a\n", "open brace"),
         ("services:\n\ta: {image: a}", "tab"),
@@ -150,7 +161,6 @@ fn refusals() {
         ("a: &a\n  b: *a", "alias within itself"),
         ("services:\n  a:\n    <<: text\n    image: a", "merge"),
         ("services:\n  a: {image: a}\nx: {[a]: b}", "key"),
-        ("services:\n  a:\n    image: a\n    command: echo $1", "dollar"),
         ("services:\n  a:\n    image: a\n    command: 'echo ${A'", "open variable"),
         ("services:\n  a:\n    image: a\n    command: 'echo ${A/b/c}'", "bash form"),
         ("services:\n  a:\n    image: a\n    environment:\n      P: ${P:?set a password}", "required"),
@@ -185,7 +195,15 @@ fn what_is_left_to_compose() {
             "services:\n  a: {image: a, network_mode: host, ports: ['1:1']}\n  b: {image: b, ports: ['1:1']}",
             "host network",
         ),
-        ("services:\n  a: {image: a, depends_on: {b: {required: false}}}", "not required"),
+        (
+            "services:\n  a: {image: a, depends_on: {b: {condition: service_started, required: false}}}\n  b: {image: b, profiles: [p]}",
+            "not required",
+        ),
+        (
+            "services:\n  a: {image: a, command: 'echo $1 $(date) 5$', ports: ['80:80', '80:80']}",
+            "dollars, the same port twice",
+        ),
+        ("services:\n  a: {extends: {service: b, file: ./compose.yaml}}\n  b: {image: b}", "this very file"),
         ("services:\n  a: {image: a, scale: 2, ports: ['8000-8001:80', '81']}", "range to pick from"),
         (
             "services:\n  a: {image: a, ports: ['80:80', '80:80/udp', '127.0.0.2:81:80', '127.0.0.3:81:80', '0.0.0.0:82:80', '[::]:82:80']}",
@@ -223,7 +241,8 @@ fn names() {
     assert_eq!(name(service, "", None, "My Stack.v2"), "mystackv2");
     assert_eq!(name(service, "", None, "_-_Äx"), "x");
     assert_eq!(name(&named, "", None, "folder"), "from-file");
-    assert_eq!(name(&named, "WHO=me", None, "folder"), "me");
+    assert_eq!(name(&named, "WHO=My Self", None, "folder"), "myself");
+    assert_eq!(name(&named, "WHO=Ä", None, "folder"), "folder");
     assert_eq!(name(&named, "COMPOSE_PROJECT_NAME=env", None, "folder"), "env");
     assert_eq!(name(&named, "COMPOSE_PROJECT_NAME=env", Some("given"), "folder"), "given");
     insta::assert_snapshot!(

@@ -81,7 +81,7 @@ services:
   a:
     image: a:2
     ports: ["80:80", "82:82"]
-    depends_on: { b: { condition: service_healthy }, c: {} }
+    depends_on: { b: { condition: service_healthy }, c: { condition: service_started } }
     healthcheck: { disable: true }
     profiles: !reset []
     env_file: [{ path: two.env, required: false }]
