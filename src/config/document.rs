@@ -56,7 +56,7 @@ impl Source {
     }
 
     /// A problem at a place in the text.
-    pub(super) fn problem(&self, span: Range<usize>, what: impl Into<String>) -> Problem {
+    pub(super) fn problem(&self, span: Range<usize>, what: impl Into<String>) -> Box<Problem> {
         let text = self.text.as_str();
         let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -71,14 +71,14 @@ impl Source {
         {
             (line, column, end) = (without, column.saturating_sub(1), end.saturating_sub(1));
         }
-        Problem {
+        Box::new(Problem {
             file: self.shown.clone(),
             line: text[..start].matches('\n').count() + 1,
             column: column + 1,
             what: what.into(),
             excerpt: (!line.trim().is_empty()).then(|| Excerpt::new(line, column, end)),
             help: Vec::new(),
-        }
+        })
     }
 
     /// The line of a place, from 1.
@@ -124,7 +124,7 @@ pub(super) struct Document<'s> {
 
 impl<'s> Document<'s> {
     /// Parses a file and checks what types alone do not say.
-    pub(super) fn parse(source: &'s Source, kind: Kind) -> Result<Self, Problem> {
+    pub(super) fn parse(source: &'s Source, kind: Kind) -> Result<Self, Box<Problem>> {
         let root = DeTable::parse(&source.text).map_err(|error| explain::syntax(source, &error))?;
         let document = Self { source, kind, root };
         document.check_tables()?;
@@ -135,12 +135,12 @@ impl<'s> Document<'s> {
     }
 
     /// The file as a type; what is wrong is said at its place.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Box<Problem>> {
         T::deserialize(Deserializer::from(self.root.clone())).map_err(|error| explain::typed(self, &error))
     }
 
     /// The options of the steps as they stand in the file.
-    pub(super) fn options(&self) -> Result<toml::Table, Problem> {
+    pub(super) fn options(&self) -> Result<toml::Table, Box<Problem>> {
         match self.root.get_ref().get(self.kind.section()) {
             None => Ok(toml::Table::new()),
             Some(section) => toml::Table::deserialize(ValueDeserializer::from(section.clone()))
@@ -157,7 +157,7 @@ impl<'s> Document<'s> {
     }
 
     /// Options are tables. Serde would take a list for one, by the order of its fields.
-    fn check_tables(&self) -> Result<(), Problem> {
+    fn check_tables(&self) -> Result<(), Box<Problem>> {
         let name = self.kind.section();
         let Some(section) = self.root.get_ref().get(name) else { return Ok(()) };
         let Some(steps) = section.get_ref().as_table() else {
@@ -184,7 +184,7 @@ impl<'s> Document<'s> {
     }
 
     /// No option is a date, and no number is without an end.
-    fn check_values(&self, key: &str, value: &toml::Spanned<DeValue<'s>>) -> Result<(), Problem> {
+    fn check_values(&self, key: &str, value: &toml::Spanned<DeValue<'s>>) -> Result<(), Box<Problem>> {
         let refused = |what: String| Err(self.source.problem(value.span(), what));
         match value.get_ref() {
             DeValue::Datetime(_) => refused(format!("`{key}` is a date; write it in quotes")),

@@ -12,7 +12,7 @@ use super::schema::{description, properties};
 use crate::steps::NAMES;
 
 /// A file that is no TOML.
-pub(super) fn syntax(source: &Source, error: &Error) -> Problem {
+pub(super) fn syntax(source: &Source, error: &Error) -> Box<Problem> {
     let span = error.span().unwrap_or_default();
     let message = error.message().trim();
     if message == "duplicate key" {
@@ -23,7 +23,7 @@ pub(super) fn syntax(source: &Source, error: &Error) -> Problem {
 }
 
 /// A file that is TOML and still not what it should be.
-pub(super) fn typed(document: &Document<'_>, error: &Error) -> Problem {
+pub(super) fn typed(document: &Document<'_>, error: &Error) -> Box<Problem> {
     let span = error.span().unwrap_or_default();
     let place = locate(document.root.get_ref(), &span).unwrap_or_default();
     let schema = document.kind.schema();
@@ -47,13 +47,17 @@ pub(super) fn typed(document: &Document<'_>, error: &Error) -> Problem {
                 Some(value) if invalid.starts_with("type") => kind(value).to_owned(),
                 _ => format!("`{}`", document.source.text.get(span.clone()).unwrap_or_default().trim()),
             };
-            let seconds = !place.in_list && about.as_deref().is_some_and(|about| about.contains("in seconds"));
+            let seconds =
+                !place.in_list && about.as_deref().is_some_and(|about| about.contains("in seconds"));
             format!("{name} is {}, not {found}", phrase(expected, seconds))
         }
-        _ => match message.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected ")) {
-            Some((value, expected)) => unknown_value(&name, value, &backticked(expected)),
-            None => format!("{name}: {message}"),
-        },
+        _ => {
+            match message.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "))
+            {
+                Some((value, expected)) => unknown_value(&name, value, &backticked(expected)),
+                None => format!("{name}: {message}"),
+            }
+        }
     };
     let mut problem = document.source.problem(span, what);
     problem.help.extend(about.map(|about| format!("{}: {about}", place.path.last().map_or("", |key| key))));
@@ -185,6 +189,7 @@ fn below<'d>(value: &'d toml::Spanned<DeValue<'d>>, span: &Range<usize>) -> Opti
         }
         _ => None,
     };
-    let itself = || (value.span() == *span).then(|| Place { value: Some(value.get_ref()), ..Place::default() });
+    let itself =
+        || (value.span() == *span).then(|| Place { value: Some(value.get_ref()), ..Place::default() });
     inner.or_else(itself)
 }

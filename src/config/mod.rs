@@ -71,9 +71,8 @@ pub fn load(
         Chosen::None => default_playbook(stack_folder.as_deref().unwrap_or(directory))?,
         chosen => playbook::find(directory, chosen)?,
     };
-    let stack_folder = stack_folder
-        .or_else(|| playbook.stack_folder())
-        .unwrap_or_else(|| directory.to_path_buf());
+    let stack_folder =
+        stack_folder.or_else(|| playbook.stack_folder()).unwrap_or_else(|| directory.to_path_buf());
 
     let mut options = playbook.options.clone();
     let mut warnings = playbook.warnings.clone();

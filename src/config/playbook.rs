@@ -139,19 +139,21 @@ pub(super) fn read(source: &Source, name: &str) -> Result<ReadPlaybook, ConfigEr
     for (step, span) in document.option_places() {
         if !steps.contains(&step.as_str()) {
             let line = source.line(&span);
-            warnings.push(format!("{}:{line}: [options.{step}] does nothing: the playbook has no step `{step}`", source.shown));
+            warnings.push(format!(
+                "{}:{line}: [options.{step}] does nothing: the playbook has no step `{step}`",
+                source.shown
+            ));
         }
     }
-    let playbook = Playbook {
-        name: name.to_owned(),
-        description: file.description,
-        steps,
-        path: source.path.clone(),
-    };
+    let playbook =
+        Playbook { name: name.to_owned(), description: file.description, steps, path: source.path.clone() };
     Ok(ReadPlaybook { playbook, options: document.options()?, warnings, stack_path: file.options.stack.path })
 }
 
-fn steps(source: &Source, steps: Option<Spanned<Vec<Spanned<String>>>>) -> Result<Vec<&'static str>, Problem> {
+fn steps(
+    source: &Source,
+    steps: Option<Spanned<Vec<Spanned<String>>>>,
+) -> Result<Vec<&'static str>, Box<Problem>> {
     let Some(steps) = steps else {
         let what = format!("a playbook lists its steps: `steps = [\"docker\"]`; there are {}", listed(NAMES));
         return Err(source.problem(0..0, what));

@@ -55,9 +55,16 @@ pub enum ConfigError {
     },
 }
 
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(Box::new(problem))
+impl ConfigError {
+    /// Whether nothing is wrong, apart from no playbook being named.
+    pub fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Unnamed { .. })
+    }
+}
+
+impl From<Box<Problem>> for ConfigError {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Problem(problem)
     }
 }
 

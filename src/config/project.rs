@@ -80,7 +80,8 @@ impl Project {
         for host in file.hosts {
             let (line, Host(host)) = (source.line(&host.span()), host.into_inner());
             match hosts.contains(&host) {
-                true => notes.push(format!("{}:{line}: {host} is in `hosts` already; it is taken once", source.shown)),
+                true => notes
+                    .push(format!("{}:{line}: {host} is in `hosts` already; it is taken once", source.shown)),
                 false => hosts.push(host),
             }
         }
