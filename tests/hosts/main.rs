@@ -1,0 +1,25 @@
+//! Stories on real hosts of the lab. Run them all with `scripts/test`, one with
+//! `cargo test --test hosts -- NAME`. Where the lab cannot be had they are
+//! skipped: counted as ignored, with the reason on stderr.
+
+mod lab;
+mod up;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A story: its name and what it does.
+pub type Story = (&'static str, fn() -> Result<(), Failed>);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = lab::missing();
+    if let Some(reason) = &missing {
+        eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
+    }
+    let stories = [up::STORIES].concat();
+    let trials = stories
+        .into_iter()
+        .map(|(name, story)| Trial::test(name, story).with_ignored_flag(missing.is_some()))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
