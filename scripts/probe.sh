@@ -12,7 +12,7 @@
 # characters out, so that no value can become a line or a field.
 
 LC_ALL=C
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 export LC_ALL PATH
 
 TAB='	'
@@ -69,18 +69,110 @@ add_file() {
 
 docker_facts() {
     [ -n "$DOCKER" ] || return 0
-    docker_cli
+    if docker_is_stopped; then
+        printf 'docker\t\t\tthe Docker daemon is not running\n'
+    elif have perl && docker_is_local; then
+        docker_socket
+    else
+        docker_cli
+    fi
+}
+
+# Whether systemd has a Docker that it does not run. Its socket may listen all the
+# same, and who connects to it starts the daemon.
+docker_is_stopped() {
+    [ -d /run/systemd/units ] && [ ! -L /run/systemd/units/invocation:docker.service ] || return 1
+    [ -e /lib/systemd/system/docker.service ] || [ -e /etc/systemd/system/docker.service ]
+}
+
+# Whether the docker program of root would speak to the socket that we know.
+docker_is_local() {
+    [ -z "${DOCKER_HOST:-}${DOCKER_CONTEXT:-}" ] || return 1
+    settings=${DOCKER_CONFIG:-${HOME:-/root}/.docker}/config.json
+    [ -r "$settings" ] || return 0
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in *'"currentContext"'*) return 1 ;; esac
+        line=''
+    done <"$settings"
+}
+
+# The daemon's own interface. The docker program would be started once a question
+# and takes 16 to 66 ms each time; all of this takes 15, and perl is an essential
+# package. Requests go out together, each on a connection of its own, and what is
+# printed are the answers' own JSON texts, in which nothing can break a line.
+docker_socket() {
+    # shellcheck disable=SC2016 # perl expands it
+    # shellcheck disable=SC2086 # lists, split at their line breaks
+    perl -e '
+$limit = shift;
+($projects, $images) = map { [split /\n/] } @ARGV;
+$docker = "docker\t\t";
+sub stop { print "$docker\t$_[0]\n"; exit }
+$SIG{ALRM} = sub { stop("no answer within $limit seconds") };
+alarm $limit;
+$text = qr/"(?:[^"\\]++|\\.)*+"/s;
+$value = qr/(?<v>$text|\{(?:[^{}\[\]"]++|(?&v))*+\}|\[(?:[^{}\[\]"]++|(?&v))*+\]|[^,{}\[\]"\s]++)/;
+sub ask {
+    my $s;
+    socket($s, 1, 1, 0) && connect($s, pack("S a108", 1, "/var/run/docker.sock")) or stop("cannot connect to the Docker daemon at /var/run/docker.sock: $!");
+    syswrite($s, "GET $_[0] HTTP/1.0\r\nHost: docker\r\n\r\n");
+    return $s;
+}
+sub answer {
+    my $s = shift;
+    local $/;
+    my ($head, $body) = split /\r\n\r\n/, scalar(<$s>), 2;
+    $head =~ m{^HTTP/1\.\d 200 } ? $body : "";
+}
+sub encode { my $t = shift; $t =~ s{([^A-Za-z0-9._/:@-])}{sprintf "%%%02X", ord $1}ge; $t }
+sub object {
+    my ($t, %o) = shift;
+    while ($t =~ /\G\s*[{,]\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value\s*/gc) { $o{$1} = $+{v} }
+    %o;
+}
+$label = "com.docker.compose.project" . (@$projects == 1 ? "=$projects->[0]" : "");
+$label =~ s/(["\\])/\\$1/g;
+$info = ask("/info");
+$listed = ask("/containers/json?all=1&filters=" . encode(qq({"label":["$label"]}))) if @$projects;
+@inspected = map { ask("/images/" . encode($_) . "/json") } @$images;
+%info = object(answer($info));
+$info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its version");
+$docker = "docker\t$info{ServerVersion}\t$info{Driver}";
+if (@$projects) {
+    $_ = answer($listed);
+    while (/\G\s*[\[,]\s*$value\s*/gc) {
+        %c = object($+{v});
+        %l = object($c{Labels});
+        ($name) = $c{Names} =~ m{"/([^"/]*)"};
+        push @lines, join("\t", "container", $c{Id}, "\"$name\"", $l{"com.docker.compose.project"}, $l{"com.docker.compose.service"}, $c{Image}, $c{State}, $c{Status}) . "\n";
+    }
+    /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
+}
+for (0 .. $#$images) {
+    %i = object(answer($inspected[$_]));
+    push @lines, "image\t$images->[$_]\t$i{Id}\n";
+}
+print "$docker\n", @lines;
+' "$DOCKER_LIMIT" "$PROJECTS" "$IMAGES"
 }
 
 docker_cli() {
     # A hung daemon is a fact.
+    message='docker gave no answer'
     info=$(timeout "$DOCKER_LIMIT" docker info --format "docker$TAB{{json .ServerVersion}}$TAB{{json .Driver}}" 2>&1 </dev/null)
     code=$?
-    case $info in
-    docker"$TAB"'"'[0-9]*) printf '%s\n' "$info" ;;
+    case $NL$info in
+    *"$NL"docker"$TAB"'"'[!'"']*)
+        info=${info##*docker"$TAB"}
+        printf 'docker\t%s\n' "${info%%"$NL"*}"
+        ;;
     *)
         [ "$code" != 124 ] || info="no answer within $DOCKER_LIMIT seconds"
-        printf 'docker\t\t\t%s\n' "${info##*"$NL"}"
+        # Docker prints its empty answer, too, before or behind its message.
+        for line in $info; do
+            case $line in docker"$TAB"*) ;; *) message=$line ;; esac
+        done
+        printf 'docker\t\t\t%s\n' "$message"
         return 0
         ;;
     esac
@@ -119,26 +211,25 @@ compose_version() {
 unit_facts() {
     if [ -n "$UNITS" ] && [ -d /run/systemd/system ]; then
         # shellcheck disable=SC2086 # a list, split at its line breaks
-        timeout 10 systemctl show -p Id,Names,LoadState,ActiveState,UnitFileState -- $UNITS </dev/null
+        systemctl show -p Id,Names,LoadState,ActiveState,UnitFileState -- $UNITS </dev/null
     fi
 }
 
-# Short lines only, below the size up to which a pipe keeps lines of several writers whole.
 other_facts() {
-    date +'clock%t%s' &
-    ! have ss || ss -Hltunpe </dev/null &
-    if have systemd-detect-virt; then
-        virt=$(systemd-detect-virt)
-        printf 'virt\t%s\n' "$virt"
-    fi &
-    if [ ! -e /run/systemd/timesync/synchronized ] && have chronyc && [ -d "$CGROUP/system.slice/chrony.service" ]; then
-        tracking=$(timeout 2 chronyc -c -n tracking)
-        printf 'chrony\t%s\n' "$tracking"
-    fi &
+    # Short lines, below the size up to which a pipe keeps the lines of several writers whole.
+    if [ ! -e /run/systemd/container ]; then
+        systemd-detect-virt &
+    fi
+    if [ ! -e /run/systemd/timesync/synchronized ] && [ -d "$CGROUP/system.slice/chrony.service" ]; then
+        timeout 2 chronyc -c -n tracking &
+    fi
     for address in $REACH; do
         reach "$address" &
     done
+    # Many lines: kept until the others have written theirs.
+    sockets=$(ss -Hltunpe </dev/null)
     wait
+    printf '%s\n' "$sockets"
 }
 
 # reach HOST:PORT: host and port are arguments, never part of a script.
@@ -163,7 +254,10 @@ reach() {
 
 # --- files -------------------------------------------------------------------
 
-APT_FILES='/var/lib/apt/lists
+# What tells the age of apt's lists, who locks apt, and the time: the file of a
+# process that has just begun is as old as the clock's last tick.
+STAT_TOO='/proc/self/stat
+/var/lib/apt/lists
 /var/cache/apt/pkgcache.bin
 /var/lib/apt/periodic/update-success-stamp
 /var/lib/dpkg/lock-frontend
@@ -177,7 +271,7 @@ file_facts() {
     self_facts
     printf '%s\n' --stat
     # shellcheck disable=SC2086 # lists, split at their line breaks
-    stats=$(stat -c "%f$TAB%U:%G$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $APT_FILES)
+    stats=$(stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $STAT_TOO)
     printf '%s\n' "$stats"
     if [ -n "$DISKS" ]; then
         disk_facts
@@ -192,7 +286,7 @@ file_facts() {
     contents
 }
 
-# The content of files that are small and not what the question expects.
+# The content of files that are small and that some question is curious about.
 contents() {
     small=$NL
     for line in $stats; do
@@ -201,12 +295,19 @@ contents() {
     done
     for path in $REGULAR; do
         case $small in *"$NL$path$NL"*) ;; *) continue ;; esac
-        # A question may name the file as a secret and another its content: the secret wins.
+        # Named as a secret by one question, it stays one whatever others ask.
         case $SECRETS in *"$NL$path$NL"*) continue ;; esac
-        expected=${UNLESS#*"$NL$path$TAB"}
-        expected=${expected%%"$NL"*}
-        case $NL$sums in *"$NL$expected  $path$NL"* | *"$NL$expected  $path") continue ;; esac
-        printf '%s\n' --content "$path" "$(base64 -w0 <"$path")"
+        ! curious || printf '%s\n' --content "$path" "$(base64 -w0 <"$path")"
+    done
+}
+
+# Whether a question about $path does not expect what is there.
+curious() {
+    rest=$UNLESS
+    while :; do
+        case $rest in *"$NL$path$TAB"*) ;; *) return 1 ;; esac
+        rest=${rest#*"$NL$path$TAB"}
+        case $NL$sums$NL in *"$NL${rest%%"$NL"*}  $path$NL"*) ;; *) return 0 ;; esac
     done
 }
 
@@ -317,6 +418,8 @@ function unquote(v,    q) {
     }
     return v
 }
+# What is no number is none: a mangled file must not make the whole answer unreadable.
+function num(s) { return "\t" (s ~ /^[0-9]+$/ ? s : 0) }
 function yes(b) { return b ? "\tyes" : "\tno" }
 
 function os_release(    path, l, i, v) {
@@ -337,24 +440,26 @@ function machine(    l, a, n, i, r) {
     print "kernel" f(first("/proc/sys/kernel/osrelease"))
     print "hostname" f(first("/proc/sys/kernel/hostname"))
     split(first("/proc/uptime"), a, /[. ]/)
-    print "uptime" f(a[1])
+    print "uptime" num(a[1])
     while ((getline l < "/proc/meminfo") > 0) if (l ~ /^MemTotal:/) {
         split(l, a, /[ \t]+/)
         printf "memory\t%.0f\n", a[2] * 1024
         break
     }
+    virtualization = first("/run/systemd/container")
     # 0-3,6: much cheaper than /proc/cpuinfo, which asks each processor.
     n = split(first("/sys/devices/system/cpu/online"), a, ",")
     cpus = 0
     for (i = 1; i <= n; i++) cpus += split(a[i], r, "-") > 1 ? r[2] - r[1] + 1 : 1
-    print "cpus" f(cpus)
+    if (!cpus) while ((getline l < "/proc/stat") > 0) if (l ~ /^cpu[0-9]/) cpus++
+    print "cpus" num(cpus)
 }
 
 function package_ends() {
     if (p == "") return
     if (p == "dpkg") architecture = arch
-    n = split(status, s, " ")
-    state = s[n]
+    words = split(status, s, " ")
+    state = s[words]
     if (s[1] == "hold") print "held" f(p)
     if (state == "half-installed" || state == "half-configured" || state == "unpacked" || state ~ /^triggers-/ || s[2] == "reinstreq") print "half-configured" f(p)
     if (state != "not-installed" && state != "config-files" && (!(p in version) || !configured[p])) {
@@ -382,12 +487,13 @@ function packages(    l, c, path) {
 function accounts(    l, a) {
     while ((getline l < "/etc/passwd") > 0) {
         split(l, a, ":")
-        if (!(a[1] in uid)) { uid[a[1]] = f(a[3]) f(a[4]); home[a[1]] = a[6] }
+        if (!(a[1] in uid)) { uid[a[1]] = num(a[3]) num(a[4]); home[a[1]] = a[6] }
         if (!(a[3] in login)) login[a[3]] = a[1]
     }
     while ((getline l < "/etc/group") > 0) {
         split(l, a, ":")
         if (!(a[1] in gid)) { gid[a[1]] = a[3]; members[a[1]] = a[4] }
+        if (!(a[3] in team)) team[a[3]] = a[1]
     }
 }
 function identity(    l, a, who, how) {
@@ -426,7 +532,7 @@ function locks(    l, n, a, i, r, cmd) {
         r = ""
         cmd | getline r
         close(cmd)
-        if (r == "y") print "lock" f(a[5]) f(first("/proc/" a[5] "/comm")) f(lock[i[3]])
+        if (r == "y") print "lock" num(a[5]) f(first("/proc/" a[5] "/comm")) f(lock[i[3]])
     }
 }
 
@@ -476,7 +582,7 @@ function lease(    l, i, v) {
         i = index(l, " ")
         v[substr(l, 1, i - 1)] = substr(l, i + 1)
     }
-    if (v["until"] ~ /^[0-9]+$/ && v["until"] + 0 >= clock + 0) print "lease" f(v["run"]) f(v["holder"]) f(v["since"]) f(v["until"])
+    if (v["until"] ~ /^[0-9]+$/ && v["until"] + 0 >= clock + 0) print "lease" f(v["run"]) f(v["holder"]) num(v["since"]) num(v["until"])
 }
 
 function sources(path,    l, a, n, i, on, kept, address) {
@@ -518,14 +624,15 @@ function source(path, l, address,    i) {
 
 # Octal permissions out of the hexadecimal st_mode, of which the last three digits hold them.
 function digit(h, i) { return index("0123456789abcdef", tolower(substr(h, length(h) - i, 1))) - 1 }
-function file(path,    a, h, bits, kind) {
+function file(path,    a, o, h, bits, kind) {
     if (!(path in stat)) { print "file" f(path); return }
     split(stat[path], a, "\t")
     h = a[1]
     bits = digit(h, 2) * 256 + digit(h, 1) * 16 + digit(h, 0)
+    split(a[2], o, ":")
     kind = digit(h, 3)
     kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
-    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f(a[2]), f(a[3]), kind, f(sum[path]), f(target[path])
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path])
 }
 
 function unit_ends(    a, n, i) {
@@ -550,8 +657,9 @@ function unit_answer(name,    full) {
 function other_answers(    l, a, n) {
     while ((getline l < "/dev/fd/5") > 0) {
         n = split(l, a, "\t")
-        if (a[1] == "clock" || a[1] == "virt" || a[1] == "chrony") other[a[1]] = a[2]
-        else if (a[1] == "reach") print "reach" f(a[2]) f(a[3])
+        if (a[1] == "reach") print "reach" f(a[2]) f(a[3])
+        else if (l ~ /^[a-z0-9-]+$/) virtualization = l
+        else if (split(l, a, ",") > 13) chrony = a[14]
         else if (match(l, /ino:[0-9]+/)) {
             n = substr(l, RSTART + 4, RLENGTH - 4)
             if (match(l, /users:\(\("[^"]*"/)) process[n] = substr(l, RSTART + 9, RLENGTH - 10)
@@ -575,7 +683,7 @@ function answer(l,    a, k) {
     split(l, a, "\t")
     k = a[1]
     if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
-    else if (k == "group") print "group" f(a[2]) (a[2] in gid ? f(gid[a[2]]) f(members[a[2]]) : "")
+    else if (k == "group") print "group" f(a[2]) (a[2] in gid ? num(gid[a[2]]) f(members[a[2]]) : "")
     else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
     else if (k == "file" || k == "secret-file") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
     else if (k == "unit") unit_answer(a[2])
@@ -613,6 +721,7 @@ section == "--self" {
 section == "--stat" {
     n = split($0, a, "\t")
     stat[a[6]] = $0
+    if (a[6] == "/proc/self/stat") print "clock" num(clock = a[4])
     if (a[6] == "/var/lib/apt/lists" || a[6] == "/var/cache/apt/pkgcache.bin" || a[6] ~ /stamp$/) { if (a[4] > lists) lists = a[4] }
     if (a[6] ~ /\/lock(-frontend)?$/) lock[a[5]] = a[6]
     next
@@ -626,17 +735,15 @@ section == "--sum" {
     else sum[substr($0, 67)] = substr($0, 1, 64)
     next
 }
-section == "--content" { if (at++) print "content" f(contained) f($0); else contained = $0; next }
+section == "--content" { if (at++) { if (length($0) <= 87384) print "content" f(contained) f($0) } else contained = $0; next }
 END {
     other_answers()
-    clock = other["clock"]
-    print "clock" f(clock)
-    print "virtualization" f(other["virt"])
+    print "virtualization" f(virtualization)
     print "systemd" yes("systemd" in self)
     if ("timesync" in self) print "clock-synchronised\tyes"
-    else if ("chrony" in other) { n = split(other["chrony"], a, ","); if (n > 13) print "clock-synchronised" yes(a[14] != "Not synchronised") }
+    else if (chrony != "") print "clock-synchronised" yes(chrony != "Not synchronised")
     else if ("timesyncd" in self) print "clock-synchronised\tno"
-    if ("lists" in self) print "lists-age" f(clock > lists ? clock - lists : 0)
+    if ("lists" in self) print "lists-age" num(clock > lists ? clock - lists : 0)
     locks()
     reboot()
     cloud_init()
@@ -675,4 +782,5 @@ main() {
 
 main
 exit 0
+# shellcheck disable=SC2317 # no command: what follows is asked
 __QUESTIONS__

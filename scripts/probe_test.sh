@@ -1,0 +1,639 @@
+#!/bin/sh
+# Runs the probe under several shells and tools, on a host made up for the purpose:
+# an overlay over this machine's root, in which every file can be what it must be.
+#
+# Needs root (it mounts, in a mount namespace of its own; this machine stays as it
+# is), busybox and python3. Prints `N passed, M failed`.
+# shellcheck disable=SC2016 # names that look like commands, and must not become any
+set -u
+
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+TAB='	'
+
+if [ "${1:-}" != inside ]; then
+    [ "$(id -u)" = 0 ] || { echo "$0: needs root, for a mount namespace of its own" >&2; exit 2; }
+    for program in unshare dash bash busybox python3 perl; do
+        command -v "$program" >/dev/null || { echo "$0: needs $program" >&2; exit 2; }
+    done
+    exec unshare --mount --pid --fork --kill-child sh "$HERE/${0##*/}" inside
+fi
+
+# --- the made-up host ----------------------------------------------------------
+
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root || exit 2
+for part in proc sys dev; do
+    mount --rbind "/$part" "/mnt/root/$part"
+done
+mount -t proc proc /mnt/root/proc
+mount -t tmpfs tmpfs /mnt/root/run
+mount -t tmpfs tmpfs /mnt/root/tmp
+mount -t tmpfs tmpfs /mnt/root/dev/shm
+
+root=/mnt/root
+rm -f "$root"/usr/local/bin/docker "$root"/usr/bin/docker "$root"/usr/bin/systemd-detect-virt "$root"/var/lib/dpkg/info/docker-compose*.list
+rm -rf "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/* "$root"/var/lib/provision "$root"/root
+mkdir -p "$root"/etc/apt/sources.list.d "$root"/root/there "$root"/var/lib/dpkg/updates "$root"/opt/tools
+
+put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
+
+rm -f "$root/etc/os-release"
+printf 'ID=ubuntu\nID_LIKE="debian"\nVERSION_ID='\''24.04'\''\nVERSION_CODENAME=noble\nPRETTY_NAME="Evil $(touch /tmp/pwned) `touch /tmp/pwned`\tos\t\033[31m \\"x\\""\n$(touch /tmp/pwned)\n' | put /etc/os-release
+
+put /var/lib/dpkg/status <<'STATUS'
+Package: dpkg
+Status: install ok installed
+Architecture: arm64
+Version: 1.22.6
+
+Package: docker-ce
+Status: hold ok installed
+Architecture: arm64
+Description: an engine
+ Package: not-this-one
+ Status: install ok half-configured
+Version: 5:28.3.2-1~ubuntu.24.04~noble
+
+Package: broken
+Status: install ok half-configured
+Architecture: all
+Version: 1
+
+Package: unpacked
+Status: install ok unpacked
+Version: 2
+
+Package: waiting
+Status: install ok triggers-pending
+Version: 3
+
+Package: removed
+Status: deinstall ok config-files
+Version: 4
+
+Package: twice
+Status: install ok installed
+Architecture: arm64
+Version: 5
+
+Package: twice
+Status: deinstall ok config-files
+Architecture: armhf
+Version: 6
+STATUS
+
+printf 'root:x:0:0:root:/root:/bin/bash\ndeploy:x:1000:1001:,,,:/home/deploy:/bin/sh\nodd:x:abc:1:::\n' | put /etc/passwd
+printf 'root:x:0:\nstaff:x:1001:\ndocker:x:998:deploy,ci\nempty:x:997:\n' | put /etc/group
+
+printf 'one' | put '/root/a file'
+printf 'two' | put "/root/it's \"quoted\""
+printf 'three' | put '/root/$(touch /tmp/pwned)`touch /tmp/pwned`;touch /tmp/pwned'
+printf 'four' | put '/root/back\slash'
+printf 'five' | put '/root/*'
+printf 'six' | put '/root/ümlaut'
+printf 'secret' | put /root/secret
+printf 'known' | put /root/known
+: | put /root/empty
+head -c 65536 /dev/zero | put /root/limit
+head -c 65537 /dev/zero | put /root/beyond
+chmod 4755 "$root/root/known"
+chmod 600 "$root/root/secret"
+chown 1000:1001 "$root/root/secret"
+chown 4321:4321 "$root/root/empty"
+ln -s '/root/a file' "$root/root/link"
+ln -s /nowhere "$root/root/dangling"
+mkfifo "$root/root/fifo"
+
+put /etc/apt/sources.list <<'LIST'
+# deb https://download.example.com/linux commented out
+deb [arch=arm64 signed-by=/etc/apt/keyrings/a.gpg] https://download.example.com/linux noble stable
+deb http://elsewhere.example.org/?download.example.com.not/ noble main
+LIST
+put /etc/apt/sources.list.d/one.sources <<'SOURCES'
+Types: deb
+URIs: http://archive.example.org/ubuntu
+ https://download.example.com/second
+Suites: noble
+
+Enabled: no
+Types: deb
+URIs: https://download.example.com/disabled
+Suites: noble
+SOURCES
+printf 'Types: deb\nURIs: https://download.example.com/evil\033[2J\tdocker\nSuites: x\n' | put /etc/apt/sources.list.d/two.sources
+printf 'deb https://download.example.com/ignored x y\n' | put '/etc/apt/sources.list.d/a b.list'
+: | put /var/lib/apt/lists/example_InRelease
+: | put /var/lib/apt/lists/lock
+touch -d '2 hours ago' "$root/var/lib/apt/lists"
+rm -f "$root/var/cache/apt/pkgcache.bin" "$root/var/lib/apt/periodic/update-success-stamp"
+
+# --- the ways to run it ----------------------------------------------------------
+
+awk_of() { mkdir -p "$root/opt/$1" && ln -sf "$(command -v "$2")" "$root/opt/$1/awk"; }
+mkdir -p "$root/opt/busybox" && busybox --install -s "$root/opt/busybox"
+rm -f "$root"/opt/busybox/sh "$root"/opt/busybox/bash
+WAYS='dash bash busybox-sh dash+busybox squeezed'
+for other in gawk original-awk; do
+    ! command -v "$other" >/dev/null || { awk_of "$other" "$other" && WAYS="$WAYS dash+$other"; }
+done
+for uutils in /usr/lib/cargo/bin/coreutils /usr/bin/coreutils; do
+    [ -e "$uutils" ] || continue
+    mkdir -p "$root/opt/uutils"
+    if [ -d "$uutils" ]; then
+        ln -sf "$uutils"/* "$root/opt/uutils/"
+    else
+        for applet in base64 date readlink sha256sum stat timeout; do ln -sf "$uutils" "$root/opt/uutils/$applet"; done
+    fi
+    WAYS="$WAYS dash+uutils" && break
+done
+
+cp "$HERE/probe.sh" "$root/opt/whole"
+sed 's/^[ \t]*//; /^#/d; /^$/d' "$HERE/probe.sh" >"$root/opt/squeezed"
+
+# probe [NAME=VALUE…] with questions on stdin: leaves the answer in $root/opt/answer.
+probe() {
+    script=whole
+    tools=
+    case $way in
+    dash+*) shell=dash tools=/opt/${way#dash+}: ;;
+    busybox-sh) shell='busybox sh' ;;
+    squeezed) shell=dash script=squeezed ;;
+    *) shell=$way ;;
+    esac
+    { cat "$root/opt/$script" && cat; } >"$root/opt/program"
+    # shellcheck disable=SC2086 # a shell may be two words
+    chroot "$root" env -i "$@" PATH="$tools/usr/local/bin:/usr/bin:/bin" $shell /opt/program \
+        </dev/null >"$root/opt/answer" 2>"$root/opt/errors"
+    check "the answer ends with \`end\`" [ "$(tail -n 1 "$root/opt/answer")" = end ]
+    [ ! -s "$root/opt/errors" ] || failed "says on stderr: $(cat "$root/opt/errors")"
+    [ ! -e "$root/tmp/pwned" ] || { failed "a name was executed"; rm -f "$root/tmp/pwned"; }
+}
+
+passed=0
+failures=0
+failed() {
+    printf '%s: %s\n' "$way" "$1" >&2
+    failures=$((failures + 1))
+}
+
+check() {
+    what=$1
+    shift
+    if "$@"; then passed=$((passed + 1)); else failed "$what"; fi
+}
+
+# says LINE, not PATTERN…: \t stands for a tab.
+says() {
+    if grep -qxF -- "$(printf '%b' "$(printf '%s' "$1" | sed 's/\\/\\\\/g; s/\\\\t/\\t/g')")" "$root/opt/answer"; then
+        passed=$((passed + 1))
+    else
+        failed "expected: $1"
+        grep -- "^${1%%\\*}" "$root/opt/answer" | head -n 5 >&2
+    fi
+}
+never() {
+    if grep -qE -- "$(printf '%b' "$1")" "$root/opt/answer"; then
+        failed "not expected: $(grep -E -- "$(printf '%b' "$1")" "$root/opt/answer" | head -n 1)"
+    else
+        passed=$((passed + 1))
+    fi
+}
+sum() { sha256sum | cut -d' ' -f1; }
+value() { sed -n "s/^$1$TAB//p" "$root/opt/answer"; }
+
+# --- what it must answer ---------------------------------------------------------
+
+always_answered() {
+    probe </dev/null
+    check "the first line" [ "$(head -n 1 "$root/opt/answer")" = 'provision-facts 1' ]
+    says 'os\tubuntu\tdebian\t24.04\tnoble\tEvil $(touch /tmp/pwned) `touch /tmp/pwned`?os??[31m "x"'
+    never '^os\\b.*\\bos\t'
+    says 'architecture\tarm64'
+    says "kernel\t$(uname -r)"
+    says "hostname\t$(uname -n)"
+    says "cpus\t$(nproc --all)"
+    says "memory\t$(awk '/^MemTotal/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
+    says 'systemd\tno'
+    says 'identity\troot\troot'
+    never '^ssh-port'
+    now=$(date +%s)
+    clock=$(value clock)
+    check "clock: $clock, not $now" [ "$((now - clock))" -le 2 ]
+    check "clock: $clock, not $now" [ "$clock" -le "$now" ]
+    age=$(value lists-age)
+    check "age of the lists: $age" [ "$age" -ge 7200 ]
+    check "age of the lists: $age" [ "$age" -le 7400 ]
+    says 'held\tdocker-ce'
+    says 'half-configured\tbroken'
+    says 'half-configured\tunpacked'
+    says 'half-configured\twaiting'
+    never '^half-configured\t(docker-ce|removed|dpkg|not-this-one)'
+    never '^(interrupted|lock|reboot|cloud-init|last-run|lease|docker|compose|container)'
+
+    probe SUDO_USER=deploy SSH_CONNECTION='192.0.2.1 50000 192.0.2.2 2222' </dev/null
+    says 'identity\tdeploy\tsudo'
+    says 'ssh-port\t2222'
+    probe SUDO_USER="$(printf 'x\ny\tz')" </dev/null
+    never '^y'
+    : | put /run/systemd/container
+    printf 'lxc\n' | put /run/systemd/container
+    mkdir -p "$root/run/systemd/system" "$root/run/systemd/timesync"
+    : | put /run/systemd/timesync/synchronized
+    : | put /var/lib/dpkg/updates/0003
+    probe </dev/null
+    says 'virtualization\tlxc'
+    says 'systemd\tyes'
+    says 'clock-synchronised\tyes'
+    says interrupted
+    rm -rf "$root/run/systemd" "$root/var/lib/dpkg/updates/0003"
+    : | put /var/lib/dpkg/updates/tmp.i
+    probe </dev/null
+    never '^interrupted'
+}
+
+# What sudo has taken out of the environment is still in its own.
+the_port_behind_sudo() {
+    cp "$root/opt/whole" "$root/opt/program"
+    chroot "$root" env -i PATH=/usr/bin:/bin SSH_CONNECTION='2001:db8::1 50000 2001:db8::2 22022' SSH_TTY=/dev/pts/0 \
+        sh -c 'env -i SUDO_USER=deploy PATH=/usr/bin:/bin sh /opt/program; :' \
+        </dev/null >"$root/opt/answer" 2>/dev/null
+    says 'ssh-port\t22022'
+}
+
+packages_and_accounts() {
+    probe <<QUESTIONS
+package${TAB}docker-ce
+package${TAB}broken
+package${TAB}removed
+package${TAB}never
+package${TAB}twice
+package${TAB}not-this-one
+user${TAB}deploy
+user${TAB}nobody-here
+user${TAB}odd
+group${TAB}docker
+group${TAB}empty
+group${TAB}none
+QUESTIONS
+    says 'package\tdocker-ce\t5:28.3.2-1~ubuntu.24.04~noble\tyes'
+    says 'package\tbroken\t1\tno'
+    says 'package\tremoved'
+    says 'package\tnever'
+    says 'package\ttwice\t5\tyes'
+    says 'package\tnot-this-one'
+    says 'user\tdeploy\t1000\t1001\t/home/deploy'
+    says 'user\tnobody-here'
+    says 'user\todd\t0\t1\t'
+    says 'group\tdocker\t998\tdeploy,ci'
+    says 'group\tempty\t997\t'
+    says 'group\tnone'
+}
+
+files() {
+    known=$(printf known | sum)
+    evil='/root/$(touch /tmp/pwned)`touch /tmp/pwned`;touch /tmp/pwned'
+    probe <<QUESTIONS
+file${TAB}/root/a file${TAB}-
+file${TAB}/root/it's "quoted"${TAB}
+file${TAB}$evil${TAB}-
+file${TAB}/root/back\\slash${TAB}-
+file${TAB}/root/*${TAB}-
+file${TAB}/root/ümlaut${TAB}-
+file${TAB}/root/known${TAB}$known
+file${TAB}/root/empty${TAB}-
+file${TAB}/root/limit${TAB}-
+file${TAB}/root/beyond${TAB}-
+file${TAB}/root/there${TAB}-
+file${TAB}/root/link${TAB}-
+file${TAB}/root/dangling${TAB}-
+file${TAB}/root/fifo${TAB}-
+file${TAB}/root/none${TAB}-
+file${TAB}-n${TAB}-
+file${TAB}/proc/sys/kernel/ostype${TAB}-
+file${TAB}/root/secret${TAB}-
+secret-file${TAB}/root/secret
+QUESTIONS
+    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t"
+    says 'content\t/root/a file\tb25l'
+    says "file\t/root/it's \"quoted\"\t644\troot:root\t3\tregular\t$(printf two | sum)\t"
+    says "content\t/root/it's \"quoted\"\tdHdv"
+    says "file\t$evil\t644\troot:root\t5\tregular\t$(printf three | sum)\t"
+    says "content\t$evil\tdGhyZWU="
+    says "file\t/root/back\\slash\t644\troot:root\t4\tregular\t$(printf four | sum)\t"
+    says 'content\t/root/back\slash\tZm91cg=='
+    says "file\t/root/*\t644\troot:root\t4\tregular\t$(printf five | sum)\t"
+    says 'content\t/root/*\tZml2ZQ=='
+    says "file\t/root/ümlaut\t644\troot:root\t3\tregular\t$(printf six | sum)\t"
+    says "file\t/root/known\t4755\troot:root\t5\tregular\t$known\t"
+    never '^content\t/root/known'
+    says "file\t/root/empty\t644\t4321:4321\t0\tregular\t$(printf '' | sum)\t"
+    says 'content\t/root/empty\t'
+    says "content\t/root/limit\t$(head -c 65536 /dev/zero | base64 -w0)"
+    says "file\t/root/beyond\t644\troot:root\t65537\tregular\t$(head -c 65537 /dev/zero | sum)\t"
+    never '^content\t/root/beyond'
+    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t'
+    says 'file\t/root/link\t777\troot:root\t12\tsymlink\t\t/root/a file'
+    says 'file\t/root/dangling\t777\troot:root\t8\tsymlink\t\t/nowhere'
+    says 'file\t/root/fifo\t644\troot:root\t0\tother\t\t'
+    says 'file\t/root/none'
+    says 'file\t-n'
+    says 'content\t/proc/sys/kernel/ostype\tTGludXgK'
+    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t"
+    never '^content\t/root/secret'
+
+    # Asked twice, with different expectations: the content comes when one is not met.
+    probe <<QUESTIONS
+file${TAB}/root/known${TAB}$known
+file${TAB}/root/known${TAB}0000
+QUESTIONS
+    says 'content\t/root/known\ta25vd24='
+    check "a file is told twice" [ "$(grep -c '^file' "$root/opt/answer")" = 1 ]
+}
+
+disks_and_sources() {
+    probe <<QUESTIONS
+disk${TAB}/
+disk${TAB}/root/there/is/nothing/here
+disk${TAB}/root/a file/below
+disk${TAB}
+apt-source${TAB}download.example.com
+QUESTIONS
+    total=$(stat -f -c '%b %S' "$root/" | awk '{ printf "%.0f", $1 * $2 }')
+    for path in / /root/there/is/nothing/here '/root/a file/below'; do
+        case $(grep -F "disk$TAB$path$TAB" "$root/opt/answer") in
+        *"$TAB$total") passed=$((passed + 1)) ;;
+        *) failed "the size of the disk below $path" ;;
+        esac
+    done
+    says 'apt-source\t/etc/apt/sources.list\tdeb [arch=arm64 signed-by=/etc/apt/keyrings/a.gpg] https://download.example.com/linux noble stable'
+    says 'apt-source\t/etc/apt/sources.list.d/one.sources\tURIs: http://archive.example.org/ubuntu https://download.example.com/second'
+    says 'apt-source\t/etc/apt/sources.list.d/two.sources\tURIs: https://download.example.com/evil?[2J?docker'
+    never 'disabled|commented|ignored'
+}
+
+locks() {
+    chroot "$root" python3 -c '
+import fcntl, time
+files = [open(path, "w") for path in ("/var/lib/apt/lists/lock",)]
+for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
+open("/proc/self/comm", "w").write("apt\t\x1b[31m-get")
+time.sleep(60)' &
+    holder=$!
+    sleep 0.3
+    probe </dev/null
+    says "lock\t$holder\tapt??[31m-get\t/var/lib/apt/lists/lock"
+    kill "$holder"
+    wait "$holder" 2>/dev/null
+}
+
+state_of_cloud_init() {
+    printf '#!/bin/sh\ntouch /tmp/pwned\n' | put /usr/bin/cloud-init
+    chmod 755 "$root/usr/bin/cloud-init"
+    probe </dev/null
+    says 'cloud-init\tnot-started'
+    printf '{\n "v1": {\n  "init": {\n   "errors": [],\n   "recoverable_errors": {}\n  },\n  "stage": "modules-config"\n }\n}\n' | put /run/cloud-init/status.json
+    probe </dev/null
+    says 'cloud-init\trunning'
+    printf '{\n "v1": {\n  "datasource": "DataSourceNoCloud",\n  "errors": []\n }\n}\n' | put /run/cloud-init/result.json
+    probe </dev/null
+    says 'cloud-init\tdone'
+    printf '{\n "v1": {\n  "errors": [],\n  "recoverable_errors": {\n   "WARNING": [\n    "x"\n   ]\n  }\n }\n}\n' | put /run/cloud-init/result.json
+    probe </dev/null
+    says 'cloud-init\tdegraded'
+    printf '{\n "v1": {\n  "errors": [\n   "(\\"x\\", 1)"\n  ]\n }\n}\n' | put /run/cloud-init/result.json
+    probe </dev/null
+    says 'cloud-init\terror'
+    : | put /etc/cloud/cloud-init.disabled
+    probe </dev/null
+    says 'cloud-init\tdisabled'
+    rm -rf "$root/run/cloud-init" "$root/etc/cloud/cloud-init.disabled" "$root/usr/bin/cloud-init"
+}
+
+runs_and_leases() {
+    now=$(date +%s)
+    runs=/var/lib/provision/runs
+    mkdir -p "$root$runs/20260101-000000-aaaaaa" "$root$runs/.staging"
+    printf '1 run start 20260102-000000-bbbbbb 3\n2 change start 001 apt/lists\n3 change start 002 docker/engine: it'\''s $(touch /tmp/pwned)\033[1m\n' | put "$runs/20260102-000000-bbbbbb/journal"
+    printf 'ann@laptop\tlast-run\nsecond line\n' | put "$runs/20260102-000000-bbbbbb/holder"
+    printf 'run 20260102-000000-bbbbbb\nholder ann@laptop\nsince %s\nuntil %s\n' "$now" "$((now + 60))" | put /var/lib/provision/lease
+    : | put /run/reboot-required
+    printf 'linux-image\nlibc6\nlibc6\n' | put /run/reboot-required.pkgs
+    probe </dev/null
+    says "last-run\t20260102-000000-bbbbbb\trunning\tno\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run"
+    says "lease\t20260102-000000-bbbbbb\tann@laptop\t$now\t$((now + 60))"
+    says reboot-required
+    says 'reboot-package\tlinux-image'
+    check "a package is told twice" [ "$(grep -c '^reboot-package' "$root/opt/answer")" = 2 ]
+    for state in completed failed cancelled; do
+        printf '1 run start 20260102-000000-bbbbbb 3\n9 run %s\n' "$state" | put "$runs/20260102-000000-bbbbbb/journal"
+        probe </dev/null
+        says "last-run\t20260102-000000-bbbbbb\t$state\tno\t\tann@laptop?last-run"
+    done
+    printf 'run x\nholder y\nsince 1\nuntil %s\n' "$((now - 1))" | put /var/lib/provision/lease
+    probe </dev/null
+    never '^lease'
+    printf 'until 99999999999\nsince' | put /var/lib/provision/lease
+    probe </dev/null
+    says 'lease\t\t\t0\t99999999999'
+    rm -rf "$root/var/lib/provision" "$root"/run/reboot-required*
+}
+
+# A name is only ever an argument, and only what can be a host name.
+what_is_reached() {
+    python3 -m http.server --bind 127.0.0.1 18099 >/dev/null 2>&1 &
+    server=$!
+    sleep 0.5
+    probe <<QUESTIONS
+reach${TAB}127.0.0.1:18099
+reach${TAB}127.0.0.1:18098
+reach${TAB}no-such-host.invalid:443
+reach${TAB}\$(touch /tmp/pwned):80
+reach${TAB}localhost;touch /tmp/pwned:80
+reach${TAB}localhost/80 touch:80;touch /tmp/pwned
+reach${TAB}-c:80
+reach${TAB}nothing
+QUESTIONS
+    says 'reach\t127.0.0.1:18099\treached'
+    says 'reach\t127.0.0.1:18098\tno-connection'
+    says 'reach\tno-such-host.invalid:443\tno-name'
+    never '^reach\t[^1n]'
+    says 'listening\ttcp\t0100007F:46B3\tpython3'
+    kill "$server"
+    wait "$server" 2>/dev/null
+}
+
+put /opt/daemon.py <<'PYTHON'
+import json, os, socketserver, sys
+from http.server import BaseHTTPRequestHandler
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = None
+        if self.path == "/info":
+            body = {"ID": "x", "Containers": 1, "ServerVersion": "28.3.2", "Driver": "overlay2", "Plugins": {"Driver": ["no"], "ServerVersion": "1"}}
+        elif self.path.startswith("/containers/json?all=1&filters="):
+            labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
+            container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
+            evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
+            other = dict(container, Id="ghi", Names=["/else"], Labels=dict(labels, **{"com.docker.compose.project": "else"}))
+            body = [container, evil, other]
+        elif self.path == "/images/demo/web:1/json":
+            body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "Config": {"Id": "no"}}
+        self.send_response(200 if body is not None else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(body if body is not None else {"message": "No such image"}, separators=(",", ":")).encode())
+    def address_string(self): return "probe"
+    def log_message(self, *_): pass
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer): pass
+Server("/run/docker.sock", Handler).serve_forever()
+PYTHON
+
+docker_daemon() {
+    questions="docker
+project${TAB}demo
+image${TAB}demo/web:1
+image${TAB}demo/none:1
+image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x
+reach${TAB}127.0.0.1:1"
+    # A docker program that must not be started, as long as the socket answers.
+    printf '#!/bin/sh\ntouch /tmp/pwned\n' | put /usr/local/bin/docker
+    chmod 755 "$root/usr/local/bin/docker"
+    ln -sfn ../run "$root/var/run"
+    probe <<QUESTIONS
+$questions
+QUESTIONS
+    says 'docker\t\t\tcannot connect to the Docker daemon at /var/run/docker.sock: No such file or directory'
+    never '^(reach|image|container)'
+    probe </dev/null
+    never '^docker'
+
+    chroot "$root" python3 /opt/daemon.py &
+    daemon=$!
+    sleep 0.5
+    mkdir -p "$root/usr/libexec/docker/cli-plugins" "$root/var/lib/dpkg/info"
+    printf '#!/bin/sh\necho v2.40.3-desktop.1\n' | put /usr/libexec/docker/cli-plugins/docker-compose
+    chmod 755 "$root/usr/libexec/docker/cli-plugins/docker-compose"
+    probe <<QUESTIONS
+$questions
+QUESTIONS
+    says 'docker\t"28.3.2"\t"overlay2"'
+    says 'compose\tv2.40.3-desktop.1'
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"'
+    check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"')" "$root/opt/answer"
+    never '"ghi"'
+    says 'image\tdemo/web:1\t"sha256:123"'
+    says 'image\tdemo/none:1\t'
+    check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB" "$root/opt/answer"
+    check "an image was forged" [ "$(grep -c '^image' "$root/opt/answer")" = 3 ]
+    kill "$daemon"
+    wait "$daemon" 2>/dev/null
+
+    printf '/usr/libexec/docker/cli-plugins/docker-compose\n' | put /var/lib/dpkg/info/docker-compose-plugin.list
+    cp "$root/var/lib/dpkg/status" "$root/opt/status"
+    printf '\nPackage: docker-compose-plugin\nStatus: install ok installed\nVersion: 2.38.2-1~ubuntu.24.04~noble\n' >>"$root/var/lib/dpkg/status"
+    # Another endpoint, so the docker program is asked.
+    put /usr/local/bin/docker <<'DOCKER'
+#!/bin/sh
+case $1 in
+info) printf 'WARNING: something\ndocker\t"26.1.5+dfsg1"\t"overlayfs"\n' ;;
+ps) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
+image) [ "$6" = demo/web:1 ] && echo '"sha256:456"' ;;
+esac
+DOCKER
+    probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
+$questions
+QUESTIONS
+    says 'docker\t"26.1.5+dfsg1"\t"overlayfs"'
+    says 'compose\t2.38.2-1~ubuntu.24.04~noble'
+    says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
+    never '"else"'
+    says 'image\tdemo/web:1\t"sha256:456"'
+    says 'image\tdemo/none:1\t'
+    printf '#!/bin/sh\nprintf "docker\\t\\"\\"\\t\\"\\"\\n"\necho "Cannot connect\033[1m" >&2\nexit 1\n' | put /usr/local/bin/docker
+    probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
+$questions
+QUESTIONS
+    says 'docker\t\t\tCannot connect?[1m'
+    never '^(image|container)'
+    # systemd has it stopped, and its socket would start it.
+    : | put /lib/systemd/system/docker.service
+    mkdir -p "$root/run/systemd/units"
+    probe <<QUESTIONS
+docker
+QUESTIONS
+    says 'docker\t\t\tthe Docker daemon is not running'
+    mv "$root/opt/status" "$root/var/lib/dpkg/status"
+    rm -rf "$root/usr/local/bin/docker" "$root/usr/libexec/docker" "$root/lib/systemd/system/docker.service" "$root/run/systemd" "$root/run/docker.sock" "$root/var/lib/dpkg/info/docker-compose-plugin.list"
+}
+
+units() {
+    probe <<QUESTIONS
+unit${TAB}ssh.service
+QUESTIONS
+    says 'unit\tssh.service\t\t\t'
+    mkdir -p "$root/run/systemd/system"
+    put /opt/units <<'UNITS'
+Id=ssh.service
+Names=sshd.service ssh.service
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+
+Id=none.service
+Names=none.service
+LoadState=not-found
+ActiveState=inactive
+UnitFileState=
+
+Id=docker.socket
+Names=docker.socket
+LoadState=loaded
+ActiveState=failed
+UnitFileState=disabled
+UNITS
+    printf '#!/bin/sh\ncat /opt/units\n' | put /usr/local/bin/systemctl
+    chmod 755 "$root/usr/local/bin/systemctl"
+    probe <<QUESTIONS
+unit${TAB}sshd.service
+unit${TAB}ssh
+unit${TAB}none.service
+unit${TAB}docker.socket
+unit${TAB}\$(touch /tmp/pwned)
+QUESTIONS
+    says 'unit\tsshd.service\tloaded\tactive\tenabled'
+    says 'unit\tssh\tloaded\tactive\tenabled'
+    says 'unit\tnone.service\tnot-found\tinactive\t'
+    says 'unit\tdocker.socket\tloaded\tfailed\tdisabled'
+    says 'unit\t$(touch /tmp/pwned)\t\t\t'
+    rm -rf "$root/run/systemd" "$root/usr/local/bin/systemctl"
+}
+
+leaves_nothing() {
+    lay=$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")
+    probe <<QUESTIONS
+file${TAB}/etc/passwd${TAB}-
+QUESTIONS
+    check "nothing is left behind" [ "$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")" = "$lay" ]
+    begun=$(date +%s)
+    chroot "$root" sh /opt/program </dev/null | head -n 1 >/dev/null
+    check "it ends when nobody reads" [ $(($(date +%s) - begun)) -le 2 ]
+}
+
+for way in $WAYS; do
+    before=$passed
+    always_answered
+    the_port_behind_sudo
+    packages_and_accounts
+    files
+    disks_and_sources
+    locks
+    state_of_cloud_init
+    runs_and_leases
+    what_is_reached
+    docker_daemon
+    units
+    leaves_nothing
+    printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
+done
+printf '%s passed, %s failed\n' "$passed" "$failures"
+[ "$failures" = 0 ]
