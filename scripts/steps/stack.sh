@@ -13,14 +13,14 @@ compose() { (cd "$folder" && docker compose --project-name "$name" "$@"); }
 # images: pulled before anything that runs is touched.
 
 images_guard() {
-    arg images | while IFS= read -r image; do
+    arg images | while read -r image _; do
         docker image inspect "$image" >/dev/null 2>&1 || exit 1
     done
 }
 
 images_apply() {
-    arg images | while IFS= read -r image; do
-        docker image inspect "$image" >/dev/null 2>&1 || pull "$image" || exit 1
+    arg images | while read -r image platform; do
+        docker image inspect "$image" >/dev/null 2>&1 || pull "$image" "$platform" || exit 1
     done || {
         hint "see what the host says with 'docker pull IMAGE'; the stack that runs was not touched"
         fail "an image could not be pulled"
@@ -31,16 +31,19 @@ images_verify() {
     images_guard || fail "an image is missing"
 }
 
-# pull IMAGE: with bytes where the daemon's own interface can be asked (docker
+# pull IMAGE [PLATFORM]: with bytes where the daemon's own interface can be asked (docker
 # itself shows none without a terminal); with docker where it has credentials.
 pull() {
-    say "pulling $1"
+    image=${1#docker.io/}
+    image=${image#library/}
+    say "pulling $image"
     if [ -e /root/.docker/config.json ] || ! command -v curl >/dev/null 2>&1; then
-        docker pull "$1"
+        # shellcheck disable=SC2086 # one option, or none
+        docker pull ${2:+--platform $2} "$1"
         return
     fi
     curl -sS -N --unix-socket /var/run/docker.sock -X POST \
-        "http://docker/images/create?fromImage=$1" | pull_progress "$1"
+        "http://docker/images/create?fromImage=$1${2:+&platform=$2}" | pull_progress "$image"
 }
 
 # pull_progress IMAGE: the daemon's stream of JSON, a line a layer and event, as a few lines for a person.

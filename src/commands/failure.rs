@@ -31,7 +31,9 @@ pub(super) fn from_host(error: HostError) -> Failure {
             ..with_hint(
                 Exit::NotReached,
                 what,
-                format!("check the user name and that your key is there: `ssh-copy-id {host}`; `ssh {host}` must work"),
+                format!(
+                    "check the user name and that your key is there: `ssh-copy-id {host}`; `ssh {host}` must work"
+                ),
             )
         },
         HostError::ChangedHostKey { output, forget, .. } => Failure {
@@ -46,8 +48,12 @@ pub(super) fn from_host(error: HostError) -> Failure {
             let what = if reason.is_empty() { what } else { format!("{what}: {}", harmless(&reason)) };
             with_hint(Exit::NotReached, what, format!("try again; `ssh {host}` must work"))
         }
-        HostError::NotRoot { output, hint, .. } => Failure { output: harmless_all(output), ..with_hint(Exit::NotRoot, what, hint) },
-        HostError::Odd { output, .. } => Failure { output: harmless_all(output), ..plain(Exit::NotReached, what) },
+        HostError::NotRoot { output, hint, .. } => {
+            Failure { output: harmless_all(output), ..with_hint(Exit::NotRoot, what, hint) }
+        }
+        HostError::Odd { output, .. } => {
+            Failure { output: harmless_all(output), ..plain(Exit::NotReached, what) }
+        }
     }
 }
 

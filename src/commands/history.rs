@@ -59,7 +59,11 @@ impl Row {
     }
 
     fn text(&self) -> String {
-        let took = if self.state == "running" { String::new() } else { duration(self.ended.saturating_sub(self.started)) };
+        let took = if self.state == "running" {
+            String::new()
+        } else {
+            duration(self.ended.saturating_sub(self.started))
+        };
         format!(
             "{}  {}  {:<9}  {:>3} applied  {:>7}  {}\n",
             self.run,
@@ -97,7 +101,11 @@ pub(super) async fn show(mut link: Link, run: &str, json: bool, reporter: &dyn R
     if lines.first().is_some_and(|line| line == "no-run") {
         let host = link.name();
         let what = format!("{host} remembers no run {run}");
-        let failure = failure::with_hint(Exit::Usage, what, format!("it remembers the last thirty: `provision runs {host}`"));
+        let failure = failure::with_hint(
+            Exit::Usage,
+            what,
+            format!("it remembers the last thirty: `provision runs {host}`"),
+        );
         return fail(&link, reporter, failure);
     }
     let mut follower = Follower::new(Vec::new());

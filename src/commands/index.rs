@@ -25,5 +25,8 @@ pub(super) fn remember(run: &str, host: &str) {
 /// The host of a run that was started or listed from here.
 pub(super) fn lookup(run: &str) -> Option<String> {
     let text = std::fs::read_to_string(file()?).ok()?;
-    text.lines().filter_map(|line| line.split_once(' ')).find(|(id, _)| *id == run).map(|(_, host)| host.to_owned())
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(id, _)| *id == run)
+        .map(|(_, host)| host.to_owned())
 }

@@ -105,7 +105,8 @@ pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> 
         match session.probe().await {
             Ok(text) if arguments.raw => {
                 // A terminal must survive what a host says.
-                let lines: String = text.lines().map(|line| format!("{}\n", line_for_terminal(line))).collect();
+                let lines: String =
+                    text.lines().map(|line| format!("{}\n", line_for_terminal(line))).collect();
                 print(&lines);
             }
             Ok(_) => {

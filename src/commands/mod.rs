@@ -60,7 +60,8 @@ async fn dispatch(cli: Cli) -> Exit {
             Err(failure) => complain(&global, &failure),
         },
         Command::Playbooks => {
-            let lines: String = config::shipped().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+            let lines: String =
+                config::shipped().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
             print(&lines);
             Exit::Done
         }
@@ -130,7 +131,9 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
     };
     let sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
     match verb {
-        Verb::Up(up) => up::up(sessions, up, global, &*reporter, stack.as_ref().map(|stack| &stack.project)).await,
+        Verb::Up(up) => {
+            up::up(sessions, up, global, &*reporter, stack.as_ref().map(|stack| &stack.project)).await
+        }
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,
@@ -138,12 +141,17 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
 }
 
 fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Settings, Failure> {
-    let here = std::env::current_dir()
-        .map_err(|error| failure::plain(Exit::Usage, format!("the working directory is not there: {error}")))?;
+    let here = std::env::current_dir().map_err(|error| {
+        failure::plain(Exit::Usage, format!("the working directory is not there: {error}"))
+    })?;
     let loaded = config::load(&here, target.playbook.as_deref(), global.config.as_deref());
     match loaded {
         // Facts are worth having without a playbook.
-        Err(error) if matches!(verb, Verb::Facts(_) | Verb::Check) && target.playbook.is_none() && matches!(error, config::ConfigError::Unnamed { .. }) => {
+        Err(error)
+            if matches!(verb, Verb::Facts(_) | Verb::Check)
+                && target.playbook.is_none()
+                && matches!(error, config::ConfigError::Unnamed { .. }) =>
+        {
             config::load(&here, Some("docker"), global.config.as_deref())
         }
         other => other,
@@ -164,7 +172,8 @@ fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords 
     let file = global.sudo_password_file.clone();
     Passwords::new(move |host| {
         if let Some(file) = &file {
-            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
             return Ok(Password::new(text.lines().next().unwrap_or_default().to_owned()));
         }
         if let Ok(password) = std::env::var("PROVISION_SUDO_PASSWORD") {

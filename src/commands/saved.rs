@@ -33,10 +33,12 @@ struct Written<'a> {
 
 /// Saves plans: what they would do, without file contents.
 pub(super) fn write(path: &Path, plans: &[&Plan]) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&Written { format: FORMAT, hosts: plans })
-        .map_err(|error| failure::plain(Exit::Bug, format!("the plan could not be written as JSON: {error}")))?;
-    std::fs::write(path, text + "\n")
-        .map_err(|error| failure::plain(Exit::Usage, format!("the plan could not be saved in {}: {error}", path.display())))
+    let text = serde_json::to_string_pretty(&Written { format: FORMAT, hosts: plans }).map_err(|error| {
+        failure::plain(Exit::Bug, format!("the plan could not be written as JSON: {error}"))
+    })?;
+    std::fs::write(path, text + "\n").map_err(|error| {
+        failure::plain(Exit::Usage, format!("the plan could not be saved in {}: {error}", path.display()))
+    })
 }
 
 /// Reads saved plans.

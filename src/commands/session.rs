@@ -12,7 +12,7 @@ use crate::host::{Destination, Passwords, SshOptions};
 use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
-use crate::stack::images::{Lookup, Platform, Reference};
+use crate::stack::images::{Lookup, Platform};
 use crate::steps::{self, Docker, Machine, Model, Packages, Stack, StackInput, Step, User};
 
 /// More than this no probe says.
@@ -128,14 +128,17 @@ impl<'a> Session<'a> {
         self.probe().await?;
         let started = Instant::now();
         let mut said = false;
-        while !self.is_first_boot() && self.facts.cloud_init.as_ref().is_some_and(|state| state.status == "running") {
+        while !self.is_first_boot()
+            && self.facts.cloud_init.as_ref().is_some_and(|state| state.status == "running")
+        {
             if started.elapsed() > CLOUD_INIT_PATIENCE {
                 let text = "cloud-init does not end; going on without it".into();
                 self.tell(&Event::Warning { text });
                 break;
             }
             if !said {
-                let text = "cloud-init is still setting this machine up; waiting for it, 10 minutes at most".into();
+                let text =
+                    "cloud-init is still setting this machine up; waiting for it, 10 minutes at most".into();
                 self.tell(&Event::Warning { text });
                 said = true;
             }
@@ -147,7 +150,7 @@ impl<'a> Session<'a> {
 
     /// Whether cloud-init itself has started us: waiting for it would be for ever.
     fn is_first_boot(&self) -> bool {
-        self.link.host().is_ok_and(crate::host::Host::is_local)
+        self.link.is_local()
             && std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.contains("cloud-final"))
     }
 
@@ -188,13 +191,14 @@ impl<'a> Session<'a> {
         let platform = Platform::from_dpkg(&self.facts.system.architecture);
         let mut names = Vec::new();
         let mut pairs = Vec::new();
-        for service in stack.project.services.iter().filter(|service| service.enabled && !service.build) {
-            let Some(image) = &service.image else { continue };
-            if names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_))) {
+        for service in stack.project.services.iter().filter(|service| service.enabled && service.is_pulled())
+        {
+            let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
+            let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
+            // The host's own registry is none that can be asked from here.
+            if known || reference.is_loopback() && !self.link.is_local() {
                 continue;
             }
-            // A name that cannot be parsed has been refused with the Compose file.
-            let Ok(reference) = Reference::parse(image) else { continue };
             let wanted = service.platform.as_deref().map_or_else(|| platform.clone(), Platform::parse);
             names.push(image.clone());
             pairs.push((reference, wanted));
@@ -208,7 +212,8 @@ impl<'a> Session<'a> {
             cache: cache(),
             ..Lookup::default()
         };
-        let answers = tokio::task::spawn_blocking(move || lookup.check_pairs(&pairs)).await.unwrap_or_default();
+        let answers =
+            tokio::task::spawn_blocking(move || lookup.check_pairs(&pairs)).await.unwrap_or_default();
         names.into_iter().zip(answers).collect()
     }
 

@@ -10,7 +10,9 @@ use super::session::Session;
 use super::{failure, index};
 use crate::cli::{Global, Up};
 use crate::plan::Plan;
-use crate::report::{Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan};
+use crate::report::{
+    Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
+};
 use crate::run::{self, Followed, Follower};
 use crate::stack::compose::{Port, Project, Protocol};
 
@@ -55,7 +57,9 @@ pub(super) async fn up(
     // One host that cannot be planned stops those that can: nothing is half done.
     if worst != Exit::Done && ready.iter().any(|(_, plan)| !plan.is_empty()) {
         for (session, _) in &ready {
-            session.tell(&Event::Warning { text: "nothing was changed here, because another host cannot be planned".into() });
+            session.tell(&Event::Warning {
+                text: "nothing was changed here, because another host cannot be planned".into(),
+            });
         }
         return worst;
     }
@@ -157,7 +161,8 @@ fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(
         ));
     }
     let changes: usize = plans.iter().map(|plan| plan.changes().count()).sum();
-    let what = if changes == 1 { "Make this change".to_owned() } else { format!("Make these {changes} changes") };
+    let what =
+        if changes == 1 { "Make this change".to_owned() } else { format!("Make these {changes} changes") };
     let question = match plans {
         [plan] => format!("{what} on {}?", plan.host),
         plans => format!("{what} on {} hosts?", plans.len()),
@@ -276,12 +281,12 @@ async fn summary(
         let knock = run.is_some();
         addresses = published(project, &address, knock).await;
         if run.is_some() {
-            let on = if host.is_some_and(crate::host::Host::is_local) { String::new() } else { format!("ssh {} ", session.name) };
+            let on = if session.link.is_local() { String::new() } else { format!("ssh {} ", session.name) };
             next.push(format!("{on}docker compose -p {} ps", project.name));
             next.push(format!("{on}docker compose -p {} logs -f", project.name));
         }
     }
-    if host.is_some_and(crate::host::Host::is_local) && plan.changes().any(|change| change.id.starts_with("user/member:")) {
+    if session.link.is_local() && plan.changes().any(|change| change.id.starts_with("user/member:")) {
         next.push("log in again, so that `docker` works without sudo in your shell".into());
     }
     if let Some(run) = &run {
@@ -313,7 +318,8 @@ async fn address(service: String, port: &Port, number: u16, host: &str, knock: b
     };
     let place = if at.contains(':') { format!("[{at}]:{number}") } else { format!("{at}:{number}") };
     let reachable = if knock && !loopback && port.protocol == Protocol::Tcp {
-        let connected = tokio::time::timeout(PORT_PATIENCE, tokio::net::TcpStream::connect((at.as_str(), number))).await;
+        let connected =
+            tokio::time::timeout(PORT_PATIENCE, tokio::net::TcpStream::connect((at.as_str(), number))).await;
         Some(matches!(connected, Ok(Ok(_))))
     } else {
         None

@@ -250,8 +250,7 @@ impl<'a> Framed<'a> {
 /// Reads a line, without its line break; none at the end. Bytes that are no UTF-8 become `�`.
 async fn read_line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Option<String> {
     let mut line = Vec::new();
-    loop {
-        let Ok(chunk) = reader.fill_buf().await else { break };
+    while let Ok(chunk) = reader.fill_buf().await {
         if chunk.is_empty() {
             break;
         }

@@ -126,11 +126,6 @@ impl Host {
         &self.name
     }
 
-    /// Whether it is this very machine.
-    pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::Local)
-    }
-
     /// Whether sudo has asked for a password.
     pub fn sudo_asked(&self) -> bool {
         self.sudo_asked.get()
@@ -189,14 +184,6 @@ impl Host {
                 let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
                 ended
             }
-        }
-    }
-
-    /// Whether the connection stands.
-    pub async fn is_connected(&self) -> bool {
-        match &self.kind {
-            Kind::Ssh(ssh) => ssh.is_connected().await,
-            Kind::Local => true,
         }
     }
 

@@ -103,11 +103,6 @@ impl Ssh {
         Ok((child, streams))
     }
 
-    /// Whether the master still speaks.
-    pub async fn is_connected(&self) -> bool {
-        matches!(tokio::time::timeout(Duration::from_secs(2), self.session.check()).await, Ok(Ok(())))
-    }
-
     /// Closes the connection.
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.session.close()).await;

@@ -25,6 +25,11 @@ impl Link {
         self.destination.to_string()
     }
 
+    /// Whether the host is this very machine.
+    pub fn is_local(&self) -> bool {
+        self.destination == Destination::Local
+    }
+
     /// Where sudo's password comes from.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords

@@ -108,7 +108,8 @@ impl Step for Packages {
 fn repair(model: &mut Model, lock_wait: &str) -> Option<Change> {
     let apt = &mut model.facts.apt;
     // A dpkg that is at work just now looks half done too.
-    if apt.busy.is_some() || !(apt.interrupted || !apt.half_configured.is_empty()) {
+    let in_order = !apt.interrupted && apt.half_configured.is_empty();
+    if in_order || apt.busy.is_some() {
         return None;
     }
     let reason = match apt.half_configured.as_slice() {

@@ -2,6 +2,7 @@
 
 mod containers;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -77,16 +78,17 @@ impl Stack {
         self.input.project.services.iter().filter(|service| service.enabled)
     }
 
-    /// Images that are pulled, each once.
-    fn images(&self) -> Vec<&str> {
-        let mut images: Vec<_> = self
-            .services()
-            .filter(|service| !service.build)
-            .filter_map(|service| service.image.as_deref())
-            .collect();
-        images.sort_unstable();
-        images.dedup();
-        images
+    /// Images that are pulled, each once: as the project names them, and what the host is to pull.
+    fn images(&self) -> BTreeMap<&str, String> {
+        self.services()
+            .filter(|service| service.is_pulled())
+            .filter_map(|service| {
+                // The full name: a name without a tag would stand for all tags there are.
+                let full = service.reference()?.to_string();
+                let platform = service.platform.as_deref().unwrap_or_default();
+                Some((service.image.as_deref()?, format!("{full} {platform}").trim_end().to_owned()))
+            })
+            .collect()
     }
 
     fn action(&self, name: &'static str) -> Action {
@@ -102,7 +104,7 @@ impl Step for Stack {
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Docker);
         questions.insert(Question::Project(self.input.project.name.clone()));
-        questions.extend(self.images().into_iter().map(|image| Question::Image(image.to_owned())));
+        questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
         questions.insert(Question::File {
             path: self.state("manifest"),
             unless: Some(manifest_sum(&self.input.bundle)),
@@ -159,12 +161,12 @@ impl Stack {
 
     /// Images that the host does not have; what no registry has is refused here, before anything is changed.
     fn pull(&self, model: &mut Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
-        let missing: Vec<_> = self
+        let (missing, pulled): (Vec<_>, Vec<_>) = self
             .images()
             .into_iter()
-            .filter(|image| !matches!(model.facts.images.get(*image), Some(Some(_))))
-            .map(str::to_owned)
-            .collect();
+            .filter(|(image, _)| !matches!(model.facts.images.get(*image), Some(Some(_))))
+            .map(|(image, full)| (image.to_owned(), full))
+            .unzip();
         let mut problems = Vec::new();
         let mut total = Some(0);
         for image in &missing {
@@ -215,7 +217,7 @@ impl Stack {
             risks: vec![Risk::Downloads { bytes: total }],
             files: Vec::new(),
             undo: Some(format!("docker image rm {}", missing.join(" "))),
-            action: self.action("images").with("images", lines(&missing)).within(3600),
+            action: self.action("images").with("images", lines(&pulled)).within(3600),
         }))
     }
 

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 pub fn missing() -> Option<String> {
     match Command::new(script("host")).arg("kinds").output() {
         Err(error) => Some(format!("scripts/lab/host does not start: {error}")),
-        Ok(_) if !state().join("layers").is_dir() => Some("the lab is not built; `scripts/lab/setup` does it, as root".into()),
+        Ok(_) if !state().join("layers").is_dir() => {
+            Some("the lab is not built; `scripts/lab/setup` does it, as root".into())
+        }
         Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
         Ok(_) => None,
     }
@@ -51,7 +53,8 @@ impl Host {
 
     /// A command of `scripts/lab/host` on this one.
     pub fn lab(&self, command: &str) {
-        let output = Command::new(script("host")).args([command, &self.name]).output().expect("scripts/lab/host");
+        let output =
+            Command::new(script("host")).args([command, &self.name]).output().expect("scripts/lab/host");
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -82,7 +85,8 @@ impl Host {
 
     /// What a port answers to an HTTP request from outside the host.
     pub fn get(&self, port: u16) -> Result<String, String> {
-        let mut stream = TcpStream::connect((self.address.as_str(), port)).map_err(|error| error.to_string())?;
+        let mut stream =
+            TcpStream::connect((self.address.as_str(), port)).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|error| error.to_string())?;
         stream.write_all(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n").map_err(|error| error.to_string())?;
         let mut answer = String::new();

@@ -243,7 +243,6 @@ fn protocol(name: &str) -> Result<Protocol, &'static str> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
