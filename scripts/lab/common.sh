@@ -84,6 +84,12 @@ stop_service() {
 
 not() { ! "$@"; }
 
+# stamp FILE-OR-FOLDER…: the recipe in one word. What was built by another recipe
+# is built anew.
+stamp() {
+    find "$@" -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12
+}
+
 # --- what the machine knows about apt ----------------------------------------
 # Registry addresses, proxies and certificates are facts of the machine that the
 # lab runs on: asked of its own apt each time, never written into the project.

@@ -17,6 +17,13 @@ network_up() {
     iptables_rule filter FORWARD -o "$BRIDGE" -j ACCEPT
 }
 
+network_down() {
+    ip link delete "$BRIDGE" 2>/dev/null || true
+    iptables -w -t nat -D POSTROUTING -s "$NET4.0/24" ! -d "$NET4.0/24" -j MASQUERADE 2>/dev/null || true
+    iptables -w -D FORWARD -i "$BRIDGE" -j ACCEPT 2>/dev/null || true
+    iptables -w -D FORWARD -o "$BRIDGE" -j ACCEPT 2>/dev/null || true
+}
+
 iptables_rule() {
     table=$1
     chain=$2

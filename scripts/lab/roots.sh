@@ -5,19 +5,34 @@
 
 LAYERS=$STATE/layers
 
+# layer_dir NAME: with the recipe's stamp in its name, since running hosts stand on
+# layers that an older recipe built.
+layer_dir() { printf '%s/%s-%s\n' "$LAYERS" "$1" "${LAYER_STAMP:=$(stamp "$LAB/layer" "$LAB/chroot.sh")}"; }
+
 # ensure_layer NAME: built by its own program, in its own mount namespace.
 ensure_layer() {
-    [ -d "$LAYERS/$1" ] || with_lock "layer-$1" unshare --mount --propagation private "$LAB/layer" "$1"
+    [ -d "$(layer_dir "$1")" ] || with_lock "layer-$1" unshare --mount --propagation private "$LAB/layer" "$1"
 }
 
-# overlay_mount MOUNTPOINT UPPER WORK LAYER…: the topmost layer first.
+# Layers of older recipes, once no host stands on them.
+prune_layers() {
+    layer_dir any >/dev/null
+    for old in "$LAYERS"/*; do
+        case $old in
+        *"-$LAYER_STAMP") continue ;;
+        esac
+        grep -qs "$old" /proc/mounts "$STATE"/hosts/*/layers || rm -rf --one-file-system "$old"
+    done
+}
+
+# overlay_mount MOUNTPOINT UPPER WORK DIRECTORY…: the topmost layer first.
 overlay_mount() {
     at=$1
     upper=$2
     work=$3
     shift 3
     lower=
-    for layer in "$@"; do lower=$lower${lower:+:}$LAYERS/$layer; done
+    for layer in "$@"; do lower=$lower${lower:+:}$layer; done
     mkdir -p "$at" "$upper" "$work"
     # Plain overlays: they outlive a reboot of the machine, and can be packed as they lie.
     mount -t overlay overlay \

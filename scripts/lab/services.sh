@@ -5,13 +5,13 @@ MIRROR_TREE=$STATE/mirror
 REGISTRY_TREE=$STATE/registry
 
 ensure_mirror() {
-    [ -d "$MIRROR_TREE" ] || with_lock mirror build_mirror
+    recipe=$(stamp "$LAB/mirror" "$LAB/chroot.sh")
+    [ "$(cat "$MIRROR_TREE/.stamp" 2>/dev/null)" = "$recipe" ] || build_mirror "$recipe"
     start_service mirror python3 "$LAB/mirror/serve" "$MIRROR_TREE" "$GATEWAY" "$MIRROR_PORT"
-    wait_until 10 http_ok "http://$GATEWAY:$MIRROR_PORT/linux/debian/gpg" || die "the mirror does not answer"
+    wait_until 10 http_ok "http://$GATEWAY:$MIRROR_PORT/linux/debian/gpg" || die 'the mirror does not answer'
 }
 
 build_mirror() {
-    [ ! -d "$MIRROR_TREE" ] || return 0
     say 'building the apt mirror'
     mkdir -p "$STATE/log"
     rm -rf "$MIRROR_TREE.new"
@@ -19,6 +19,9 @@ build_mirror() {
         tail -n 20 "$STATE/log/mirror-build.log" >&2
         die "the mirror failed to build: see $STATE/log/mirror-build.log"
     fi
+    echo "$1" >"$MIRROR_TREE.new/.stamp"
+    stop_service mirror
+    rm -rf "$MIRROR_TREE"
     mv "$MIRROR_TREE.new" "$MIRROR_TREE"
 }
 
