@@ -77,7 +77,7 @@ impl Source {
             column: column + 1,
             what: what.into(),
             excerpt: (!line.trim().is_empty()).then(|| Excerpt::new(line, column, end)),
-            help: Vec::new(),
+            hints: Vec::new(),
         })
     }
 
@@ -125,7 +125,7 @@ pub(super) struct Document<'s> {
 impl<'s> Document<'s> {
     /// Parses a file and checks what types alone do not say.
     pub(super) fn parse(source: &'s Source, kind: Kind) -> Result<Self, Box<Problem>> {
-        let root = DeTable::parse(&source.text).map_err(|error| explain::syntax(source, &error))?;
+        let root = DeTable::parse(&source.text).map_err(|error| explain::syntax(source, kind, &error))?;
         let document = Self { source, kind, root };
         document.check_tables()?;
         for (key, value) in document.root.get_ref() {
@@ -163,19 +163,18 @@ impl<'s> Document<'s> {
         let Some(steps) = section.get_ref().as_table() else {
             let what = match self.kind {
                 Kind::Project => {
-                    "`steps` holds a table for each step, as [steps.docker]; \
-                     which steps there are says the playbook"
+                    "`steps` is a list in playbooks only; here it has a table for each step, as [steps.docker]"
                 }
-                Kind::Playbook => "`options` holds a table for each step, as [options.docker]",
+                Kind::Playbook => "`options` has a table for each step, as [options.docker]",
             };
             return Err(self.source.problem(section.span(), what));
         };
         for (step, value) in steps {
             if !value.get_ref().is_table() && crate::steps::NAMES.contains(&step.get_ref().as_ref()) {
+                let found = explain::kind(value.get_ref());
                 let what = format!(
-                    "[{name}.{}] is a table, not {}; write it as `[{name}.{0}]` with a line for each option",
-                    step.get_ref(),
-                    explain::kind(value.get_ref()),
+                    "[{name}.{}] is a table with a line for each option, not {found}",
+                    step.get_ref()
                 );
                 return Err(self.source.problem(value.span(), what));
             }

@@ -8,60 +8,87 @@ use toml::de::{DeTable, DeValue, Error};
 use super::document::{Document, Kind, Source};
 use super::nearest::{listed, nearest};
 use super::problem::Problem;
-use super::schema::{description, properties};
+use super::schema::{description, notation, properties};
 use crate::steps::NAMES;
 
 /// A file that is no TOML.
-pub(super) fn syntax(source: &Source, error: &Error) -> Box<Problem> {
+pub(super) fn syntax(source: &Source, kind: Kind, error: &Error) -> Box<Problem> {
     let span = error.span().unwrap_or_default();
     let message = error.message().trim();
-    if message == "duplicate key" {
-        let name = source.text.get(span.clone()).unwrap_or_default().trim().to_owned();
-        return source.problem(span, format!("`{name}` is given twice; keep one of them"));
+    let name = source.text.get(span.clone()).unwrap_or_default().trim();
+    let extends = message.strip_prefix("cannot extend value of type ");
+    if kind == Kind::Playbook && name == "steps" && (extends.is_some() || message == "duplicate key") {
+        return source.problem(span, STEPS_IS_A_LIST);
     }
-    source.problem(span, format!("not valid TOML: {message}"))
+    let what = match message {
+        "duplicate key" => format!("`{name}` is given twice; keep one of them"),
+        "string values must be quoted, expected literal string" => {
+            format!("not valid TOML: text stands in quotes: \"{name}\"")
+        }
+        "invalid basic string, expected `\"`" => "not valid TOML: the closing `\"` is missing".to_owned(),
+        "key with no value, expected `=`" => "not valid TOML: `=` and a value are missing".to_owned(),
+        _ if extends.is_some() => format!("`{name}` is no table; nothing can stand below it"),
+        _ => format!("not valid TOML: {message}"),
+    };
+    source.problem(span, what)
 }
+
+/// Said where a playbook has `[steps.NAME]`.
+pub(super) const STEPS_IS_A_LIST: &str =
+    "`steps` is a list of names in a playbook; options of a step are under [options.NAME]";
 
 /// A file that is TOML and still not what it should be.
 pub(super) fn typed(document: &Document<'_>, error: &Error) -> Box<Problem> {
+    let source = document.source;
     let span = error.span().unwrap_or_default();
     let place = locate(document.root.get_ref(), &span).unwrap_or_default();
     let schema = document.kind.schema();
     let message = error.message().trim();
-    let unknown = place.path.split_last().and_then(|(key, parents)| {
-        let known = message.strip_prefix(&format!("unknown field `{key}`, "))?;
-        Some(unknown_key(document.kind, parents, key, &backticked(known), &schema))
-    });
-    if let Some(what) = unknown {
-        return document.source.problem(span, what);
+    if let Some((key, parents)) = place.path.split_last()
+        && let Some(known) = message.strip_prefix(&format!("unknown field `{key}`, "))
+    {
+        let (what, hint) = unknown_key(document.kind, parents, key, &backticked(known), &schema);
+        return source.problem(span, what).hinted(hint);
     }
+    let about = description(&schema, &place.path);
+    let written = source.text.get(span.clone()).unwrap_or_default().trim();
+    let what = wrong_value(&place, written, message, about.as_deref());
+    let key = place.path.last().map_or("", |key| key);
+    let about = about.map(|about| format!("`{key}`: {about}"));
+    let notation = notation(&schema, &place.path);
+    source.problem(span, what).hinted(about.into_iter().chain(notation))
+}
+
+/// A value that does not fit its key.
+fn wrong_value(place: &Place<'_>, written: &str, message: &str, about: Option<&str>) -> String {
     let name = match place.path.last() {
         Some(key) if place.in_list => format!("each entry of `{key}`"),
         Some(key) => format!("`{key}`"),
         None => "the file".to_owned(),
     };
-    let about = description(&schema, &place.path);
-    let what = match (message.strip_prefix("invalid "), message.rsplit_once(", expected ")) {
-        (Some(invalid), Some((_, expected))) => {
-            let found = match place.value {
-                Some(value) if invalid.starts_with("type") => kind(value).to_owned(),
-                _ => format!("`{}`", document.source.text.get(span.clone()).unwrap_or_default().trim()),
-            };
-            let seconds =
-                !place.in_list && about.as_deref().is_some_and(|about| about.contains("in seconds"));
-            format!("{name} is {}, not {found}", phrase(expected, seconds))
+    let unfit = message.strip_prefix("invalid ").zip(message.rsplit_once(", expected "));
+    if let Some((invalid, (_, expected))) = unfit {
+        let seconds = !place.in_list && about.is_some_and(|about| about.contains("in seconds"));
+        let found = match place.value {
+            Some(value) if invalid.starts_with("type") => kind(value).to_owned(),
+            _ => format!("`{written}`"),
+        };
+        let instead = match place.value {
+            Some(DeValue::String(_)) if expected == "a sequence" => format!("; write [{written}]"),
+            _ => String::new(),
+        };
+        return format!("{name} is {}, not {found}{instead}", phrase(expected, seconds));
+    }
+    let variant = message.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "));
+    match (variant, place.value) {
+        (Some((value, expected)), _) => unknown_value(&name, value, &backticked(expected)),
+        // An enum, to TOML.
+        (None, Some(value)) if message.starts_with("wanted ") => {
+            format!("{name} is text in quotes, not {}", kind(value))
         }
-        _ => {
-            match message.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "))
-            {
-                Some((value, expected)) => unknown_value(&name, value, &backticked(expected)),
-                None => format!("{name}: {message}"),
-            }
-        }
-    };
-    let mut problem = document.source.problem(span, what);
-    problem.help.extend(about.map(|about| format!("{}: {about}", place.path.last().map_or("", |key| key))));
-    problem
+        _ if message == "integer number overflowed" => format!("{name} is far too large a number"),
+        _ => format!("{name}: {message}"),
+    }
 }
 
 /// A value as a person calls it.
@@ -81,7 +108,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 /// What serde expects, as a person calls it.
 fn phrase(expected: &str, seconds: bool) -> &str {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" if seconds => "a number of seconds",
+        "u8" | "u16" | "u32" | "u64" | "usize" if seconds => "a whole number of seconds",
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
@@ -97,48 +124,53 @@ fn phrase(expected: &str, seconds: bool) -> &str {
 fn unknown_value(name: &str, value: &str, known: &[&str]) -> String {
     match nearest(value, known.iter().copied()) {
         Some(near) => format!("{name} cannot be `{value}`; did you mean `{near}`?"),
-        None => format!("{name} cannot be `{value}`; it is one of {}", listed(known.iter().copied())),
+        None => format!("{name} cannot be `{value}`, only one of {}", listed(known.iter().copied())),
     }
 }
 
-/// A key that nobody knows, and what was meant.
-fn unknown_key(kind: Kind, parents: &[String], key: &str, known: &[&str], schema: &Json) -> String {
+/// A key that nobody knows: what was meant, and what there is.
+fn unknown_key(
+    kind: Kind,
+    parents: &[String],
+    key: &str,
+    known: &[&str],
+    schema: &Json,
+) -> (String, Option<String>) {
     let section = kind.section();
-    let table = match parents {
-        [] => String::new(),
-        parents => format!(" in [{}]", parents.join(".")),
-    };
     if parents == [section] {
-        let meant = match nearest(key, NAMES) {
-            Some(near) => format!("did you mean [{section}.{near}]?"),
-            None => format!("steps are {}", listed(NAMES)),
+        let what = format!("there is no step `{key}`");
+        return match nearest(key, NAMES) {
+            Some(near) => (format!("{what}; did you mean [{section}.{near}]?"), None),
+            None => (what, Some(format!("steps are {}", listed(NAMES)))),
         };
-        return format!("there is no step `{key}`; {meant}");
     }
-    let what = format!("unknown key `{key}`{table}");
-    if parents.is_empty() && NAMES.contains(&key) {
-        return format!("{what}; options of that step are under [{section}.{key}]");
-    }
+    let table = parents.join(".");
+    let what = match parents {
+        [] => format!("unknown key `{key}`"),
+        _ => format!("unknown key `{key}` in [{table}]"),
+    };
     if parents.is_empty()
         && let Some(belongs) = elsewhere(kind, key)
     {
-        return format!("{what}; {belongs}");
-    }
-    if let Some(near) = nearest(key, known.iter().copied()) {
-        return format!("{what}; did you mean `{near}`?");
+        return (format!("{what}; {belongs}"), None);
     }
     let owns = |step: &&&str| properties(schema, &[section, step]).iter().any(|property| property == key);
-    if let Some(step) = NAMES.iter().find(owns) {
-        return format!("{what}; it is an option of another step: [{section}.{step}]");
-    }
-    match parents {
-        [] => format!("{what}; known ones are {}", listed(known.iter().copied())),
-        _ => format!("{what}; it takes {}", listed(known.iter().copied())),
+    let owner = NAMES.iter().find(owns).map(|step| format!("`{key}` is an option in [{section}.{step}]"));
+    match nearest(key, known.iter().copied()) {
+        Some(near) => (format!("{what}; did you mean `{near}`?"), owner),
+        None if owner.is_some() => (what, owner),
+        None if parents.is_empty() => {
+            (what, Some(format!("the file takes {}", listed(known.iter().copied()))))
+        }
+        None => (what, Some(format!("[{table}] takes {}", listed(known.iter().copied())))),
     }
 }
 
 /// Where a key of the first level belongs instead.
 fn elsewhere(kind: Kind, key: &str) -> Option<String> {
+    if NAMES.contains(&key) {
+        return Some(format!("options of that step are under [{}.{key}]", kind.section()));
+    }
     match kind {
         Kind::Project if key == "options" => Some("options of a step are under [steps.NAME] here".to_owned()),
         Kind::Project => (key == "description").then(|| "it belongs in a playbook".to_owned()),

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::document::{Document, Kind, Source};
+use super::explain::STEPS_IS_A_LIST;
 use super::nearest::{listed, nearest};
-use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook_line};
+use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
 use crate::steps::{NAMES, Options};
 
 /// What ships, by name.
@@ -31,16 +32,18 @@ pub struct Playbook {
     pub path: Option<PathBuf>,
 }
 
-/// A playbook as TOML.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+/// A list of steps with their options.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PlaybookFile {
     /// What it makes of a host, in one line.
+    #[serde(default)]
     description: String,
     /// The names of its steps, in the order in which they are taken.
-    #[schemars(schema_with = "super::schema::step_names")]
+    #[schemars(schema_with = "super::schema::step_names", required)]
     steps: Option<Spanned<Vec<Spanned<String>>>>,
     /// Options of the steps, a table each; `provision.toml` goes before them.
+    #[serde(default)]
     options: Options,
 }
 
@@ -76,12 +79,12 @@ pub fn shipped() -> impl Iterator<Item = (&'static str, String)> {
 /// Reads the playbook that was named: a file, or one that ships.
 pub(super) fn find(directory: &Path, chosen: Chosen<'_>) -> Result<ReadPlaybook, ConfigError> {
     let (name, base) = match &chosen {
-        Chosen::None => ("", Some(directory)),
-        Chosen::Flag(name) => (*name, Some(directory)),
-        Chosen::File { name, source, .. } => (*name, source.folder()),
+        Chosen::None => ("", directory),
+        Chosen::Flag(name) => (*name, directory),
+        Chosen::File { name, source, .. } => (*name, source.folder().unwrap_or(directory)),
     };
     if name.contains('/') || name.ends_with(".toml") {
-        let path = base.unwrap_or(directory).join(name);
+        let path = base.join(name);
         let shown = match path.strip_prefix(directory) {
             Ok(relative) => relative.display().to_string(),
             Err(_) => path.display().to_string(),
@@ -96,7 +99,7 @@ pub(super) fn find(directory: &Path, chosen: Chosen<'_>) -> Result<ReadPlaybook,
             let shown = format!("playbooks/{name}.toml");
             read(&Source { shown, path: None, text: (*text).to_owned() }, name)
         }
-        None => Err(unknown(directory, chosen, name)),
+        None => Err(unknown(base, chosen, name)),
     }
 }
 
@@ -105,22 +108,25 @@ fn stem(name: &str) -> String {
 }
 
 fn missing(chosen: Chosen<'_>, shown: String) -> ConfigError {
+    let stem = stem(&shown);
+    let shipped = SHIPPED.iter().map(|(name, _)| *name).find(|name| *name == stem);
     match chosen {
         Chosen::File { source, span, .. } => {
-            let what = format!("there is no file {shown}; the path is relative to this file");
-            source.problem(span, what).into()
+            let hint = match shipped {
+                Some(name) => format!("the shipped playbook is `{name}`"),
+                None => "the path is relative to the file that says it".to_owned(),
+            };
+            source.problem(span, format!("there is no file {shown}")).hinted([hint]).into()
         }
-        _ => ConfigError::Missing { file: shown, said_by: "--playbook".to_owned() },
+        _ => ConfigError::Missing { file: shown, said_by: "--playbook", shipped },
     }
 }
 
-fn unknown(directory: &Path, chosen: Chosen<'_>, name: &str) -> ConfigError {
-    let file_exists = !name.is_empty() && directory.join(format!("{name}.toml")).is_file();
+fn unknown(folder: &Path, chosen: Chosen<'_>, name: &str) -> ConfigError {
+    let file_exists = !name.is_empty() && folder.join(format!("{name}.toml")).is_file();
     match chosen {
         Chosen::File { source, span, .. } => {
-            let mut problem = source.problem(span, unknown_playbook_line(name, file_exists));
-            problem.help = shipped_lines();
-            problem.into()
+            source.problem(span, unknown_playbook(name, file_exists)).hinted(shipped_lines("")).into()
         }
         _ => ConfigError::UnknownPlaybook { name: name.to_owned(), file_exists },
     }
@@ -130,8 +136,7 @@ fn unknown(directory: &Path, chosen: Chosen<'_>, name: &str) -> ConfigError {
 pub(super) fn read(source: &Source, name: &str) -> Result<ReadPlaybook, ConfigError> {
     let document = Document::parse(source, Kind::Playbook)?;
     if let Some(steps) = document.root.get_ref().get("steps").filter(|steps| steps.get_ref().is_table()) {
-        let what = "`steps` is a list of names; options of a step are under [options.NAME] in a playbook";
-        return Err(source.problem(steps.span(), what).into());
+        return Err(source.problem(steps.span(), STEPS_IS_A_LIST).into());
     }
     let file: PlaybookFile = document.read()?;
     let steps = steps(source, file.steps)?;
@@ -154,28 +159,30 @@ fn steps(
     source: &Source,
     steps: Option<Spanned<Vec<Spanned<String>>>>,
 ) -> Result<Vec<&'static str>, Box<Problem>> {
+    let known = || [format!("steps are {}", listed(NAMES))];
     let Some(steps) = steps else {
-        let what = format!("a playbook lists its steps: `steps = [\"docker\"]`; there are {}", listed(NAMES));
-        return Err(source.problem(0..0, what));
+        let what = "the playbook has no steps; list them: `steps = [\"machine\", \"docker\"]`";
+        return Err(source.problem(0..0, what).hinted(known()));
     };
     if steps.get_ref().is_empty() {
-        return Err(source.problem(steps.span(), format!("`steps` is empty; there are {}", listed(NAMES))));
+        return Err(source.problem(steps.span(), "`steps` is empty").hinted(known()));
     }
     let mut names: Vec<(&'static str, usize)> = Vec::new();
     for step in steps.get_ref() {
         let name = step.get_ref();
-        let Some(known) = NAMES.iter().find(|known| *known == name) else {
-            let meant = match nearest(name, NAMES) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("steps are {}", listed(NAMES)),
-            };
-            return Err(source.problem(step.span(), format!("there is no step `{name}`; {meant}")));
+        let Some(found) = NAMES.iter().find(|known| *known == name) else {
+            return Err(match nearest(name, NAMES) {
+                Some(near) => {
+                    source.problem(step.span(), format!("there is no step `{name}`; did you mean `{near}`?"))
+                }
+                None => source.problem(step.span(), format!("there is no step `{name}`")).hinted(known()),
+            });
         };
-        if let Some((_, line)) = names.iter().find(|(name, _)| name == known) {
+        if let Some((_, line)) = names.iter().find(|(name, _)| name == found) {
             let what = format!("the step `{name}` is in the list already, on line {line}; keep one of them");
             return Err(source.problem(step.span(), what));
         }
-        names.push((known, source.line(&step.span())));
+        names.push((found, source.line(&step.span())));
     }
     Ok(names.into_iter().map(|(name, _)| name).collect())
 }

@@ -1,7 +1,6 @@
 //! What can be wrong with what a person wrote, and how it is said.
 
-use std::fmt::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::playbook::shipped;
 use super::{FILE_NAME, nearest::nearest};
@@ -11,22 +10,25 @@ use crate::stack::compose::FILE_NAMES;
 /// How much of a long line is shown, in characters.
 const SHOWN: usize = 96;
 
-/// Why settings cannot be had.
+/// Why settings cannot be had. Its `Display` is one line; [`ConfigError::excerpt`] and
+/// [`ConfigError::hints`] go below it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Something in a file is wrong.
     #[error(transparent)]
     Problem(Box<Problem>),
     /// A file that was named is not there.
-    #[error("there is no file {}, which {said_by} names; correct the path, or create the file", harmless(.file))]
+    #[error("there is no file {}, which {said_by} names", harmless(.file))]
     Missing {
         /// The file as it was named.
         file: String,
         /// Who names it.
-        said_by: String,
+        said_by: &'static str,
+        /// The shipped playbook that was probably meant.
+        shipped: Option<&'static str>,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: {reason}", harmless(.file))]
+    #[error("cannot read {}: {}", harmless(.file), harmless(.reason))]
     Read {
         /// The file as it was named.
         file: String,
@@ -34,7 +36,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// No playbook was named, and nothing says which is meant.
-    #[error("{}", unnamed(.folder))]
+    #[error("no playbook is named, and there is no {} {}", FILE_NAMES[0], place(.folder))]
     Unnamed {
         /// Where a Compose file was looked for.
         folder: PathBuf,
@@ -60,6 +62,34 @@ impl ConfigError {
     pub fn is_unnamed(&self) -> bool {
         matches!(self, Self::Unnamed { .. })
     }
+
+    /// The line of the file, and the place in it marked below. Fit for a terminal.
+    pub fn excerpt(&self) -> Vec<String> {
+        let Self::Problem(problem) = self else { return Vec::new() };
+        let Some(Excerpt { text, before, marked }) = &problem.excerpt else { return Vec::new() };
+        let line = problem.line.to_string();
+        vec![
+            format!("{line} | {text}"),
+            format!("{:1$} | {2:3$}{4}", "", line.len(), "", *before, "^".repeat(*marked)),
+        ]
+    }
+
+    /// What to do, or to know, a line each. Fit for a terminal.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Problem(problem) => problem.hints.iter().map(|hint| harmless(hint).into_owned()).collect(),
+            Self::Missing { shipped: Some(name), .. } => vec![format!("the shipped playbook is `{name}`")],
+            Self::Missing { .. } => vec!["correct the path, or create the file".to_owned()],
+            Self::Unnamed { .. } => {
+                let first =
+                    format!("name one on the command line, or with `playbook = \"NAME\"` in {FILE_NAME}");
+                let own = "`--playbook ./mine.toml`: a playbook of your own".to_owned();
+                [vec![first], shipped_lines("--playbook "), vec![own]].concat()
+            }
+            Self::UnknownPlaybook { .. } => shipped_lines(""),
+            Self::Read { .. } | Self::Together { .. } => Vec::new(),
+        }
+    }
 }
 
 impl From<Box<Problem>> for ConfigError {
@@ -70,6 +100,7 @@ impl From<Box<Problem>> for ConfigError {
 
 /// Something in a file that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}:{column}: {}", harmless(.file), harmless(.what))]
 pub struct Problem {
     /// The file as a person knows it.
     pub file: String,
@@ -77,26 +108,19 @@ pub struct Problem {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong, and what to write instead.
+    /// What is wrong, and what was probably meant.
     pub what: String,
     /// The line itself.
     pub excerpt: Option<Excerpt>,
     /// More that helps, a line each.
-    pub help: Vec<String>,
+    pub hints: Vec<String>,
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, what, excerpt, help } = self;
-        write!(f, "{}:{line}:{column}: {}", harmless(file), harmless(what))?;
-        let margin = " ".repeat(line.to_string().len());
-        if let Some(Excerpt { text, before, marked }) = excerpt {
-            write!(f, "\n  {line} | {text}\n  {margin} | {}{}", " ".repeat(*before), "^".repeat(*marked))?;
-        }
-        for line in help {
-            write!(f, "\n  {margin} = {}", harmless(line))?;
-        }
-        Ok(())
+impl Problem {
+    /// The same with more that helps.
+    pub(super) fn hinted(mut self: Box<Self>, hints: impl IntoIterator<Item = String>) -> Box<Self> {
+        self.hints.extend(hints);
+        self
     }
 }
 
@@ -114,6 +138,7 @@ pub struct Excerpt {
 impl Excerpt {
     /// A line of which the characters from `start` to `end` are meant.
     pub(super) fn new(line: &str, start: usize, end: usize) -> Self {
+        let line = covered(line);
         let length = line.chars().count();
         let (start, end) = (start.min(length), end.clamp(start.min(length), length));
         let from = if length > SHOWN { start.saturating_sub(SHOWN / 2) } else { 0 };
@@ -136,38 +161,39 @@ impl Excerpt {
     }
 }
 
-/// The shipped playbooks, a line each.
-pub(super) fn shipped_lines() -> Vec<String> {
-    shipped().map(|(name, description)| format!("{name:<10} {description}")).collect()
-}
-
-fn with_shipped(mut text: String) -> String {
-    for line in shipped_lines() {
-        let _ = write!(text, "\n    {line}");
+/// The line with credentials in addresses covered, as long as before.
+fn covered(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end =
+            after.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'')).unwrap_or(after.len());
+        // ssh takes no password there, and the name is worth seeing.
+        let secret = if before.ends_with("ssh://") { 0 } else { after[..end].rfind('@').unwrap_or(0) };
+        shown.extend(std::iter::repeat_n('*', after[..secret].chars().count()));
+        rest = &after[secret..];
     }
-    text
+    shown + rest
 }
 
-fn unnamed(folder: &std::path::Path) -> String {
-    let folder = folder.display().to_string();
-    let place = if matches!(folder.as_str(), "" | ".") { "here".to_owned() } else { format!("in {folder}") };
-    let text = with_shipped(format!(
-        "no playbook is named, and there is no {} {}\n  \
-         name one with `--playbook NAME`, or with `playbook = \"NAME\"` in {FILE_NAME}:",
-        FILE_NAMES[0],
-        harmless(&place),
-    ));
-    text + "\n  or write your own and name the file: `--playbook ./mine.toml`"
+/// The shipped playbooks, a line each, as they are named where that stands before them.
+pub(super) fn shipped_lines(before: &str) -> Vec<String> {
+    shipped().map(|(name, description)| format!("`{before}{name}`: {description}")).collect()
 }
 
-fn unknown_playbook(name: &str, file_exists: bool) -> String {
-    with_shipped(format!("{}\n  these are shipped:", unknown_playbook_line(name, file_exists)))
+fn place(folder: &Path) -> String {
+    match folder.to_str() {
+        Some("" | ".") => "here".to_owned(),
+        _ => format!("in {}", harmless(&folder.display().to_string())),
+    }
 }
 
 /// That there is no such playbook, and what was meant.
-pub(super) fn unknown_playbook_line(name: &str, file_exists: bool) -> String {
+pub(super) fn unknown_playbook(name: &str, file_exists: bool) -> String {
     let safe = harmless(name);
-    let remedy = if file_exists {
+    let meant = if file_exists {
         format!("; write `./{safe}.toml` to use the file")
     } else {
         match nearest(name, shipped().map(|(name, _)| name)) {
@@ -175,5 +201,5 @@ pub(super) fn unknown_playbook_line(name: &str, file_exists: bool) -> String {
             None => String::new(),
         }
     };
-    format!("there is no playbook `{safe}`{remedy}")
+    format!("there is no playbook `{safe}`{meant}")
 }

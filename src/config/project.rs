@@ -13,7 +13,7 @@ use super::problem::ConfigError;
 use crate::host::Destination;
 use crate::steps::Options;
 
-/// `provision.toml` as TOML.
+/// What a project wants of its hosts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ProjectFile {
@@ -23,22 +23,9 @@ pub(super) struct ProjectFile {
     /// The hosts, when the command line names none: `user@host`, `ssh://user@host:port`,
     /// a name from `~/.ssh/config`, or `local`.
     #[schemars(with = "Vec<String>")]
-    hosts: Vec<Spanned<Host>>,
+    hosts: Vec<Spanned<String>>,
     /// Options of the steps, a table each; they go before the playbook's.
     steps: Options,
-}
-
-/// A host in a file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
-struct Host(Destination);
-
-impl TryFrom<String> for Host {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self)
-    }
 }
 
 /// `provision.toml` as it was read.
@@ -64,7 +51,7 @@ impl Project {
         match Source::read(path, shown.clone())? {
             Some(source) => Self::read(source).map(Some),
             None if config.is_none() => Ok(None),
-            None => Err(ConfigError::Missing { file: shown, said_by: "--config".to_owned() }),
+            None => Err(ConfigError::Missing { file: shown, said_by: "--config", shipped: None }),
         }
     }
 
@@ -77,12 +64,15 @@ impl Project {
         let steps = places.into_iter().map(|(step, span)| (step, source.line(&span))).collect();
         let mut hosts: Vec<Destination> = Vec::new();
         let mut notes = Vec::new();
-        for host in file.hosts {
-            let (line, Host(host)) = (source.line(&host.span()), host.into_inner());
-            match hosts.contains(&host) {
-                true => notes
-                    .push(format!("{}:{line}: {host} is in `hosts` already; it is taken once", source.shown)),
-                false => hosts.push(host),
+        for text in file.hosts {
+            let host =
+                text.get_ref().parse().map_err(|reason: String| source.problem(text.span(), reason))?;
+            if hosts.contains(&host) {
+                let line = source.line(&text.span());
+                notes
+                    .push(format!("{}:{line}: {host} is in `hosts` already; it is taken once", source.shown));
+            } else {
+                hosts.push(host);
             }
         }
         Ok(Self {
