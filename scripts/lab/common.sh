@@ -39,16 +39,15 @@ with_lock() {
     ) 9>"$STATE/locks/$lock"
 }
 
-# wait_until SECONDS COMMAND…: polls ten times a second, and gives up.
+# wait_until SECONDS COMMAND…: polls ten times a second, and gives up. By the clock,
+# since COMMAND itself may take its time.
 wait_until() {
-    tries=$(($1 * 10))
+    deadline=$(($(date +%s) + $1))
     shift
-    while [ "$tries" -gt 0 ]; do
-        "$@" && return 0
+    until "$@"; do
+        [ "$(date +%s)" -lt "$deadline" ] || return 1
         sleep 0.1
-        tries=$((tries - 1))
     done
-    return 1
 }
 
 alive() { [ -n "${1:-}" ] && kill -0 "$1" 2>/dev/null; }
