@@ -83,6 +83,12 @@ impl Host {
             .expect("ssh")
     }
 
+    /// A command as root without any login: it leaves no trace in sshd's log.
+    pub fn inside(&self, command: &str) -> String {
+        let arguments = ["enter", &self.name, "sh", "-c", command];
+        said(Command::new(script("host")).args(arguments).output().expect("scripts/lab/host"), command)
+    }
+
     /// What a port answers to an HTTP request from outside the host.
     pub fn get(&self, port: u16) -> Result<String, String> {
         let mut stream =
@@ -94,10 +100,20 @@ impl Host {
         Ok(answer)
     }
 
-    /// How many commands sshd has been given so far.
-    pub fn execs(&self) -> usize {
-        let log = self.root("journalctl -u ssh -u sshd -o cat --no-pager");
-        log.lines().filter(|line| line.starts_with("Starting session: command")).count()
+    /// From now on sshd writes down each command that it is given.
+    pub fn count_execs(&self) {
+        self.inside("echo LogLevel VERBOSE >/etc/ssh/sshd_config.d/00-verbose.conf && systemctl reload ssh");
+        eventually("sshd writes down what it is given", 20, || {
+            let _ = self.try_root("true");
+            self.execs().1 > 0
+        });
+    }
+
+    /// How many logins sshd has had, and how many commands it has been given, so far.
+    pub fn execs(&self) -> (usize, usize) {
+        let log = self.inside("journalctl --sync; journalctl -t sshd -t sshd-session -o cat --no-pager");
+        let lines = |start| log.lines().filter(|line| line.starts_with(start)).count();
+        (lines("Accepted publickey"), lines("Starting session: command"))
     }
 }
 
@@ -125,6 +141,7 @@ fn said(output: Output, command: &str) -> String {
 /// A person's folder with a stack and settings, and a home of its own.
 pub struct Folder {
     folder: TempDir,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a command of provision did.
@@ -148,7 +165,7 @@ impl Folder {
 
     /// A folder with settings alone.
     pub fn empty() -> Self {
-        let this = Self { folder: TempDir::new().expect("a folder") };
+        let this = Self { folder: TempDir::new().expect("a folder"), environment: Vec::new() };
         this.write("provision.toml", SETTINGS);
         this
     }
@@ -168,6 +185,12 @@ impl Folder {
         self.write("provision.toml", &format!("{SETTINGS}{more}"));
     }
 
+    /// What this person has in the environment.
+    pub fn with(mut self, key: &'static str, value: &str) -> Self {
+        self.environment.push((key, value.to_owned()));
+        self
+    }
+
     /// provision with these arguments, as this person types them.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provision"));
@@ -178,6 +201,7 @@ impl Folder {
             .env("XDG_STATE_HOME", self.folder.path().join(".provision-state"))
             .env("XDG_CACHE_HOME", self.folder.path().join(".provision-cache"))
             .env_remove("PROVISION_SUDO_PASSWORD")
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -194,18 +218,22 @@ impl Folder {
         self.command(arguments).spawn().expect("provision")
     }
 
-    /// The plan's change ids, from `plan --json`.
-    pub fn planned(&self, host: &Host) -> Vec<String> {
-        let did = self.provision(&["plan", &host.name, "--json"]);
+    /// The changes that `plan --json` shows.
+    pub fn plan(&self, host: &str) -> Vec<Value> {
+        let did = self.provision(&["plan", host, "--json"]);
         did.expect(0);
-        did.events()
-            .iter()
-            .filter(|event| event["event"] == "planned")
-            .flat_map(|event| event["plan"]["steps"].as_array().cloned().unwrap_or_default())
-            .flat_map(|step| step["changes"].as_array().cloned().unwrap_or_default())
-            .map(|change| change["id"].as_str().expect("an id").to_owned())
-            .collect()
+        did.plan()
     }
+
+    /// The plan's change ids.
+    pub fn planned(&self, host: &Host) -> Vec<String> {
+        ids(&self.plan(&host.name))
+    }
+}
+
+/// The changes of a plan, by id and in order.
+pub fn ids(changes: &[Value]) -> Vec<String> {
+    changes.iter().map(|change| change["id"].as_str().expect("an id").to_owned()).collect()
 }
 
 impl From<Output> for Did {
@@ -219,6 +247,11 @@ impl From<Output> for Did {
 }
 
 impl Did {
+    /// What a command said that ended well.
+    pub fn of(stdout: String) -> Self {
+        Self { code: 0, stdout, stderr: String::new() }
+    }
+
     /// Fails the test unless it ended with this exit code.
     #[track_caller]
     pub fn expect(&self, code: i32) -> &Self {
@@ -238,6 +271,22 @@ impl Did {
     /// The events of `--json`.
     pub fn events(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// The changes of the plan among the events.
+    pub fn plan(&self) -> Vec<Value> {
+        let events = self.events();
+        let planned = events.iter().find(|event| event["event"] == "planned").expect("a plan");
+        let steps = planned["plan"]["steps"].as_array().expect("steps");
+        steps.iter().flat_map(|step| step["changes"].as_array().expect("changes").clone()).collect()
+    }
+
+    /// The changes that ended so, in order.
+    pub fn ended(&self, outcome: &str) -> Vec<String> {
+        let events = self.events();
+        let ended =
+            events.iter().filter(|event| event["event"] == "change-ended" && event["outcome"] == outcome);
+        ended.map(|event| event["change"].as_str().expect("a change").to_owned()).collect()
     }
 }
 
