@@ -254,11 +254,13 @@ reach() {
 
 # --- files -------------------------------------------------------------------
 
-# What tells the age of apt's lists, who locks apt, and the time: the file of a
-# process that has just begun is as old as the clock's last tick.
+# What tells the time (the file of a process that has just begun is as old as the
+# clock's last tick), the age of apt's lists and who locks apt. An update that finds
+# nothing new leaves the lists alone and writes srcpkgcache.bin; pkgcache.bin is
+# written by every installation.
 STAT_TOO='/proc/self/stat
 /var/lib/apt/lists
-/var/cache/apt/pkgcache.bin
+/var/cache/apt/srcpkgcache.bin
 /var/lib/apt/periodic/update-success-stamp
 /var/lib/dpkg/lock-frontend
 /var/lib/dpkg/lock
@@ -722,7 +724,7 @@ section == "--stat" {
     n = split($0, a, "\t")
     stat[a[6]] = $0
     if (a[6] == "/proc/self/stat") print "clock" num(clock = a[4])
-    if (a[6] == "/var/lib/apt/lists" || a[6] == "/var/cache/apt/pkgcache.bin" || a[6] ~ /stamp$/) { if (a[4] > lists) lists = a[4] }
+    if (a[6] == "/var/lib/apt/lists" || a[6] == "/var/cache/apt/srcpkgcache.bin" || a[6] ~ /stamp$/) { if (a[4] > lists) lists = a[4] }
     if (a[6] ~ /\/lock(-frontend)?$/) lock[a[5]] = a[6]
     next
 }

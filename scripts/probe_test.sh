@@ -2,8 +2,8 @@
 # Runs the probe under several shells and tools, on a host made up for the purpose:
 # an overlay over this machine's root, in which every file can be what it must be.
 #
-# Needs root (it mounts, in a mount namespace of its own; this machine stays as it
-# is), busybox and python3. Prints `N passed, M failed`.
+# Needs root (it mounts and listens, in namespaces of its own: this machine stays as
+# it is), busybox and python3. Prints `N passed, M failed`.
 # shellcheck disable=SC2016 # names that look like commands, and must not become any
 set -u
 
@@ -12,13 +12,15 @@ TAB='	'
 
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" = 0 ] || { echo "$0: needs root, for a mount namespace of its own" >&2; exit 2; }
-    for program in unshare dash bash busybox python3 perl; do
+    for program in unshare ip dash bash busybox python3 perl; do
         command -v "$program" >/dev/null || { echo "$0: needs $program" >&2; exit 2; }
     done
-    exec unshare --mount --pid --fork --kill-child sh "$HERE/${0##*/}" inside
+    exec unshare --mount --pid --net --fork --kill-child sh "$HERE/${0##*/}" inside
 fi
 
 # --- the made-up host ----------------------------------------------------------
+
+ip link set lo up
 
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
@@ -38,7 +40,8 @@ mkdir -p "$root"/etc/apt/sources.list.d "$root"/root/there "$root"/var/lib/dpkg/
 
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
 
-rm -f "$root/etc/os-release"
+rm -f "$root/etc/os-release" "$root/etc/resolv.conf"
+echo 'nameserver 127.0.0.1' | put /etc/resolv.conf
 printf 'ID=ubuntu\nID_LIKE="debian"\nVERSION_ID='\''24.04'\''\nVERSION_CODENAME=noble\nPRETTY_NAME="Evil $(touch /tmp/pwned) `touch /tmp/pwned`\tos\t\033[31m \\"x\\""\n$(touch /tmp/pwned)\n' | put /etc/os-release
 
 put /var/lib/dpkg/status <<'STATUS'
@@ -126,7 +129,7 @@ printf 'deb https://download.example.com/ignored x y\n' | put '/etc/apt/sources.
 : | put /var/lib/apt/lists/example_InRelease
 : | put /var/lib/apt/lists/lock
 touch -d '2 hours ago' "$root/var/lib/apt/lists"
-rm -f "$root/var/cache/apt/pkgcache.bin" "$root/var/lib/apt/periodic/update-success-stamp"
+rm -f "$root/var/cache/apt/srcpkgcache.bin" "$root/var/lib/apt/periodic/update-success-stamp"
 
 # --- the ways to run it ----------------------------------------------------------
 
@@ -181,6 +184,17 @@ check() {
     what=$1
     shift
     if "$@"; then passed=$((passed + 1)); else failed "$what"; fi
+}
+
+# soon COMMAND…: waits for it, ten seconds at most.
+soon() {
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            ! "$@" 2>/dev/null || return 0
+            sleep 0.1
+        done
+    done
+    failed "waited in vain for: $*"
 }
 
 # says LINE, not PATTERN…: \t stands for a tab.
@@ -378,13 +392,15 @@ import fcntl, time
 files = [open(path, "w") for path in ("/var/lib/apt/lists/lock",)]
 for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
 open("/proc/self/comm", "w").write("apt\t\x1b[31m-get")
+open("/tmp/locked", "w")
 time.sleep(60)' &
     holder=$!
-    sleep 0.3
+    soon [ -e "$root/tmp/locked" ]
     probe </dev/null
     says "lock\t$holder\tapt??[31m-get\t/var/lib/apt/lists/lock"
     kill "$holder"
     wait "$holder" 2>/dev/null
+    rm "$root/tmp/locked"
 }
 
 state_of_cloud_init() {
@@ -443,7 +459,7 @@ runs_and_leases() {
 what_is_reached() {
     python3 -m http.server --bind 127.0.0.1 18099 >/dev/null 2>&1 &
     server=$!
-    sleep 0.5
+    soon bash -c 'exec 3<>/dev/tcp/127.0.0.1/18099' >/dev/null
     probe <<QUESTIONS
 reach${TAB}127.0.0.1:18099
 reach${TAB}127.0.0.1:18098
@@ -509,7 +525,7 @@ QUESTIONS
 
     chroot "$root" python3 /opt/daemon.py &
     daemon=$!
-    sleep 0.5
+    soon [ -S "$root/run/docker.sock" ]
     mkdir -p "$root/usr/libexec/docker/cli-plugins" "$root/var/lib/dpkg/info"
     printf '#!/bin/sh\necho v2.40.3-desktop.1\n' | put /usr/libexec/docker/cli-plugins/docker-compose
     chmod 755 "$root/usr/libexec/docker/cli-plugins/docker-compose"

@@ -209,7 +209,7 @@ impl<'a> Line<'a> {
     }
 
     fn small(&self, at: usize) -> Result<u32, ParseError> {
-        self.text(at).parse().map_err(|_| self.error(at, "a number was expected"))
+        Ok(u32::try_from(self.size(at)?).unwrap_or(u32::MAX))
     }
 
     fn port(&self, at: usize) -> Result<u16, ParseError> {
@@ -230,6 +230,11 @@ impl<'a> Line<'a> {
         let error = || self.error(at, "an address of /proc/net was expected");
         let written = self.text(at);
         let (address, port) = written.split_once(':').ok_or_else(error)?;
+        if !address.len().is_multiple_of(8)
+            || !address.bytes().chain(port.bytes()).all(|byte| byte.is_ascii_hexdigit())
+        {
+            return Err(error());
+        }
         let port = u16::from_str_radix(port, 16).map_err(|_| error())?;
         let mut bytes = Vec::with_capacity(16);
         for word in address.as_bytes().chunks(8) {

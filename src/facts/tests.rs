@@ -1,1 +1,364 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+use proptest::prelude::*;
+use semver::Version;
+
+use super::*;
+
+const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
+const DOCKER: &str = include_str!("../../tests/fixtures/facts/debian13-docker.txt");
+const BUSY: &str = include_str!("../../tests/fixtures/facts/debian13-busy.txt");
+
+/// What was recorded on real hosts.
+const RECORDED: [(&str, &str); 3] =
+    [("debian12-bare", BARE), ("debian13-docker", DOCKER), ("debian13-busy", BUSY)];
+
+/// An answer of just these lines.
+fn answer(lines: &str) -> String {
+    format!("provision-facts 1\n{lines}\nend\n")
+}
+
+fn facts_of(lines: &str) -> Facts {
+    parse(answer(lines)).unwrap().facts
+}
+
+/// Every string in the facts, as JSON shows them.
+fn strings(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => found.push(text.clone()),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| strings(value, found)),
+        serde_json::Value::Object(values) => {
+            for (key, value) in values {
+                found.push(key.clone());
+                strings(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// That nothing hostile is left in what was made of `text`.
+fn is_harmless(text: &[u8]) -> Result<(), TestCaseError> {
+    let mut found = Vec::new();
+    match parse(text) {
+        Ok(parsed) => {
+            strings(&serde_json::to_value(&parsed.facts).unwrap(), &mut found);
+            found.extend(parsed.unknown);
+        }
+        Err(error) => found.push(error.to_string()),
+    }
+    for text in found {
+        prop_assert!(!text.chars().any(is_hostile), "{text:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn recorded_answers_become_facts() {
+    for (name, text) in RECORDED {
+        let parsed = parse(text).unwrap();
+        assert_eq!(parsed.unknown, Vec::<String>::new(), "{name}");
+        insta::assert_snapshot!(name, serde_json::to_string_pretty(&parsed.facts).unwrap());
+    }
+}
+
+#[test]
+fn lookups_see_through_what_was_asked_and_is_not_there() {
+    let facts = parse(DOCKER).unwrap().facts;
+    assert_eq!(facts.package("docker.io").unwrap().version, "26.1.5+dfsg1-9+deb13u1");
+    assert!(facts.is_installed("docker.io"));
+    assert_eq!(facts.package("docker-ce"), None);
+    assert_eq!(facts.package("never asked"), None);
+    assert_eq!(facts.docker_engine(), Some(&Version::new(26, 1, 5)));
+    assert_eq!(facts.compose(), Some(&Version::new(2, 26, 1)));
+    assert_eq!(facts.content("/etc/docker/daemon.json").unwrap(), b"{\"live-restore\": true}\n");
+    assert_eq!(facts.file("/etc/localtime").unwrap().target.as_deref(), Some("/usr/share/zoneinfo/Etc/UTC"));
+    assert_eq!(facts.file("/etc/timezone"), None);
+    assert!(facts.image("demo/db:17").is_some());
+    assert_eq!(facts.image("postgres:16"), None);
+    assert_eq!(facts.containers_of("demo").count(), 4);
+    assert_eq!(facts.containers_of("other").count(), 0);
+    assert!(facts.listening_on("tcp", 8080).all(|socket| socket.process == "docker-proxy"));
+    assert_eq!(facts.listening_on("udp", 8080).count(), 0);
+    assert!(facts.unit("docker.service").unwrap().is_active());
+    assert!(!facts.unit("ufw.service").unwrap().is_active());
+    assert!(facts.unit("ufw.service").unwrap().is_enabled());
+    assert!(facts.disk("/var/lib/docker").unwrap().available > 1 << 30);
+    assert!(!facts.is_member("deploy", "docker"));
+
+    let facts = parse(BARE).unwrap().facts;
+    assert_eq!(facts.docker, None);
+    assert_eq!(facts.reached("deb.sample.org:80"), Some(Reach::Reached));
+    assert_eq!(facts.reached("download.docker.com:443"), Some(Reach::NoName));
+    assert!(!facts.unit("docker.service").unwrap().is_loaded());
+}
+
+#[test]
+fn membership_is_by_list_or_by_primary_group() {
+    let facts = facts_of("group\tdocker\t998\tci,deploy\ngroup\tstaff\t50\t\nuser\tann\t1001\t50\t/home/ann");
+    assert!(facts.is_member("deploy", "docker"));
+    assert!(!facts.is_member("deplo", "docker"));
+    assert!(facts.is_member("ann", "staff"));
+    assert!(!facts.is_member("deploy", "staff"));
+}
+
+#[test]
+fn a_daemon_without_an_answer_is_docker_with_an_error() {
+    let docker = facts_of("docker\t\t\tno answer within 10 seconds").docker.unwrap();
+    assert_eq!(docker.engine, None);
+    assert_eq!(docker.error.as_deref(), Some("no answer within 10 seconds"));
+    let docker =
+        facts_of("compose\t2.38.2-1~debian.12~bookworm\ndocker\t\"29.0.0\"\t\"overlayfs\"").docker.unwrap();
+    assert_eq!(docker.compose, Some(Version::new(2, 38, 2)));
+    assert_eq!(docker.engine, Some(Version::new(29, 0, 0)));
+    assert_eq!(docker.storage, "overlayfs");
+    assert_eq!(docker.error, None);
+    // Built by hand, without a version: it answers all the same.
+    let docker = facts_of("docker\t\"library-import\"\t\"overlay2\"").docker.unwrap();
+    assert_eq!(docker.engine, Some(Version::new(0, 0, 0)));
+}
+
+#[test]
+fn what_docker_says_is_json_and_cannot_break_out_of_it() {
+    let facts = facts_of(concat!(
+        r#"container	"a\u0000b"	"n\u001b[31m"	"p"	"s\nend\n"	"i\ttab"	"running"	"Up \u003c1 minute""#,
+        "\n",
+        r#"container	"unfinished	x	p	s	i	running	Up"#,
+    ));
+    assert_eq!(facts.containers.len(), 2);
+    let container = &facts.containers[0];
+    assert_eq!(container.id, "a�b");
+    assert_eq!(container.name, "n�[31m");
+    assert_eq!(container.service, "s�end�");
+    assert_eq!(container.status, "Up <1 minute");
+    assert_eq!(facts.containers[1].id, "\"unfinished");
+}
+
+#[test]
+fn sockets_are_read_as_the_kernel_writes_them() {
+    let lines = "listening\ttcp\t0100007F:0016\tsshd\nlistening\ttcp\t00000000000000000000000000000000:1F90\t\nlistening\tudp\tB80D0120000000000000000001000000:0035\tnamed\nlistening\ttcp\t0000000000000000FFFF00000100007F:0050\t";
+    let listening = facts_of(lines).listening;
+    let shown: Vec<_> =
+        listening.iter().map(|socket| format!("{} {}", socket.address, socket.port)).collect();
+    assert_eq!(shown, ["127.0.0.1 22", ":: 8080", "2001:db8::1 53", "::ffff:127.0.0.1 80"]);
+    for bad in ["", "0016", "0100007F", "0100007F:", "0100007F:10000", "01:16", "0100007G:16", "ü100007F:16"]
+    {
+        let error = parse(answer(&format!("listening\ttcp\t{bad}\t"))).unwrap_err();
+        assert!(matches!(error, ParseError::Value { line: 2, .. }), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn contents_belong_to_files_wherever_they_stand() {
+    let file = "file\t/x\t644\troot:root\t3\tregular\t\t";
+    for lines in [format!("content\t/x\tb25l\n{file}"), format!("{file}\ncontent\t/x\tb25l")] {
+        assert_eq!(facts_of(&lines).content("/x"), Some(&b"one"[..]));
+    }
+    assert_eq!(facts_of("content\t/x\tb25l").files.len(), 0, "a content without its file is nothing");
+    assert_eq!(facts_of("file\t/x\ncontent\t/x\tb25l").content("/x"), None);
+    assert_eq!(facts_of(&format!("{file}\ncontent\t/x\t")).content("/x"), Some(&b""[..]), "an empty file");
+}
+
+#[test]
+fn said_twice_the_last_one_holds() {
+    assert_eq!(facts_of("hostname\ta\nhostname\tb").system.hostname, "b");
+    assert_eq!(facts_of("package\ta\t1\tyes\npackage\ta").packages["a"], None);
+}
+
+#[test]
+fn sizes_beyond_measure_are_the_largest() {
+    let largest = u64::try_from(i64::MAX).unwrap();
+    for absurd in ["9223372036854775808", "18446744073709551615", "99999999999999999999999999999999"] {
+        assert_eq!(facts_of(&format!("memory\t{absurd}")).system.memory, largest);
+    }
+    assert_eq!(facts_of("cpus\t99999999999").system.cpus, u32::MAX);
+}
+
+#[test]
+fn values_are_cut() {
+    let long = "x".repeat(100_000);
+    assert_eq!(facts_of(&format!("hostname\t{long}")).system.hostname.len(), 4096);
+    assert!(parse(answer(&format!("{long}\t1"))).unwrap().unknown[0].len() < 200);
+}
+
+#[test]
+fn what_is_no_answer_is_told_so() {
+    let cases = [
+        ("", ParseError::NotFacts { first: String::new() }),
+        ("sh: 1: not found\n", ParseError::NotFacts { first: "sh: 1: not found".into() }),
+        ("provision-facts 2\nend\n", ParseError::Format { found: "provision-facts 2".into() }),
+        ("provision-facts 1\n", ParseError::Truncated { last: "provision-facts 1".into() }),
+        ("provision-facts 1\nhostname\ta", ParseError::Truncated { last: "hostname�a".into() }),
+        ("provision-facts 1\nhostname\ta\nen", ParseError::Truncated { last: "en".into() }),
+    ];
+    for (text, error) in cases {
+        assert_eq!(parse(text), Err(error), "{text:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_line_and_key() {
+    let cases = [
+        ("memory\tmuch", "line 3 of the probe, `memory`: a whole number was expected, but it is `much`"),
+        ("memory", "line 3 of the probe, `memory`: a whole number was expected, but it is ``"),
+        ("memory\t-1", "line 3 of the probe, `memory`: a whole number was expected, but it is `-1`"),
+        (
+            "systemd\t\u{1b}[1m",
+            "line 3 of the probe, `systemd`: `yes` or `no` was expected, but it is `�[1m`",
+        ),
+        ("clock\tnoon", "line 3 of the probe, `clock`: a time in seconds was expected, but it is `noon`"),
+        ("ssh-port\t65536", "line 3 of the probe, `ssh-port`: a port was expected, but it is `65536`"),
+        (
+            "identity\tx\tgod",
+            "line 3 of the probe, `identity`: `root` or `sudo` was expected, but it is `god`",
+        ),
+        ("package\tx\t1", "line 3 of the probe, `package`: `yes` or `no` was expected, but it is ``"),
+        (
+            "file\tx\t999",
+            "line 3 of the probe, `file`: permission bits in octal were expected, but it is `999`",
+        ),
+        (
+            "file\tx\t17777",
+            "line 3 of the probe, `file`: permission bits in octal were expected, but it is `17777`",
+        ),
+        (
+            "file\tx\t644\to\t1\tregular\tzz",
+            "line 3 of the probe, `file`: a SHA-256 was expected, but it is `zz`",
+        ),
+        ("content\tx\t%", "line 3 of the probe, `content`: base64 was expected, but it is `%`"),
+        (
+            "reach\ta:1\tmaybe",
+            "line 3 of the probe, `reach`: `reached`, `no-name` or `no-connection` was expected, but it is `maybe`",
+        ),
+    ];
+    for (line, message) in cases {
+        assert_eq!(parse(answer(&format!("hostname\tx\n{line}"))).unwrap_err().to_string(), message);
+    }
+    let large = format!("content\tx\t{}", "A".repeat(87_388));
+    assert!(parse(answer(&large)).unwrap_err().to_string().contains("at most 64 KiB"));
+}
+
+#[test]
+fn a_newer_probe_may_say_more() {
+    let parsed = parse(answer("weather\tfine\nhostname\ta\tmore\nweather\train")).unwrap();
+    assert_eq!(parsed.unknown, ["weather"]);
+    assert_eq!(parsed.facts.system.hostname, "a");
+}
+
+#[test]
+fn versions_as_they_are_written() {
+    let cases = [
+        ("28.3.2", "28.3.2"),
+        ("20.10.24+dfsg1", "20.10.24"),
+        ("26.1.5+dfsg1-9+deb13u1", "26.1.5"),
+        ("v2.26.1-ds1", "2.26.1"),
+        ("2.26.1-4", "2.26.1"),
+        ("2.38.2", "2.38.2"),
+        ("5:28.3.2-1~debian.12~bookworm", "28.3.2"),
+        ("2.40.3+ds1-0ubuntu1~24.04.1", "2.40.3"),
+        ("29.0.0-rc.1", "29.0.0-rc.1"),
+        ("5:29.0.0~rc.2-1~debian.12~bookworm", "29.0.0-rc.2"),
+        ("v2.0.0-beta.6", "2.0.0-beta.6"),
+        ("v2.40.3-desktop.1", "2.40.3"),
+        ("24.04", "24.4.0"),
+        ("9", "9.0.0"),
+        ("1.2.3.4", "1.2.3"),
+        (" 1.2.3\n", "1.2.3"),
+    ];
+    for (written, version) in cases {
+        assert_eq!(lenient_version(written), Some(version.parse().unwrap()), "{written}");
+    }
+    for nothing in ["", "v", "dev", "-1", ".1.2", "99999999999999999999999.1.2", "library-import"] {
+        assert_eq!(lenient_version(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn questions_are_lines() {
+    let lines = [
+        (Question::Package("docker-ce".into()), "package\tdocker-ce"),
+        (Question::File { path: "/a b".into(), unless: None }, "file\t/a b\t-"),
+        (Question::File { path: "/a".into(), unless: Some("00ff".into()) }, "file\t/a\t00ff"),
+        (Question::SecretFile("/s".into()), "secret-file\t/s"),
+        (Question::Group("docker".into()), "group\tdocker"),
+        (Question::User("deploy".into()), "user\tdeploy"),
+        (Question::Unit("docker.service".into()), "unit\tdocker.service"),
+        (Question::Disk("/var/lib".into()), "disk\t/var/lib"),
+        (Question::AptSource("download.docker.com".into()), "apt-source\tdownload.docker.com"),
+        (Question::Reach("example.com:443".into()), "reach\texample.com:443"),
+        (Question::Docker, "docker"),
+        (Question::Project("demo".into()), "project\tdemo"),
+        (Question::Image("postgres:17".into()), "image\tpostgres:17"),
+    ];
+    for (question, line) in lines {
+        assert_eq!(question.line().as_deref(), Some(line));
+    }
+    for hostile in ["a\tb", "a\nuser\troot", "a\r", "a\0", "\u{1b}[1m", "a\u{202e}b"] {
+        assert_eq!(Question::User(hostile.into()).line(), None);
+        assert_eq!(Question::File { path: "/x".into(), unless: Some(hostile.into()) }.line(), None);
+    }
+}
+
+#[test]
+fn the_program_ends_in_its_questions() {
+    let questions =
+        Questions::from([Question::Docker, Question::User("a\nb".into()), Question::Group("c".into())]);
+    let program = String::from_utf8(probe(&questions)).unwrap();
+    assert!(program.ends_with("\nmain\nexit 0\n__QUESTIONS__\ngroup\tc\ndocker\n"), "{program}");
+    assert!(program.starts_with("LC_ALL=C\n"), "comments stay at home");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
+        is_harmless(&bytes)?;
+        let mut framed = b"provision-facts 1\n".to_vec();
+        framed.extend_from_slice(&bytes);
+        framed.extend_from_slice(b"\nend\n");
+        is_harmless(&framed)?;
+    }
+
+    #[test]
+    fn a_known_key_with_any_fields_is_survived(
+        key in prop::sample::select(vec![
+            "os", "architecture", "kernel", "virtualization", "systemd", "cpus", "memory", "clock",
+            "clock-synchronised", "hostname", "uptime", "identity", "ssh-port", "lists-age", "lock",
+            "half-configured", "held", "apt-source", "package", "file", "content", "group", "user", "unit", "disk",
+            "reach", "docker", "compose", "container", "image", "listening", "reboot-required", "reboot-package",
+            "cloud-init", "last-run", "lease",
+        ]),
+        fields in proptest::collection::vec("(yes|no|[0-7]{3}|[0-9]{0,30}|\"\\PC*\"|[\u{0}-\u{9f}]*|\\PC{0,20})", 0..9),
+    ) {
+        is_harmless(answer(&format!("{key}\t{}", fields.join("\t"))).as_bytes())?;
+    }
+
+    #[test]
+    fn a_flipped_bit_is_survived(at in any::<prop::sample::Index>(), bit in 0..8u8, which in 0..RECORDED.len()) {
+        let mut bytes = RECORDED[which].1.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        is_harmless(&bytes)?;
+    }
+
+    #[test]
+    fn versions_are_never_a_reason_to_panic(written in "\\PC{0,40}|[v0-9.~+:a-z-]{0,30}") {
+        lenient_version(&written);
+    }
+}
+
+#[test]
+fn an_answer_cut_anywhere_is_told_so() {
+    for (name, text) in RECORDED {
+        for end in 0..text.len() - 1 {
+            let Some(cut) = text.get(..end) else { continue };
+            let error = parse(cut).map(|_| ()).unwrap_err();
+            if !cut.ends_with("\nend") && end > 17 {
+                // In the middle of a line its value may be wrong, too.
+                assert!(
+                    matches!(error, ParseError::Truncated { .. } | ParseError::Value { .. }),
+                    "{name} {end}: {error}"
+                );
+            }
+        }
+    }
+}
