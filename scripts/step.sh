@@ -21,6 +21,9 @@ TAB=$(printf '\t')
 # say TEXT: a line that the person at the laptop reads.
 say() { printf '%s\n' "$*"; }
 
+# notice TEXT: the same for a person who does not read all output.
+notice() { printf 'notice: %s\n' "$*"; }
+
 # fail TEXT: why this change is not made; ends the phase.
 fail() {
     printf 'error: %s\n' "$*"
@@ -120,7 +123,7 @@ wait_for_apt() {
             hint "look with 'ps -fp ${holder##*pid }' on the host, then run provision again"
             fail "apt has been locked for ${limit} seconds by $holder"
         fi
-        [ "$holder" = "$said" ] || say "waiting for apt: locked by $holder"
+        [ "$holder" = "$said" ] || notice "apt is locked by $holder; waiting for it, up to $limit seconds"
         said=$holder
         sleep 1
         waited=$((waited + 1))

@@ -39,7 +39,7 @@ install_apply() {
     # shellcheck disable=SC2046 # a list of names
     set -- $(arg packages)
     apt_get install --no-install-recommends "$@" || apt_failed "packages could not be installed"
-    [ ! -e /var/run/reboot-required ] || say "notice: the host asks for a reboot"
+    [ ! -e /var/run/reboot-required ] || notice "the host asks for a reboot; provision never reboots by itself"
 }
 
 install_verify() {

@@ -1,6 +1,7 @@
 //! Every way to fail, as what a person reads: what, where and what to do.
 
 use crate::commands::exit::Exit;
+use crate::config::ConfigError;
 use crate::facts::ParseError;
 use crate::host::HostError;
 use crate::report::{Failure, harmless};
@@ -15,6 +16,11 @@ pub(super) fn plain(code: Exit, what: impl Into<String>) -> Failure {
 /// A failure with what to do.
 pub(super) fn with_hint(code: Exit, what: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure { hints: vec![hint.into()], ..plain(code, what) }
+}
+
+/// What is wrong in a file, with the line that is.
+pub(super) fn from_config(error: ConfigError) -> Failure {
+    Failure { output: error.excerpt(), hints: error.hints(), ..plain(Exit::Usage, error.to_string()) }
 }
 
 pub(super) fn from_host(error: HostError) -> Failure {

@@ -144,19 +144,15 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
     let here = std::env::current_dir().map_err(|error| {
         failure::plain(Exit::Usage, format!("the working directory is not there: {error}"))
     })?;
-    let loaded = config::load(&here, target.playbook.as_deref(), global.config.as_deref());
-    match loaded {
+    let load = |playbook| config::load(&here, playbook, global.config.as_deref());
+    let settings = match load(target.playbook.as_deref()) {
         // Facts are worth having without a playbook.
-        Err(error)
-            if matches!(verb, Verb::Facts(_) | Verb::Check)
-                && target.playbook.is_none()
-                && matches!(error, config::ConfigError::Unnamed { .. }) =>
-        {
-            config::load(&here, Some("docker"), global.config.as_deref())
+        Err(error) if error.is_unnamed() && matches!(verb, Verb::Facts(_) | Verb::Check) => {
+            load(Some("docker")).map(|settings| Settings { warnings: Vec::new(), ..settings })
         }
         other => other,
-    }
-    .map_err(|error| failure::plain(Exit::Usage, error.to_string()))
+    };
+    settings.map_err(failure::from_config)
 }
 
 fn link(host: &Destination, global: &Global) -> Link {

@@ -13,7 +13,7 @@ pub(super) fn risk(risk: &Risk) -> String {
         Risk::InterruptsService { services } => format!("interrupts {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
-        Risk::Downloads { bytes: None } => "downloads an unknown amount".into(),
+        Risk::Downloads { bytes: None } => "downloads packages".into(),
         Risk::GivesRoot { user } => format!("gives {user} the powers of root"),
         Risk::Removes { what } => format!("removes {}", what.join(", ")),
         Risk::ReplacesEdited { path } => {

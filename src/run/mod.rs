@@ -242,7 +242,15 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
             Some(Event::RunEnded { outcome, milliseconds, .. }) => {
                 tell(&Event::RunEnded { run: run.to_owned(), outcome, milliseconds });
             }
-            Some(event) => tell(&event),
+            Some(event) => {
+                tell(&event);
+                // What a step wants a person to know, also one who does not read all output.
+                if let Event::Output { line, .. } = &event
+                    && let Some(text) = line.strip_prefix("notice: ")
+                {
+                    tell(&Event::Warning { text: text.to_owned() });
+                }
+            }
             None => {}
         },
     }

@@ -307,7 +307,10 @@ impl Docker {
         };
         step.changes.push(Change {
             id: "docker/engine".into(),
-            title: format!("install Docker Engine{wanted} ({})", packages.join(", ")),
+            title: format!(
+                "install Docker Engine{wanted} and Compose ({main} and {} more)",
+                packages.len().saturating_sub(1)
+            ),
             reason: why,
             risks,
             files: Vec::new(),

@@ -38,7 +38,7 @@ pub trait Step {
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal>;
 }
 
-/// The options of all steps, as `[steps.NAME]` tables in a playbook or in `provision.toml`.
+/// The options of all steps: `[steps.NAME]` in `provision.toml`, `[options.NAME]` in a playbook.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {

@@ -21,7 +21,7 @@ impl FromStr for Size {
         let (number, unit) = text.split_at(split);
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let factor: f64 = match unit.trim() {
-            "B" => 1.0,
+            "B" | "bytes" => 1.0,
             "kB" | "KB" => 1e3,
             "MB" => 1e6,
             "GB" => 1e9,
