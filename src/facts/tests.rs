@@ -86,7 +86,7 @@ fn lookups_see_through_what_was_asked_and_is_not_there() {
 
     let facts = parse(BARE).unwrap().facts;
     assert_eq!(facts.docker, None);
-    assert_eq!(facts.reached("deb.sample.org:80"), Some(Reach::Reached));
+    assert_eq!(facts.reached("deb.example.org:80"), Some(Reach::Reached));
     assert_eq!(facts.reached("download.docker.com:443"), Some(Reach::NoName));
     assert!(!facts.unit("docker.service").unwrap().is_loaded());
 }

@@ -2,15 +2,15 @@
 
 mod change;
 mod diff;
+mod finding;
 mod fingerprint;
 
 use serde::Serialize;
 
 pub use change::{Action, Change, FileChange, Risk};
 pub use diff::{FileDiff, diff};
+pub use finding::{Finding, Level};
 pub use fingerprint::{fingerprint, sha256};
-
-use crate::report::Finding;
 
 /// What a run will do on one host, as a person sees it.
 #[derive(Debug, Clone, Serialize)]

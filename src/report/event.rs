@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::plan::{Finding, Plan};
 
 /// An event. With `--json` each is one line: `{"host":…,"at":…,"event":…, …}`.
 #[derive(Debug, Clone, Serialize)]
@@ -153,33 +153,6 @@ pub enum RunOutcome {
     Cancelled,
     /// It ended without a word: the host went down, or the runner was killed.
     Died,
-}
-
-/// Something that the machine step found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How much it matters.
-    pub level: Level,
-    /// What was looked at: `memory`, `distribution`.
-    pub topic: String,
-    /// What was found, and what is needed.
-    pub text: String,
-    /// What to do about it; empty when all is well.
-    pub remedy: String,
-}
-
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// As it should be.
-    Fine,
-    /// Worth knowing; nothing is stopped.
-    Soft,
-    /// Nothing is changed until it is mended, or `--force` is given.
-    Forceable,
-    /// Nothing is changed until it is mended.
-    Hard,
 }
 
 /// The end of a host's `up`.

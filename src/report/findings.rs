@@ -3,7 +3,7 @@
 use super::paint::Paint;
 use super::text::{columns, fit, harmless, wrap};
 use super::words::remedy;
-use super::{Finding, Level};
+use crate::plan::{Finding, Level};
 
 /// No line is longer than this.
 pub(super) const WIDTH: usize = 110;

@@ -49,7 +49,7 @@ impl<W: Write + Send> Reporter for Json<W> {
 }
 
 /// Escapes what JSON allows as it is and a terminal would obey. Such characters stand inside
-/// strings alone, where `\uXXXX` means the same.
+/// strings alone, where `\u0000` means the same.
 fn escape(line: String) -> String {
     if !line.contains(is_harmful) {
         return line;

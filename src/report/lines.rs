@@ -6,7 +6,8 @@ use super::findings::mark;
 use super::paint::{Paint, Word};
 use super::text::{columns, counted, duration, harmless};
 use super::words::remedy;
-use super::{ChangeOutcome, Event, Failure, Finding, Level, RunOutcome, Summary, Verbosity};
+use super::{ChangeOutcome, Event, Failure, RunOutcome, Summary, Verbosity};
+use crate::plan::{Finding, Level};
 
 /// Turns events into lines.
 pub(super) struct Lines {

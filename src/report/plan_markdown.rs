@@ -2,8 +2,8 @@
 
 use super::text::{counted, harmless};
 use super::words::{file_facts, is_grave, remedy, risk, shown, standing, total};
-use super::{Finding, Level};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep};
+use crate::plan::{Finding, Level};
 
 /// The plan as Markdown: risks on top, a list for each step, file contents folded away.
 /// Ends with a newline.

@@ -24,7 +24,7 @@ pub fn render_plan(plan: &Plan, colour: bool, verbosity: Verbosity) -> String {
     let mut open = true;
     for step in &plan.steps {
         if step.changes.is_empty() {
-            let quiet = verbosity == Verbosity::Quiet && standing(step) == super::Level::Fine;
+            let quiet = verbosity == Verbosity::Quiet && standing(step) == crate::plan::Level::Fine;
             if !quiet {
                 view.gap(std::mem::take(&mut open));
                 view.unchanged(step);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{Action, Change, FileChange, Plan, PlannedStep, Risk};
+use crate::plan::{Action, Change, FileChange, Finding, Level, Plan, PlannedStep, Risk};
 
 /// A change without files.
 pub(super) fn change(id: &str, title: &str, reason: &str, risks: Vec<Risk>) -> Change {

@@ -1,8 +1,8 @@
 //! What the views of a plan have in common: the words for its parts.
 
 use super::text::{bytes, counted};
-use super::{Finding, Level};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Risk, diff};
+use crate::plan::{Finding, Level};
 
 /// What a person should know before saying yes, as a fragment.
 pub(super) fn risk(risk: &Risk) -> String {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{Model, Refusal, Size, Step, planned};
 use crate::facts::{Facts, Question, Questions, Reach};
 use crate::plan::PlannedStep;
-use crate::report::{Finding, Level, bytes};
+use crate::plan::{Finding, Level};
+use crate::report::bytes;
 
 /// Where Docker keeps images, containers and volumes.
 const DOCKER_ROOT: &str = "/var/lib/docker";

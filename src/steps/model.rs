@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::facts::{Facts, File, Group, Package};
 use crate::plan::FileChange;
-use crate::report::Finding;
+use crate::plan::Finding;
 use crate::stack::images::Availability;
 
 /// Facts that each step changes to what they will be after it.
