@@ -1,14 +1,16 @@
 //! The docker step: Engine, CLI, containerd, buildx and the Compose plugin.
 
 mod daemon;
+mod verdict;
 
 use schemars::JsonSchema;
-use semver::Version;
 use serde::{Deserialize, Serialize};
+
+use verdict::{Verdict, distribution_packages, verdict};
 
 use super::packages::refresh;
 use super::{Model, Refusal, Requirement, Step, planned};
-use crate::facts::{Facts, Question, Questions};
+use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, FileChange, PlannedStep, Risk};
 
 const STEP: &str = "docker";
@@ -33,9 +35,6 @@ const CONFLICTS: [&str; 9] = [
     "containerd",
     "runc",
 ];
-
-/// `docker compose up --wait` and one-shots as the stack step needs them.
-const COMPOSE_OLDEST: Version = Version::new(2, 7, 0);
 
 /// Docker Engine and the Compose plugin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -112,16 +111,6 @@ impl Docker {
     }
 }
 
-/// What is to be installed instead of what the host has.
-enum Verdict {
-    /// A good installation stands there.
-    Good(String),
-    /// The packages are there and the daemon does not answer.
-    Silent(String),
-    /// Something is missing or not as wanted: why, and from where it comes.
-    Install(String, Source),
-}
-
 impl Step for Docker {
     fn name(&self) -> &'static str {
         STEP
@@ -142,7 +131,7 @@ impl Step for Docker {
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check_options()?;
         let mut step = planned(STEP);
-        match self.verdict(&model.facts) {
+        match verdict(&self.options, &model.facts) {
             Verdict::Good(state) => {
                 step.state = state;
                 step.changes.extend(daemon::plan(self, model, false)?);
@@ -181,62 +170,6 @@ impl Docker {
             }
         }
         Ok(())
-    }
-
-    fn verdict(&self, facts: &Facts) -> Verdict {
-        let source = self.options.source;
-        let has = |name: &str| matches!(facts.packages.get(name), Some(Some(package)) if package.configured);
-        let from_docker = has("docker-ce");
-        let from_distribution = has("docker.io");
-        let wanted = source.unwrap_or(Source::Docker);
-        let Some(docker) = &facts.docker else {
-            return Verdict::Install("Docker is not installed".into(), wanted);
-        };
-        let packaged = from_docker || from_distribution;
-        if !packaged && docker.engine.is_none() {
-            return Verdict::Install("no Docker Engine is installed".into(), wanted);
-        }
-        let present = if from_docker { Source::Docker } else { Source::Distribution };
-        if packaged && source.is_some_and(|source| source != present) {
-            let name = if from_docker { "docker-ce" } else { "docker.io" };
-            return Verdict::Install(format!("{name} is installed, from the other source"), wanted);
-        }
-        if let Some(missing) = OFFICIAL_PACKAGES.iter().find(|name| from_docker && !has(name)) {
-            return Verdict::Install(format!("{missing} is not installed"), present);
-        }
-        match &docker.compose {
-            Some(compose) if *compose >= COMPOSE_OLDEST => {}
-            Some(compose) => return Verdict::Install(format!("Compose plugin {compose} is too old"), wanted),
-            None => {
-                let source = if distribution_packages(facts).is_some() { present } else { wanted };
-                return Verdict::Install("the Compose plugin is missing".into(), source);
-            }
-        }
-        let package = if from_docker { "docker-ce" } else { "docker.io" };
-        let installed = facts.packages.get(package).and_then(Option::as_ref);
-        let version = docker
-            .engine
-            .clone()
-            .or_else(|| installed.and_then(|package| crate::facts::lenient_version(&package.version)));
-        if let Some(version) = version.filter(|version| !self.options.version.allows(version)) {
-            let why = format!("Engine {version} is installed, {} is wanted", self.options.version);
-            return Verdict::Install(why, present);
-        }
-        let Some(engine) = &docker.engine else {
-            let why = docker.error.as_deref().unwrap_or("the daemon does not answer");
-            return Verdict::Silent(why.to_owned());
-        };
-        if let Some(unit) = facts.units.get("docker.service").filter(|unit| unit.enabled != "enabled") {
-            return Verdict::Silent(format!("docker.service is {}", unit.enabled));
-        }
-        let compose = docker.compose.as_ref().map(Version::to_string).unwrap_or_default();
-        let from = match (from_docker, from_distribution) {
-            (true, _) => "docker.com",
-            (false, true) => "the distribution",
-            // Put there by hand: it works, so it is left alone.
-            (false, false) => "outside apt",
-        };
-        Verdict::Good(format!("Engine {engine} from {from}, Compose {compose}"))
     }
 
     fn install(
@@ -412,18 +345,4 @@ fn bounds_text(requirement: &Requirement) -> String {
         text.push('\n');
     }
     text
-}
-
-/// The distribution's packages with a Compose plugin of version 2, the Engine first.
-///
-/// Debian has one since 13 (in `docker-compose`); Ubuntu in `docker-compose-v2` since 22.04.
-fn distribution_packages(facts: &Facts) -> Option<Vec<&'static str>> {
-    let number: f32 = facts.system.version.parse().ok()?;
-    match facts.system.id.as_str() {
-        "debian" if number >= 13.0 => {
-            Some(vec!["docker.io", "docker-cli", "docker-compose", "docker-buildx"])
-        }
-        "ubuntu" if number >= 22.04 => Some(vec!["docker.io", "docker-compose-v2", "docker-buildx"]),
-        _ => None,
-    }
 }
