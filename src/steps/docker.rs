@@ -3,6 +3,8 @@
 mod daemon;
 mod verdict;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -269,14 +271,8 @@ impl Docker {
             system.codename, system.architecture
         );
         let file = super::text_file(model, SOURCES, content);
-        let doubles: Vec<_> = model
-            .facts
-            .apt
-            .sources
-            .iter()
-            .map(|source| source.file.clone())
-            .filter(|file| file != SOURCES)
-            .collect();
+        let files = model.facts.apt.sources.iter().map(|source| source.file.as_str());
+        let doubles: BTreeSet<_> = files.filter(|file| *file != SOURCES).map(str::to_owned).collect();
         let has_key = model.file(KEY).is_some_and(|key| key.size > 0);
         if file.is_none() && doubles.is_empty() && has_key {
             return None;
@@ -284,10 +280,8 @@ impl Docker {
         let reason = if doubles.is_empty() {
             "apt does not know it".to_owned()
         } else {
-            format!(
-                "{} names it already, perhaps with another key; that entry is switched off",
-                doubles.join(", ")
-            )
+            let doubles = doubles.into_iter().collect::<Vec<_>>().join(", ");
+            format!("{doubles} names it already, perhaps with another key; that entry is switched off")
         };
         // The guard looks at the file even when only the key is missing.
         let files: Vec<FileChange> = file.into_iter().collect();

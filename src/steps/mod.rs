@@ -11,6 +11,8 @@ mod packages;
 mod requirement;
 mod size;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use schemars::JsonSchema;

@@ -131,7 +131,7 @@ impl Step for Stack {
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
-        step.state = format!("{} runs ({})", project.name, names.join(", "));
+        step.state = format!("{} is up ({})", project.name, names.join(", "));
         Ok(step)
     }
 }

@@ -62,7 +62,9 @@ pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
         let why = docker.error.as_deref().unwrap_or("the daemon does not answer");
         return Verdict::Silent(why.to_owned());
     };
-    if let Some(unit) = facts.units.get("docker.service").filter(|unit| unit.enabled != "enabled") {
+    if let Some(unit) =
+        facts.units.get("docker.service").filter(|unit| unit.load == "loaded" && unit.enabled != "enabled")
+    {
         return Verdict::Silent(format!("docker.service is {}", unit.enabled));
     }
     let compose = docker.compose.as_ref().map(Version::to_string).unwrap_or_default();

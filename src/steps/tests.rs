@@ -1,0 +1,286 @@
+//! Plans from facts, without a host: tables and snapshots.
+
+use semver::Version;
+
+use super::*;
+use crate::facts::{self, AptSource, Container, Docker as DockerFacts, Facts, File, Package, Reach, Unit};
+use crate::report::{Verbosity, render_plan};
+use crate::stack::bundle::Bundle;
+use crate::stack::compose::Project;
+use crate::stack::images::Availability;
+
+const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
+
+/// A bare host as one was recorded, with a clock like ours and a network.
+fn bare() -> Facts {
+    let mut facts = facts::parse(BARE).expect("a recorded host").facts;
+    facts.reach.clear();
+    facts.apt.sources.clear();
+    facts.system.clock = 0;
+    facts.identity.user = "deploy".into();
+    facts
+}
+
+/// The same with Docker from its own repository.
+fn with_docker(engine: &str) -> Facts {
+    let mut facts = bare();
+    for name in
+        ["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"]
+    {
+        install(&mut facts, name, &format!("5:{engine}-1~debian.12~bookworm"));
+    }
+    facts.docker = Some(DockerFacts {
+        engine: engine.parse().ok(),
+        compose: Some(Version::new(2, 38, 2)),
+        ..DockerFacts::default()
+    });
+    let unit = Unit { load: "loaded".into(), active: "active".into(), enabled: "enabled".into() };
+    facts.units.insert("docker.service".into(), unit);
+    facts
+}
+
+fn install(facts: &mut Facts, name: &str, version: &str) {
+    facts.packages.insert(name.into(), Some(Package { version: version.into(), configured: true }));
+}
+
+fn put(facts: &mut Facts, path: &str, text: &str) {
+    let file = File {
+        mode: 0o644,
+        owner: "root:root".into(),
+        size: text.len() as u64,
+        sha256: crate::plan::sha256(text.as_bytes()),
+        kind: "regular".into(),
+        target: None,
+        content: Some(text.as_bytes().to_vec()),
+    };
+    facts.files.insert(path.into(), Some(file));
+}
+
+fn options(text: &str) -> Options {
+    toml::from_str(text).expect(text)
+}
+
+fn model(facts: &Facts) -> Model {
+    Model { facts: facts.clone(), ..Model::default() }
+}
+
+fn stack_input() -> StackInput {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stack");
+    let project = Project::load(&folder, None).expect("the fixture is right");
+    let bundle = Bundle::collect(&folder, &[], &project.sensitive).expect("the fixture can be read");
+    StackInput { project, bundle }
+}
+
+fn all(text: &str) -> Vec<Box<dyn Step>> {
+    let options = options(text);
+    vec![
+        Box::new(Machine::new(options.machine)),
+        Box::new(Packages::new(options.packages)),
+        Box::new(Docker::new(options.docker)),
+        Box::new(User::new(options.user)),
+        Box::new(Stack::new(options.stack, stack_input())),
+    ]
+}
+
+fn shown(steps: &[Box<dyn Step>], mut model: Model) -> String {
+    let plan = plan("web1", "compose", steps, &mut model).expect("it can be planned");
+    render_plan(&plan, false, Verbosity::Normal)
+}
+
+fn ids(step: &dyn Step, facts: &Facts) -> Vec<String> {
+    let planned = step.plan(&mut model(facts)).expect("it can be planned");
+    planned.changes.into_iter().map(|change| change.id).collect()
+}
+
+fn found(bytes: u64) -> Availability {
+    Availability::Found { digest: None, bytes: Some(bytes), login: false }
+}
+
+#[test]
+fn everything_on_a_bare_host() {
+    let mut model = model(&bare());
+    for (image, bytes) in [("nginx:1.27", 40_000_000), ("redis:8", 4_000_000), ("busybox:1.36", 2_000_000)] {
+        model.images.insert(image.into(), found(bytes));
+    }
+    insta::assert_snapshot!(shown(&all("packages.install = ['ca-certificates', 'curl']"), model));
+}
+
+#[test]
+fn nothing_on_a_host_that_has_all() {
+    let input = stack_input();
+    let mut facts = with_docker("28.3.2");
+    for image in ["nginx:1.27", "redis:8", "busybox:1.36"] {
+        facts.images.insert(image.into(), Some(facts::Image { id: "sha256:1".into() }));
+    }
+    // What a first plan leaves is what the second finds.
+    let mut first = model(&facts);
+    let steps = all("");
+    plan("web1", "compose", &steps, &mut first).expect("it can be planned");
+    let mut facts = first.facts;
+    put(&mut facts, "/var/lib/provision/stacks/three/applied", &format!("{}\n", input.bundle.hash()));
+    let manifest: String = input
+        .bundle
+        .files
+        .iter()
+        .map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path))
+        .collect();
+    put(&mut facts, "/var/lib/provision/stacks/three/manifest", &manifest);
+    for (service, state, status) in [
+        ("web", "running", "Up 2 days"),
+        ("cache", "running", "Up 2 days (healthy)"),
+        ("prepare", "exited", "Exited (0) 2 days ago"),
+    ] {
+        let (project, service) = ("three".into(), service.into());
+        let (state, status) = (state.into(), status.into());
+        facts.containers.push(Container { project, service, state, status, ..Container::default() });
+    }
+    insta::assert_snapshot!(shown(&steps, model(&facts)));
+
+    // And what is no longer so is planned again.
+    facts.containers.retain(|container| container.service != "cache");
+    put(&mut facts, "/srv/three/compose.yaml", "edited by hand\n");
+    insta::assert_snapshot!(shown(&steps, model(&facts)));
+}
+
+#[test]
+fn docker_as_it_is_found() {
+    let debian = |facts: &mut Facts, compose: Option<Version>| {
+        install(facts, "docker.io", "26.1.5+dfsg1-9");
+        let engine = Some(Version::new(26, 1, 5));
+        facts.docker = Some(DockerFacts { engine, compose, ..DockerFacts::default() });
+    };
+    let good = with_docker("28.3.2");
+    let mut distribution = bare();
+    debian(&mut distribution, Some(Version::new(2, 26, 1)));
+    let mut no_compose = bare();
+    debian(&mut no_compose, None);
+    let mut newer = no_compose.clone();
+    newer.system.version = "13".into();
+    let mut silent = with_docker("28.3.2");
+    silent.docker = Some(DockerFacts {
+        engine: None,
+        error: Some("is the docker daemon running?".into()),
+        ..silent.docker.unwrap_or_default()
+    });
+    let mut by_hand = bare();
+    by_hand.docker = with_docker("28.3.2").docker;
+    let mut doubled = bare();
+    doubled.apt.sources =
+        vec![AptSource { file: "/etc/apt/sources.list.d/docker.list".into(), ..AptSource::default() }];
+
+    let fresh: &[&str] = &["docker/daemon", "docker/repository", "docker/engine"];
+    let cases: [(&str, &Facts, &str, &[&str]); 13] = [
+        ("bare", &bare(), "", fresh),
+        ("docker.com's is good", &good, "", &[]),
+        ("the version is good", &good, "version = '>=28'", &[]),
+        ("the version is not", &good, "version = '~27.5'", &["docker/repository", "docker/engine"]),
+        ("the distribution's is good", &distribution, "", &[]),
+        (
+            "the other source is wanted",
+            &distribution,
+            "source = 'docker'",
+            &["docker/repository", "docker/engine"],
+        ),
+        ("no Compose, and none in Debian 12", &no_compose, "", &["docker/repository", "docker/engine"]),
+        ("no Compose, and one in Debian 13", &newer, "", &["docker/engine"]),
+        ("the daemon is silent", &silent, "", &["docker/service"]),
+        ("neither source, but it works", &by_hand, "", &[]),
+        ("a setting that is asked for", &good, "registry_mirrors = ['http://m:5000']", &["docker/daemon"]),
+        ("held", &good, "hold = true", &["docker/hold"]),
+        ("the repository twice", &doubled, "", fresh),
+    ];
+    for (name, facts, settings, expected) in cases {
+        let step = Docker::new(options(&format!("[docker]\n{settings}")).docker);
+        assert_eq!(ids(&step, facts), expected, "{name}");
+    }
+}
+
+#[test]
+fn daemon_json_is_merged() {
+    let daemon = |present: Option<&str>, settings: &str| {
+        let mut facts = with_docker("28.3.2");
+        if let Some(present) = present {
+            put(&mut facts, "/etc/docker/daemon.json", present);
+        }
+        let step = Docker::new(options(&format!("[docker]\n{settings}")).docker);
+        step.plan(&mut model(&facts)).map(|planned| {
+            let change = planned.changes.into_iter().next();
+            change.map(|change| {
+                let text = change.files[0].content.clone().expect("a content");
+                let value: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+                (value.to_string(), change.action.arguments["activate"].clone())
+            })
+        })
+    };
+    let mirror = "registry_mirrors = ['http://m:5000']";
+    assert_eq!(
+        daemon(None, mirror),
+        Ok(Some((r#"{"registry-mirrors":["http://m:5000"]}"#.into(), "reload".into())))
+    );
+    assert_eq!(
+        daemon(Some(r#"{"data-root":"/data","log-opts":{"tag":"x"}}"#), "daemon.log-opts.max-size = '5m'"),
+        Ok(Some((
+            r#"{"data-root":"/data","log-opts":{"tag":"x","max-size":"5m"}}"#.into(),
+            "restart".into()
+        )))
+    );
+    assert_eq!(daemon(Some(r#"{"registry-mirrors": ["http://m:5000"]}"#), mirror), Ok(None));
+    assert_eq!(daemon(Some(" \n"), ""), Ok(None));
+    let refused = daemon(Some("{"), "").expect_err("no JSON");
+    assert!(refused.what.contains("no valid JSON"), "{refused:?}");
+}
+
+#[test]
+fn machines_that_are_not_fit() {
+    type Spoil = fn(&mut Facts);
+    let cases: [(&str, Spoil); 8] = [
+        ("distribution", |facts| facts.system.version = "10".into()),
+        ("distribution", |facts| facts.system.id = "fedora".into()),
+        ("architecture", |facts| facts.system.architecture = "riscv64".into()),
+        ("systemd", |facts| facts.system.systemd = false),
+        ("clock", |facts| facts.system.clock = 90_000),
+        ("memory", |facts| facts.system.memory = 200_000_000),
+        ("disk", |facts| facts.disks.values_mut().for_each(|disk| disk.available = 1_000_000)),
+        ("network", |facts| facts.reach = [("m:443".into(), Reach::NoName)].into()),
+    ];
+    let step = Machine::new(MachineOptions::default());
+    for (topic, spoil) in cases {
+        let mut facts = bare();
+        spoil(&mut facts);
+        let refusal = step.plan(&mut model(&facts)).expect_err(topic);
+        let finding = refusal.findings.iter().find(|finding| finding.level >= crate::plan::Level::Forceable);
+        let finding = finding.expect("a finding that stops");
+        assert_eq!(finding.topic, topic);
+        assert!(!finding.remedy.is_empty(), "{finding:?}");
+    }
+    let facts = Facts { reach: [("m:80".into(), Reach::NoConnection)].into(), ..bare() };
+    let forced = step.plan(&mut Model { force: true, ..model(&facts) });
+    assert!(forced.is_ok(), "--force goes on");
+}
+
+#[test]
+fn images_that_cannot_be_had_stop_the_plan() {
+    let step = Stack::new(StackOptions::default(), stack_input());
+    let mut model = model(&with_docker("28.3.2"));
+    model.images.insert("nginx:1.27".into(), Availability::Missing);
+    model
+        .images
+        .insert("redis:8".into(), Availability::WrongArchitecture { available: vec!["linux/arm64".into()] });
+    model.images.insert("busybox:1.36".into(), Availability::Unreachable { reason: "timed out".into() });
+    let refusal = step.plan(&mut model).expect_err("two cannot be had");
+    assert_eq!(
+        refusal.details,
+        ["nginx:1.27: the registry does not have it", "redis:8 is not made for amd64, only for linux/arm64"]
+    );
+}
+
+#[test]
+fn dpkg_is_repaired_and_holders_are_named() {
+    let mut facts = bare();
+    facts.apt.half_configured = vec!["tzdata".into()];
+    let step = Packages::new(PackagesOptions { install: vec!["curl".into()], ..PackagesOptions::default() });
+    assert_eq!(ids(&step, &facts), ["packages/repair", "packages/install"]);
+    facts.apt.busy = Some(facts::LockHolder { pid: 7, command: "unattended-upgr".into(), lock: "/x".into() });
+    let planned = step.plan(&mut model(&facts)).expect("it can be planned");
+    assert!(planned.warnings[0].contains("unattended-upgr (pid 7)"), "{:?}", planned.warnings);
+}
