@@ -12,7 +12,7 @@
 # characters out, so that no value can become a line or a field.
 
 LC_ALL=C
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
+PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 export LC_ALL PATH
 
 TAB='	'
@@ -43,7 +43,7 @@ read_questions() {
             SECRETS=$SECRETS$value$NL
             add_file "$value"
             ;;
-        unit"$TAB"*) UNITS=$UNITS$value$NL ;;
+        unit"$TAB"*) add_unit "$value" ;;
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
         reach"$TAB"*) REACH=$REACH$value$NL ;;
         apt-source"$TAB"*) SOURCES=asked ;;
@@ -63,6 +63,14 @@ add_file() {
     elif [ -f "$1" ]; then
         REGULAR=$REGULAR$1$NL
     fi
+}
+
+# systemctl stops at a name that cannot be one, and the rest would go unanswered.
+add_unit() {
+    case $1 in
+    -* | @* | *@.* | *[!A-Za-z0-9:_.@\\-]*) ;;
+    *) UNITS=$UNITS$1$NL ;;
+    esac
 }
 
 # --- what takes a program of its own, and runs meanwhile ----------------------
@@ -211,23 +219,23 @@ compose_version() {
 unit_facts() {
     if [ -n "$UNITS" ] && [ -d /run/systemd/system ]; then
         # shellcheck disable=SC2086 # a list, split at its line breaks
-        systemctl show -p Id,Names,LoadState,ActiveState,UnitFileState -- $UNITS </dev/null
+        systemctl show -p Id,Names,LoadState,ActiveState,UnitFileState -- $UNITS 2>/dev/null
     fi
 }
 
 other_facts() {
     # Short lines, below the size up to which a pipe keeps the lines of several writers whole.
     if [ ! -e /run/systemd/container ]; then
-        systemd-detect-virt &
+        systemd-detect-virt 2>/dev/null &
     fi
     if [ ! -e /run/systemd/timesync/synchronized ] && [ -d "$CGROUP/system.slice/chrony.service" ]; then
-        timeout 2 chronyc -c -n tracking &
+        timeout 2 chronyc -c -n tracking 2>/dev/null &
     fi
     for address in $REACH; do
         reach "$address" &
     done
     # Many lines: kept until the others have written theirs.
-    sockets=$(ss -Hltunpe </dev/null)
+    sockets=$(ss -Hltunpe 2>/dev/null)
     wait
     printf '%s\n' "$sockets"
 }
@@ -242,9 +250,9 @@ reach() {
     case $host in '' | -* | *[!A-Za-z0-9._:%-]*) return 0 ;; esac
     have bash || return 0
     # shellcheck disable=SC2016 # bash expands it
-    if timeout "$REACH_LIMIT" bash -c 'exec 3<>"/dev/tcp/$1/$2"' reach "$host" "$port"; then
+    if timeout "$REACH_LIMIT" bash -c 'exec 3<>"/dev/tcp/$1/$2"' reach "$host" "$port" 2>/dev/null; then
         answer=reached
-    elif timeout "$REACH_LIMIT" getent ahosts "$host" >/dev/null; then
+    elif timeout "$REACH_LIMIT" getent ahosts "$host" >/dev/null 2>&1; then
         answer=no-connection
     else
         answer=no-name
@@ -273,17 +281,17 @@ file_facts() {
     self_facts
     printf '%s\n' --stat
     # shellcheck disable=SC2086 # lists, split at their line breaks
-    stats=$(stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $STAT_TOO)
+    stats=$(stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $STAT_TOO 2>/dev/null)
     printf '%s\n' "$stats"
     if [ -n "$DISKS" ]; then
         disk_facts
     fi
     for path in $LINKS; do
-        target=$(readlink -- "$path") && printf '%s\n' --link "$path" "${target%%"$NL"*}"
+        target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
     done
     [ -n "$REGULAR" ] || return 0
     # shellcheck disable=SC2086
-    sums=$(sha256sum -- $REGULAR)
+    sums=$(sha256sum -- $REGULAR 2>/dev/null)
     printf '%s\n' --sum "$sums"
     contents
 }
@@ -299,7 +307,7 @@ contents() {
         case $small in *"$NL$path$NL"*) ;; *) continue ;; esac
         # Named as a secret by one question, it stays one whatever others ask.
         case $SECRETS in *"$NL$path$NL"*) continue ;; esac
-        ! curious || printf '%s\n' --content "$path" "$(base64 -w0 <"$path")"
+        ! curious || printf '%s\n' --content "$path" "$(base64 -w0 -- "$path" 2>/dev/null)"
     done
 }
 
@@ -329,7 +337,7 @@ disk_facts() {
     done
     printf '%s\n' --disk
     # shellcheck disable=SC2086
-    stat -f -c "%a$TAB%b$TAB%S$TAB%n" -- $holders
+    stat -f -c "%a$TAB%b$TAB%S$TAB%n" -- $holders 2>/dev/null
 }
 
 # What builtins know.
@@ -382,7 +390,7 @@ find_cgroup() {
 # our parent, still has the environment that it was started with.
 ssh_port() {
     connection=${SSH_CONNECTION:-}
-    if [ -z "$connection" ] && [ -n "${SUDO_USER:-}" ]; then
+    if [ -z "$connection" ] && [ -n "${SUDO_USER:-}" ] && [ -r "/proc/$PPID/environ" ]; then
         # read leaves the zero bytes out: the variables stand behind one another.
         while IFS= read -r line || [ -n "$line" ]; do
             case $line in *SSH_CONNECTION=*) connection=${line#*SSH_CONNECTION=} && break ;; esac
@@ -767,7 +775,6 @@ END {
 main() {
     set -f
     IFS=$NL
-    exec 2>/dev/null
     find_cgroup
     read_questions
     docker_facts | {

@@ -32,6 +32,7 @@ mount -t proc proc /mnt/root/proc
 mount -t tmpfs tmpfs /mnt/root/run
 mount -t tmpfs tmpfs /mnt/root/tmp
 mount -t tmpfs tmpfs /mnt/root/dev/shm
+mount -t tmpfs tmpfs /mnt/root/sys/fs/cgroup
 
 root=/mnt/root
 rm -f "$root"/usr/local/bin/docker "$root"/usr/bin/docker "$root"/usr/bin/systemd-detect-virt "$root"/var/lib/dpkg/info/docker-compose*.list
@@ -250,7 +251,10 @@ always_answered() {
     says 'ssh-port\t2222'
     probe SUDO_USER="$(printf 'x\ny\tz')" </dev/null
     never '^y'
-    : | put /run/systemd/container
+    printf '#!/bin/sh\necho kvm\n' | put /usr/bin/systemd-detect-virt
+    chmod 755 "$root/usr/bin/systemd-detect-virt"
+    probe </dev/null
+    says 'virtualization\tkvm'
     printf 'lxc\n' | put /run/systemd/container
     mkdir -p "$root/run/systemd/system" "$root/run/systemd/timesync"
     : | put /run/systemd/timesync/synchronized
@@ -261,6 +265,24 @@ always_answered() {
     says 'clock-synchronised\tyes'
     says interrupted
     rm -rf "$root/run/systemd" "$root/var/lib/dpkg/updates/0003"
+    slice=$root/sys/fs/cgroup/unified/system.slice
+    mkdir -p "$slice/systemd-timesyncd.service"
+    probe </dev/null
+    says 'clock-synchronised\tno'
+    mkdir -p "$slice/chrony.service"
+    printf '#!/bin/sh\n[ "$*" = "-c -n tracking" ] && cat /opt/tracking\n' | put /usr/local/bin/chronyc
+    chmod 755 "$root/usr/local/bin/chronyc"
+    echo 'C0000201,192.0.2.1,3,1790000000.1,0.000000001,0.0,0.0,-1.5,0.0,0.1,0.02,0.001,64.3,Normal' | put /opt/tracking
+    probe </dev/null
+    says 'clock-synchronised\tyes'
+    echo '7F7F0101,,10,0.000000000,0.000000000,0.0,0.0,0.0,0.0,0.0,1.0,1.0,0.0,Not synchronised' | put /opt/tracking
+    probe </dev/null
+    says 'clock-synchronised\tno'
+    : | put /opt/tracking
+    rm -rf "$slice/systemd-timesyncd.service"
+    probe </dev/null
+    never '^clock-synchronised'
+    rm -rf "$slice" "$root/usr/local/bin/chronyc"
     : | put /var/lib/dpkg/updates/tmp.i
     probe </dev/null
     never '^interrupted'
@@ -441,6 +463,10 @@ runs_and_leases() {
     says reboot-required
     says 'reboot-package\tlinux-image'
     check "a package is told twice" [ "$(grep -c '^reboot-package' "$root/opt/answer")" = 2 ]
+    mkdir -p "$root/sys/fs/cgroup/system.slice/provision-run-20260102-000000-bbbbbb.service"
+    probe </dev/null
+    says "last-run\t20260102-000000-bbbbbb\trunning\tyes\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run"
+    rm -rf "$root/sys/fs/cgroup/system.slice"
     for state in completed failed cancelled; do
         printf '1 run start 20260102-000000-bbbbbb 3\n9 run %s\n' "$state" | put "$runs/20260102-000000-bbbbbb/journal"
         probe </dev/null
@@ -514,7 +540,7 @@ reach${TAB}127.0.0.1:1"
     # A docker program that must not be started, as long as the socket answers.
     printf '#!/bin/sh\ntouch /tmp/pwned\n' | put /usr/local/bin/docker
     chmod 755 "$root/usr/local/bin/docker"
-    ln -sfn ../run "$root/var/run"
+    [ -e "$root/var/run" ] || ln -s ../run "$root/var/run"
     probe <<QUESTIONS
 $questions
 QUESTIONS
@@ -607,7 +633,7 @@ LoadState=loaded
 ActiveState=failed
 UnitFileState=disabled
 UNITS
-    printf '#!/bin/sh\ncat /opt/units\n' | put /usr/local/bin/systemctl
+    printf '#!/bin/sh\necho "$*" >/opt/asked\ncat /opt/units\n' | put /usr/local/bin/systemctl
     chmod 755 "$root/usr/local/bin/systemctl"
     probe <<QUESTIONS
 unit${TAB}sshd.service
@@ -615,7 +641,11 @@ unit${TAB}ssh
 unit${TAB}none.service
 unit${TAB}docker.socket
 unit${TAB}\$(touch /tmp/pwned)
+unit${TAB}template@.service
+unit${TAB}mnt-a\\x2db.mount
 QUESTIONS
+    check "names that are no units are not asked for: $(cat "$root/opt/asked")" \
+        [ "$(cat "$root/opt/asked")" = 'show -p Id,Names,LoadState,ActiveState,UnitFileState -- sshd.service ssh none.service docker.socket mnt-a\x2db.mount' ]
     says 'unit\tsshd.service\tloaded\tactive\tenabled'
     says 'unit\tssh\tloaded\tactive\tenabled'
     says 'unit\tnone.service\tnot-found\tinactive\t'
@@ -631,7 +661,7 @@ file${TAB}/etc/passwd${TAB}-
 QUESTIONS
     check "nothing is left behind" [ "$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")" = "$lay" ]
     begun=$(date +%s)
-    chroot "$root" sh /opt/program </dev/null | head -n 1 >/dev/null
+    chroot "$root" sh /opt/program </dev/null 2>/dev/null | head -n 1 >/dev/null
     check "it ends when nobody reads" [ $(($(date +%s) - begun)) -le 2 ]
 }
 

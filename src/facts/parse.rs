@@ -2,6 +2,40 @@
 //!
 //! The lines come from a host that may be broken or hostile: nothing here panics,
 //! nothing grows beyond what was sent, and no control character gets through.
+//!
+//! The first line is `provision-facts 1`, the last `end`; between them a key and its
+//! fields, separated by tabs, in any order. What was asked for and is not there has its name alone.
+//!
+//! | once | fields |
+//! |---|---|
+//! | `os` | id, id_like, version, codename, name |
+//! | `architecture` `kernel` `hostname` `virtualization` | a text |
+//! | `cpus` `memory` `uptime` `clock` `lists-age` `ssh-port` | a number: bytes, seconds |
+//! | `systemd` `clock-synchronised` | yes or no |
+//! | `identity` | login, root or sudo |
+//! | `interrupted` `reboot-required` | none: being there says it |
+//! | `cloud-init` | status |
+//! | `last-run` | id, state, alive (yes or no), change, holder |
+//! | `lease` | run, holder, since, until |
+//! | `docker` | version, storage driver, error |
+//! | `compose` | version |
+//!
+//! | any number of times | fields |
+//! |---|---|
+//! | `lock` | pid, command, lock file |
+//! | `half-configured` `held` `reboot-package` | a package |
+//! | `apt-source` | file, line |
+//! | `listening` | protocol, address and port as in /proc/net, process |
+//! | `package` | name, version, configured (yes or no) |
+//! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link |
+//! | `content` | path, base64 |
+//! | `group` | name, number, members separated by commas |
+//! | `user` | name, number, number of its group, home |
+//! | `unit` | name, LoadState, ActiveState, UnitFileState |
+//! | `disk` | path, bytes available, bytes in all |
+//! | `reach` | address, reached or no-name or no-connection |
+//! | `container` | id, name, project, service, image, state, status: each a JSON text |
+//! | `image` | name, id as a JSON text |
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -7,9 +7,17 @@ const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
 const DOCKER: &str = include_str!("../../tests/fixtures/facts/debian13-docker.txt");
 const BUSY: &str = include_str!("../../tests/fixtures/facts/debian13-busy.txt");
 
+const OLD_DOCKER: &str = include_str!("../../tests/fixtures/facts/debian12-docker.txt");
+const UUTILS: &str = include_str!("../../tests/fixtures/facts/ubuntu2604.txt");
+
 /// What was recorded on real hosts.
-const RECORDED: [(&str, &str); 3] =
-    [("debian12-bare", BARE), ("debian13-docker", DOCKER), ("debian13-busy", BUSY)];
+const RECORDED: [(&str, &str); 5] = [
+    ("debian12-bare", BARE),
+    ("debian12-docker", OLD_DOCKER),
+    ("debian13-docker", DOCKER),
+    ("debian13-busy", BUSY),
+    ("ubuntu2604", UUTILS),
+];
 
 /// An answer of just these lines.
 fn answer(lines: &str) -> String {
