@@ -94,8 +94,12 @@ stamp() {
 # lab runs on: asked of its own apt each time, never written into the project.
 
 # apt_uri [SUFFIX]: the archive (or, with -security, the security archive) that
-# this machine itself uses.
+# this machine itself uses. A machine that is not Debian has to be told one.
 apt_uri() {
+    if [ -n "${PROVISION_LAB_ARCHIVE:-}" ]; then
+        printf '%s%s\n' "${PROVISION_LAB_ARCHIVE%/}" "${1:-}"
+        return
+    fi
     codename=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
     # apt's own placeholders, not the shell's.
     # shellcheck disable=SC2016

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,6 +12,9 @@ use tempfile::TempDir;
 
 /// Why there is no lab here; none when there is one.
 pub fn missing() -> Option<String> {
+    if let Ok(reason) = std::env::var("PROVISION_NO_STORIES") {
+        return Some(reason);
+    }
     match Command::new(script("host")).arg("kinds").output() {
         Err(error) => Some(format!("scripts/lab/host does not start: {error}")),
         Ok(_) if !state().join("layers").is_dir() => {
@@ -43,7 +47,12 @@ pub struct Host {
 impl Host {
     /// A fresh one.
     pub fn make(kind: &str) -> Self {
-        let output = Command::new(script("host")).args(["make", kind]).output().expect("scripts/lab/host");
+        static COUNT: AtomicUsize = AtomicUsize::new(1);
+        let prefix =
+            std::env::var("PROVISION_TEST_PREFIX").unwrap_or_else(|_| format!("test{}", std::process::id()));
+        let name = format!("{prefix}-{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let output =
+            Command::new(script("host")).args(["make", kind, &name]).output().expect("scripts/lab/host");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "no {kind}: {}", String::from_utf8_lossy(&output.stderr));
         let mut words = said.split_whitespace();
