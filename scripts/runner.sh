@@ -58,6 +58,7 @@ finish() {
     # What was sent may hold what only the host should know; its files stand where they belong by now.
     rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/code" "$dir/apt.log" "$dir/apt.code"
     kill "$renewing" 2>/dev/null
+    wait "$renewing" 2>/dev/null
     ! grep -qx "run $run" "$lease" 2>/dev/null || rm -f "$lease"
     journal "run $1"
     exit "$2"

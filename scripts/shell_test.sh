@@ -1,0 +1,237 @@
+#!/bin/sh
+# Runs what is sent to hosts, besides the probe (probe_test.sh), under several shells:
+# the frame, the run's verbs, the runner with steps, and the judgement of containers.
+#
+# Needs root (for a mount namespace of its own: this machine stays as it is) and
+# busybox. Prints `N passed, M failed`.
+# shellcheck disable=SC2016 # what looks like a command must not become one
+set -u
+
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+
+if [ "${1:-}" != inside ]; then
+    [ "$(id -u)" = 0 ] || { echo "$0: needs root, for a mount namespace of its own" >&2; exit 2; }
+    for program in unshare dash bash busybox; do
+        command -v "$program" >/dev/null || { echo "$0: needs $program" >&2; exit 2; }
+    done
+    exec unshare --mount sh "$HERE/${0##*/}" inside
+fi
+
+# /var/lib/provision is this test's own.
+mount -t tmpfs tmpfs /mnt
+mkdir -p /mnt/upper /mnt/work /mnt/tools
+mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/mnt/upper,workdir=/mnt/work /var/lib || exit 2
+rm -rf /var/lib/provision
+base=/var/lib/provision
+
+passed=0 failures=0
+check() {
+    what=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failures=$((failures + 1))
+        printf '%s: FAILED: %s\n' "$way" "$what" >&2
+    fi
+}
+is() {
+    [ "$1" = "$2" ] || { printf 'got:  %s\nwant: %s\n' "$1" "$2" >&2; return 1; }
+}
+has() {
+    case $1 in *"$2"*) ;; *) printf 'got:  %s\nwant: …%s…\n' "$1" "$2" >&2; return 1 ;; esac
+}
+
+# --- the frame -------------------------------------------------------------------
+
+# framed SIZE LOGIN: the frame around the program on stdin, as a login shell is given it.
+framed() {
+    text=$(grep -v '^[[:space:]]*#' "$HERE/bootstrap.sh" | sed 's/^[[:space:]]*//' | tr '\n' ' ')
+    case $text in *"'"*) echo 'a single quote in the frame'; return ;; esac
+    if [ "$2" = root ]; then
+        sh -c "$text" provision tag "$1"
+    else
+        setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$text" provision tag "$1"
+    fi
+}
+
+frame() {
+    program='echo out; echo err >&2; read -r line && echo "read $line"; exit 7'
+    got=$(printf '%s' "$program" | framed ${#program} root 2>/dev/null)
+    check 'a program runs, reads nothing, and its code is framed' is "$got" '@tag begin
+out
+
+@tag exit 7'
+    check 'a program that arrives short does not run' \
+        is "$(printf 'echo never' | framed 99 root)" '@tag short'
+    program='printf unfinished'
+    check 'a last line without its end is a line' is "$(printf '%s' "$program" | framed ${#program} root)" '@tag begin
+unfinished
+@tag exit 0'
+    check 'nothing is left behind' is "$(find /dev/shm /run /tmp -maxdepth 1 -name 'provision.????????*')" ''
+    mkdir -p /mnt/none
+    for tool in mktemp head wc id rm sh; do ln -sf "$(command -v "$tool")" "/mnt/none/$tool"; done
+    program='echo never'
+    got=$(printf '%s' "$program" | PATH=/mnt/none framed_without_sudo ${#program})
+    check 'without root and sudo it says so' is "$got" '@tag no-sudo'
+    rm -rf /mnt/none
+}
+
+framed_without_sudo() {
+    text=$(PATH=/usr/bin:/bin; grep -v '^[[:space:]]*#' "$HERE/bootstrap.sh" | sed 's/^[[:space:]]*//' | tr '\n' ' ')
+    /usr/bin/setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$text" provision tag "$1"
+}
+
+# --- the verbs of run.sh ------------------------------------------------------------
+
+# ask VERB RUN [FROM]
+ask() {
+    grep -v '^[[:space:]]*#' "$HERE/run.sh" >/mnt/ask
+    printf 'verb %s\nrun %s\nholder me@here\nfrom %s\npayload 0\n' "$1" "$2" "${3:-1}" >>/mnt/ask
+    timeout 10 sh /mnt/ask
+}
+
+verbs() {
+    run=20260101-000000-abcd
+    mkdir -p "$base/runs/$run/kept/etc"
+    echo me@here >"$base/runs/$run/holder"
+    echo old >"$base/runs/$run/kept/etc/file"
+    printf '%s\n' "1000 run start $run 1 me@here" '1010 change start 001 a/b' '1020 output 001 $(touch /mnt/pwned) \n %s' \
+        '1030 change applied 001 a/b' '1040 run completed' >"$base/runs/$run/journal"
+    check 'follow tells the whole journal' is "$(ask follow "$run")" "following $run
+$(cat "$base/runs/$run/journal")"
+    check 'follow goes on from a line' is "$(ask follow "$run" 5)" "following $run
+1040 run completed"
+    check 'list knows how it ended' is "$(ask list '')" "$run	completed	1000	1040	1	me@here"
+    got=$(ask show "$run")
+    check 'show names kept files' has "$got" "kept	$base/runs/$run/kept/etc/file"
+    check 'show has the journal' has "$got" '1040 run completed'
+    check 'a run that is not there is not followed' is "$(ask follow 20260101-000000-ffff)" 'no-run'
+    check 'no path is a run' is "$(ask follow ../../etc; echo $?)" '64'
+    # shellcheck disable=SC2094 # the first four lines of it
+    printf '%s\n' "$(head -n 3 "$base/runs/$run/journal")" >"$base/runs/$run/journal"
+    check 'a run without an end and a unit has died' has "$(ask follow "$run")" 'died'
+    check 'list says so, too' has "$(ask list '')" 'died'
+    ask cancel "$run"
+    check 'cancel leaves word' [ -e "$base/runs/$run/cancel" ]
+    check 'nothing in a journal is a command' [ ! -e /mnt/pwned ]
+    rm -rf "$base"
+}
+
+# --- the runner and a step -------------------------------------------------------------
+
+# prepare: a run of three changes: one that is already so, one that places files, one that fails.
+prepare() {
+    dir=$base/runs/20260101-000000-abcd
+    mkdir -p "$dir/changes/002/files" "$dir/changes/002/arg" "$dir/changes/001" "$dir/changes/003" "$dir/steps"
+    cp "$HERE/runner.sh" "$HERE/step.sh" "$dir/"
+    echo me@here >"$dir/holder"
+    : >"$dir/journal"
+    printf '%s\n' '001 try so 5 try/so' '002 try files 5 try/files' '003 try fails 5 try/fails' >"$dir/changes/list"
+    printf 'two words\n' >"$dir/changes/002/arg/value"
+    printf 'new\n' >"$dir/changes/002/files/1"
+    mkdir -p /mnt/there
+    printf 'old\n' >/mnt/there/one
+    printf 'gone\n' >'/mnt/there/a b'
+    sum=$(sha256sum <"$dir/changes/002/files/1")
+    printf '640\troot:root\t%s\t/mnt/there/one\n0\troot:root\t-\t/mnt/there/a b\n' "${sum%% *}" >"$dir/changes/002/files/list"
+    cat >"$dir/steps/try.sh" <<'STEP'
+so_guard() { :; }
+so_apply() { echo never; }
+so_verify() { :; }
+files_guard() { files_placed; }
+files_apply() { say "$(arg value) $(arg missing default)"; place_files; cat; printf 'no end'; }
+files_verify() { files_placed || fail "not placed"; }
+fails_guard() { return 1; }
+fails_apply() { hint "do that"; fail "it went wrong"; }
+fails_verify() { return 1; }
+STEP
+}
+
+runner() {
+    prepare
+    (cd / && timeout 30 sh "$dir/runner.sh" "$dir" </dev/null)
+    check 'a run that fails says so' is "$?" 1
+    check 'its journal' is "$(sed 's/^[0-9]* //' "$dir/journal")" "run start 20260101-000000-abcd 3 me@here
+change start 001 try/so
+change already-so 001 try/so
+change start 002 try/files
+output 002 two words default
+output 002 no end
+change applied 002 try/files
+change start 003 try/fails
+output 003 hint: do that
+output 003 error: it went wrong
+change failed 003 apply 1 try/fails
+run failed"
+    check 'times are milliseconds since 1970' \
+        [ "$(($(head -n 1 "$dir/journal" | cut -d' ' -f1) / 1000 - $(date +%s)))" -ge -30 ]
+    check 'a file is placed' is "$(cat /mnt/there/one; stat -c %a /mnt/there/one)" 'new
+640'
+    check 'its former version is kept' is "$(cat "$dir/kept/mnt/there/one")" old
+    check 'a file is removed' [ ! -e '/mnt/there/a b' ]
+    check 'and kept' is "$(cat "$dir/kept/mnt/there/a b")" gone
+    check 'what was sent is gone' [ ! -e "$dir/changes" ]
+    rm -rf "$base"
+    prepare
+    : >"$dir/cancel"
+    timeout 30 sh "$dir/runner.sh" "$dir" </dev/null
+    check 'a run that is cancelled makes no change' is "$(sed 's/^[0-9]* //' "$dir/journal" | tail -n +2)" 'run cancelled'
+    rm -rf "$base"
+}
+
+# --- containers ------------------------------------------------------------------------
+
+# judged SERVICES CONTAINERS: what stack.sh makes of lines as docker prints them, and its code.
+judged() {
+    mkdir -p /mnt/change/arg
+    printf 'x' >/mnt/change/arg/name
+    printf '/mnt' >/mnt/change/arg/folder
+    printf '%b' "$1" >/mnt/change/arg/services
+    printf '%b' "$2" >/mnt/containers
+    cat >/mnt/judge <<'JUDGE'
+change=/mnt/change
+arg() { cat "$change/arg/$1"; }
+. "$1/steps/stack.sh"
+containers() { cat /mnt/containers; }
+settled
+echo "$?"
+JUDGE
+    sh /mnt/judge "$HERE"
+}
+
+containers_are_judged() {
+    check 'all is well' is "$(judged 'web service 1\ndb service 1\nprep job 1\n' \
+        'web\trunning\tUp 2 minutes\ti1\ndb\trunning\tUp 2 minutes (healthy)\ti2\nprep\texited\tExited (0) 1 minute ago\ti3\n')" 0
+    check 'who is waited for' is "$(judged 'web service 1\ndb service 1\nprep job 1\n' \
+        'db\trunning\tUp 2 seconds (health: starting)\ti2\nprep\trunning\tUp 1 second\ti3\n')" \
+        'web (not started), db (not yet healthy), prep (running)
+1'
+    check 'who has failed' is "$(judged 'web service 1\ndb service 1\nprep job 1\ncron task 1\n' \
+        'web\texited\tExited (0) 1 minute ago\ti1\ndb\trunning\tUp 2 minutes (unhealthy)\ti2\nprep\texited\tExited (3) 1 minute ago\ti3\ncron\trestarting\tRestarting (127) 2 seconds ago\ti4\n')" \
+        'web i1 ended with code 0
+db i2 is unhealthy
+prep i3 ended with code 3
+cron i4 keeps restarting (code -1)
+2'
+    check 'two of three' is "$(judged 'api service 3\n' 'api\trunning\tUp 1 minute\ti1\napi\trunning\tUp 1 minute\ti2\n')" \
+        'api (not started)
+1'
+    check 'what is not of the project does not count' is "$(judged 'api service 1\n' \
+        'api\trunning\tUp 1 minute\ti1\nold\texited\tExited (1) 1 minute ago\ti2\n')" 0
+}
+
+# Whatever starts `sh` below starts this way's: the runner starts steps so.
+sh=$(readlink -f /bin/sh)
+for way in dash bash busybox; do
+    mount --bind "$(readlink -f "$(command -v "$way")")" "$sh" || exit 2
+    before=$passed
+    frame
+    verbs
+    runner
+    containers_are_judged
+    umount -l "$sh"
+    printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
+done
+printf '%s passed, %s failed\n' "$passed" "$failures"
+[ "$failures" = 0 ]
