@@ -214,7 +214,7 @@ impl Lines {
         vec![
             harmless(&format!("run {run} goes on without you")).into_owned(),
             self.help(&format!("'provision up {host}' follows it again")),
-            self.help("a second Ctrl-C cancels it between two changes"),
+            self.help("Ctrl-C again within 3 seconds cancels it between two changes"),
         ]
     }
 
