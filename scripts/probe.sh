@@ -575,12 +575,14 @@ function reboot(    l) {
     }
 }
 
-function last_run(    l, a, n, path, state, change) {
+function last_run(    l, a, path, state, change) {
     if (run == "") return
     path = "/var/lib/provision/runs/" run "/journal"
     state = "running"
     while ((getline l < path) > 0) {
-        n = split(l, a, " ")
+        # Most of a journal is output.
+        if (l !~ /^[0-9]+ (run|change) /) continue
+        split(l, a, " ")
         if (a[2] == "run" && (a[3] == "completed" || a[3] == "failed" || a[3] == "cancelled")) state = a[3]
         else if (a[2] == "run" && a[3] == "start") state = "running"
         else if (a[2] == "change" && a[3] == "start") { sub(/^[^ ]+ +change +start +[^ ]+ */, "", l); change = l }
