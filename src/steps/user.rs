@@ -59,13 +59,16 @@ impl Step for User {
         // Root needs no group.
         members.remove("root");
         members.remove("");
-        if let Some(unknown) = members.iter().find(|name| matches!(model.facts.users.get(*name), Some(None)))
-        {
-            return Err(Refusal::new(
-                "user",
-                format!("there is no login `{unknown}` on the host"),
-                "mend `members` in [steps.user], or make the login first (`adduser`)",
-            ));
+        let missing = |name: &&String| matches!(model.facts.users.get(*name), Some(None));
+        if let Some(unknown) = members.iter().find(missing) {
+            let what = format!("there is no login `{unknown}` in /etc/passwd on the host");
+            // It may come from a directory (LDAP), which the probe does not ask.
+            if !model.force {
+                let hint = "mend `members` in [steps.user], or make the login first (`adduser`); \
+                            `--force` goes on where it comes from a directory";
+                return Err(Refusal::new("user", what, hint));
+            }
+            step.warnings.push(what);
         }
         for name in &members {
             let group = model.facts.groups.get(GROUP).and_then(Option::as_ref);
