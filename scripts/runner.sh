@@ -5,7 +5,7 @@
 #   runner.sh DIR
 #
 # DIR holds:
-#   changes/list       a line each: NNN STEP ACTION SECONDS ID
+#   changes/list       a line each: NNN STEP ACTION SECONDS ID TITLE
 #   changes/NNN/arg/   a file a value
 #   changes/NNN/files/ list (MODE, OWNER, SHA256, PATH, tab-separated) and contents by line number
 #   step.sh            performs one phase of one change
@@ -71,10 +71,11 @@ journal "run start $run $((count)) $holder"
 renew_lease &
 renewing=$!
 
-while read -r number _ _ seconds id <&3; do
+while read -r number _ _ seconds id title <&3; do
     if [ -e "$dir/cancel" ]; then
         finish cancelled 3
     fi
+    [ -z "$title" ] || journal "change title $number $title"
     journal "change start $number $id"
     if timeout -k 10 "$seconds" sh "$dir/step.sh" "$dir" guard "$number" </dev/null >/dev/null 2>&1; then
         journal "change already-so $number $id"

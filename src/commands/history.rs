@@ -108,7 +108,7 @@ pub(super) async fn show(mut link: Link, run: &str, json: bool, reporter: &dyn R
         );
         return fail(&link, reporter, failure);
     }
-    let mut follower = Follower::new(Vec::new());
+    let mut follower = Follower::default();
     let mut text = format!("run {run} on {}\n", link.name());
     let mut kept = Vec::new();
     let mut journal = false;
@@ -142,7 +142,10 @@ pub(super) async fn show(mut link: Link, run: &str, json: bool, reporter: &dyn R
 
 fn shown(event: &Event) -> String {
     match event {
-        Event::ChangeStarted { change, .. } => format!("\n{change}\n"),
+        Event::ChangeStarted { change, title, index, total } => {
+            let id = if title == change { String::new() } else { format!(" ({change})") };
+            format!("\n[{index}/{total}] {title}{id}\n")
+        }
         Event::Output { line, .. } => format!("  │ {line}\n"),
         Event::ChangeEnded { outcome, milliseconds, .. } => {
             let how = match outcome {

@@ -28,8 +28,12 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
         let number = number(index);
         let action = &change.action;
         list.push_str(&format!(
-            "{number} {} {} {} {}\n",
-            action.step, action.name, action.timeout, change.id
+            "{number} {} {} {} {} {}\n",
+            action.step,
+            action.name,
+            action.timeout,
+            change.id,
+            crate::report::harmless(&change.title)
         ));
         archive.change(&number, change)?;
     }

@@ -7,22 +7,14 @@ use crate::report::{ChangeOutcome, Event, RunOutcome, harmless};
 /// How many lines of a change's output are kept for the case that it fails.
 const TAIL: usize = 40;
 
-/// A change as the follower must know it: its id and its line for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Titled {
-    /// The change's id.
-    pub id: String,
-    /// Its line for a person.
-    pub title: String,
-}
-
 /// Turns the lines of a journal into events, one after another.
 ///
 /// Whatever a host sends, it neither panics nor grows without bound: lines that
 /// are none of the journal's are passed over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Follower {
-    changes: Vec<Titled>,
+    changes: usize,
+    title: Option<String>,
     lines: usize,
     started: Option<u64>,
     at: u64,
@@ -48,22 +40,6 @@ pub struct FailedChange {
 }
 
 impl Follower {
-    /// A follower that knows the titles of the changes of its run, in their order; it may know none.
-    pub fn new(changes: Vec<Titled>) -> Self {
-        Self {
-            changes,
-            lines: 0,
-            started: None,
-            at: 0,
-            current: None,
-            tail: VecDeque::new(),
-            failed: None,
-            outcome: None,
-            applied: 0,
-            already_so: 0,
-        }
-    }
-
     /// How many lines of the journal have been read: where to go on after a lost connection.
     pub fn lines(&self) -> usize {
         self.lines
@@ -131,21 +107,22 @@ impl Follower {
     fn change(&mut self, rest: &str) -> Option<Event> {
         let (verb, rest) = rest.split_once(' ')?;
         match verb {
+            "title" => {
+                self.title = Some(harmless(rest.split_once(' ')?.1).into_owned());
+                None
+            }
             "start" => {
                 let (number, id) = rest.split_once(' ')?;
                 let number: usize = number.parse().ok()?;
                 let id = harmless(id).into_owned();
                 self.tail.clear();
                 self.current = Some((id.clone(), self.at));
-                let known = number.checked_sub(1).and_then(|index| self.changes.get(index));
-                let title = known
-                    .filter(|known| known.id == id)
-                    .map_or_else(|| id.clone(), |known| known.title.clone());
+                let title = self.title.take().unwrap_or_else(|| id.clone());
                 Some(Event::ChangeStarted {
                     change: id,
                     title,
                     index: number,
-                    total: self.changes.len().max(number),
+                    total: self.changes.max(number),
                 })
             }
             "applied" => {
@@ -180,6 +157,7 @@ impl Follower {
                 let run = harmless(words.next()?).into_owned();
                 let changes = words.next()?.parse().ok()?;
                 self.started = Some(self.at);
+                self.changes = changes;
                 Some(Event::RunStarted { run, changes })
             }
             word => {
@@ -209,6 +187,7 @@ mod tests {
 
     const JOURNAL: &str = "\
 1000 run start 20261122-101500-ab12 2 me@laptop
+1005 change title 001 install \u{1b}Docker
 1010 change start 001 docker/engine
 1500 output 001 Setting up docker-ce ...
 1600 output 001
@@ -221,11 +200,10 @@ mod tests {
 
     #[test]
     fn follows_a_run() {
-        let mut follower =
-            Follower::new(vec![Titled { id: "docker/engine".into(), title: "install Docker".into() }]);
+        let mut follower = Follower::default();
         let events: Vec<_> = JOURNAL.lines().filter_map(|line| follower.line(line)).collect();
         insta::assert_json_snapshot!(events);
-        assert_eq!(follower.lines(), 9);
+        assert_eq!(follower.lines(), 10);
         assert_eq!(follower.outcome(), Some(RunOutcome::Failed));
         assert_eq!(follower.counts(), (1, 0));
         let failed = follower.failed().expect("it failed");
@@ -236,7 +214,7 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_does_no_harm(lines in prop::collection::vec("\\PC*|[ -~]*|(run|change|output) [a-z0-9 -]*|[0-9]{1,25} (run|change|output) (start|failed|applied|[0-9]*) ?[\\x00-\\x7f]*", 0..60)) {
-            let mut follower = Follower::new(Vec::new());
+            let mut follower = Follower::default();
             for line in &lines {
                 if let Some(Event::Output { line, .. }) = follower.line(line) {
                     prop_assert!(!line.chars().any(char::is_control));
@@ -250,7 +228,7 @@ mod tests {
         fn a_torn_journal_does_no_harm(cut in 0..JOURNAL.len(), at in 0..JOURNAL.len(), byte in any::<u8>()) {
             let mut bytes = JOURNAL.as_bytes()[..cut].to_vec();
             if let Some(slot) = bytes.get_mut(at) { *slot = byte; }
-            let mut follower = Follower::new(Vec::new());
+            let mut follower = Follower::default();
             for line in String::from_utf8_lossy(&bytes).lines() {
                 follower.line(line);
             }

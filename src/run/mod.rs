@@ -14,7 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use compile::compile;
-pub use journal::{FailedChange, Follower, Titled};
+pub use journal::{FailedChange, Follower};
 pub use link::Link;
 pub use script::{Request, holder, new_id};
 
@@ -82,17 +82,15 @@ pub async fn start(
     let run = new_id();
     let holder = holder();
     let payload = compile(plan).map_err(RunError::Pack)?;
-    let titles =
-        plan.changes().map(|change| Titled { id: change.id.clone(), title: change.title.clone() }).collect();
     let body = Request { verb: "start", run: &run, holder: &holder, from: 1, payload: &payload }.body();
-    let followed = Following::new(link, &run, titles, tell).go(body).await?;
+    let followed = Following::new(link, &run, tell).go(body).await?;
     Ok((run, followed))
 }
 
 /// Follows a run that is going on, from its beginning.
 pub async fn attach(link: &mut Link, run: &str, tell: &dyn Fn(&Event)) -> Result<Followed, RunError> {
     let body = Request { verb: "follow", run, from: 1, ..Request::default() }.body();
-    Following::new(link, run, Vec::new(), tell).go(body).await
+    Following::new(link, run, tell).go(body).await
 }
 
 struct Following<'a> {
@@ -116,8 +114,8 @@ enum Step {
 }
 
 impl<'a> Following<'a> {
-    fn new(link: &'a mut Link, run: &'a str, titles: Vec<Titled>, tell: &'a dyn Fn(&Event)) -> Self {
-        let state = State { follower: Follower::new(titles), begun: false, busy: None, refused: None };
+    fn new(link: &'a mut Link, run: &'a str, tell: &'a dyn Fn(&Event)) -> Self {
+        let state = State { follower: Follower::default(), begun: false, busy: None, refused: None };
         Self { link, run, tell, state: RefCell::new(state) }
     }
 
