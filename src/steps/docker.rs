@@ -64,6 +64,14 @@ pub struct DockerOptions {
     pub lock_wait: Option<u32>,
 }
 
+impl DockerOptions {
+    /// Registries whose certificate the daemon does not check, as its own setting names them.
+    pub fn insecure_registries(&self) -> Vec<String> {
+        let named = self.daemon.get("insecure-registries").and_then(toml::Value::as_array);
+        named.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
+    }
+}
+
 /// Where Docker's packages come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -254,6 +262,10 @@ impl Docker {
         });
         model.remove(conflicts.iter().copied());
         model.install(packages.iter().copied());
+        if source == Source::Distribution {
+            // What its docker.io brings along.
+            model.install(["containerd", "runc"]);
+        }
         model.docker_planned = true;
         model.facts.groups.entry("docker".into()).or_default().get_or_insert_with(Default::default);
         if !bare {

@@ -195,6 +195,21 @@ fn docker_as_it_is_found() {
     }
 }
 
+/// What is held is all that stays held: dependencies that come along are among it.
+#[test]
+fn held_once_is_held() {
+    let mut facts = bare();
+    facts.system.version = "13".into();
+    let step = Docker::new(options("[docker]\nsource = 'distribution'\nhold = true").docker);
+    let mut after = model(&facts);
+    let planned = step.plan(&mut after).expect("it can be planned");
+    assert_eq!(planned.changes.last().map(|change| change.id.as_str()), Some("docker/hold"));
+    after.docker_planned = false;
+    after.facts.docker = with_docker("26.1.5").docker;
+    assert_eq!(ids(&step, &after.facts), Vec::<String>::new());
+    assert!(after.facts.apt.held.iter().any(|name| name == "containerd"), "{:?}", after.facts.apt.held);
+}
+
 #[test]
 fn daemon_json_is_merged() {
     let daemon = |present: Option<&str>, settings: &str| {
