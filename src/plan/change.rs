@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 /// One change to a host: what a person sees of it, and what the runner needs to make it.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +37,9 @@ pub struct Action {
     /// Values for those functions, which read them with `arg NAME`. Never a secret.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub arguments: BTreeMap<&'static str, String>,
+    /// Values that no plan shows: not secrets themselves, but what a short one could be guessed from.
+    #[serde(skip)]
+    pub unshown: BTreeMap<&'static str, String>,
     /// How long each of the functions may take, in seconds.
     pub timeout: u32,
 }
@@ -43,13 +47,20 @@ pub struct Action {
 impl Action {
     /// An action without values that may take ten minutes.
     pub fn new(step: &'static str, name: &'static str) -> Self {
-        Self { step, name, arguments: BTreeMap::new(), timeout: 600 }
+        Self { step, name, arguments: BTreeMap::new(), unshown: BTreeMap::new(), timeout: 600 }
     }
 
     /// Adds a value.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.arguments.insert(name, value.into());
+        self
+    }
+
+    /// Adds a value that no plan shows.
+    #[must_use]
+    pub fn with_unshown(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.unshown.insert(name, value.into());
         self
     }
 
@@ -105,7 +116,7 @@ pub enum Risk {
 }
 
 /// A file that a change writes or removes.
-#[derive(Clone, Serialize)]
+#[derive(Clone)]
 pub struct FileChange {
     /// Absolute path on the host.
     pub path: String,
@@ -116,15 +127,33 @@ pub struct FileChange {
     /// SHA-256 of the new content, hexadecimal; none when the file is removed.
     pub sha256: Option<String>,
     /// The content that stands on the host, where it is known, small and not sensitive.
-    #[serde(skip)]
     pub before: Option<Vec<u8>>,
     /// The new content; none when the file is removed. Travels on stdin, never in a saved plan.
-    #[serde(skip)]
     pub content: Option<Vec<u8>>,
     /// Whether the content must not be shown.
     pub sensitive: bool,
     /// Whether a file stands there now.
     pub exists: bool,
+}
+
+impl FileChange {
+    /// The hash of what may be shown: a short secret could be guessed from its own.
+    fn shown_sha256(&self) -> Option<&str> {
+        self.sha256.as_deref().filter(|_| !self.sensitive)
+    }
+}
+
+impl Serialize for FileChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut file = serializer.serialize_struct("FileChange", 6)?;
+        file.serialize_field("path", &self.path)?;
+        file.serialize_field("mode", &self.mode)?;
+        file.serialize_field("owner", &self.owner)?;
+        file.serialize_field("sha256", &self.shown_sha256())?;
+        file.serialize_field("sensitive", &self.sensitive)?;
+        file.serialize_field("exists", &self.exists)?;
+        file.end()
+    }
 }
 
 impl std::fmt::Debug for FileChange {
@@ -133,7 +162,7 @@ impl std::fmt::Debug for FileChange {
             .field("path", &self.path)
             .field("mode", &format_args!("{:04o}", self.mode))
             .field("owner", &self.owner)
-            .field("sha256", &self.sha256)
+            .field("sha256", &self.shown_sha256())
             .field("sensitive", &self.sensitive)
             .field("exists", &self.exists)
             .finish_non_exhaustive()

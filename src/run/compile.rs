@@ -57,7 +57,7 @@ impl<W: Write> Archive<W> {
     }
 
     fn change(&mut self, number: &str, change: &Change) -> io::Result<()> {
-        for (name, value) in &change.action.arguments {
+        for (name, value) in change.action.arguments.iter().chain(&change.action.unshown) {
             self.add(&format!("changes/{number}/arg/{name}"), value.as_bytes())?;
         }
         if change.files.is_empty() {

@@ -67,7 +67,7 @@ impl Stack {
             risks,
             undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
             files,
-            action: self.action("bundle").with("manifest", manifest).within(120),
+            action: self.action("bundle").with_unshown("manifest", manifest).within(120),
         };
         model.write(&change.files);
         Some(change)
