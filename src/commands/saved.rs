@@ -15,6 +15,7 @@ const FORMAT: u32 = 1;
 /// What is read back of a saved plan. The plan itself is made anew and must be the same.
 #[derive(Debug, Deserialize)]
 pub(super) struct Saved {
+    #[serde(rename = "provision-plan")]
     format: u32,
     hosts: Vec<SavedHost>,
 }
@@ -27,6 +28,7 @@ struct SavedHost {
 
 #[derive(Serialize)]
 struct Written<'a> {
+    #[serde(rename = "provision-plan")]
     format: u32,
     hosts: &'a [&'a Plan],
 }
@@ -39,6 +41,11 @@ pub(super) fn write(path: &Path, plans: &[&Plan]) -> Result<(), Failure> {
     std::fs::write(path, text + "\n").map_err(|error| {
         failure::plain(Exit::Usage, format!("the plan could not be saved in {}: {error}", path.display()))
     })
+}
+
+/// Whether a file's content is a saved plan, which is no part of the stack in whose folder it lies.
+pub(super) fn is_one(content: &[u8]) -> bool {
+    content.starts_with(b"{\n  \"provision-plan\": ")
 }
 
 /// Reads saved plans.

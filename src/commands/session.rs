@@ -12,6 +12,7 @@ use crate::host::{Destination, Passwords, SshOptions};
 use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
+use crate::stack::bundle::Bundle;
 use crate::stack::images::{Lookup, Platform};
 use crate::steps::{self, Docker, Machine, Model, Packages, Stack, StackInput, Step, User};
 
@@ -263,7 +264,22 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     let wrong = |what: String| failure::plain(Exit::Usage, what);
     let project = crate::stack::compose::Project::load(folder, options.name.as_deref())
         .map_err(|error| wrong(error.to_string()))?;
-    let bundle = crate::stack::bundle::Bundle::collect(folder, &options.ignore, &project.sensitive)
+    let mut bundle = Bundle::collect(folder, &options.ignore, &project.sensitive)
         .map_err(|error| wrong(error.to_string()))?;
+    leave_out_our_own(&mut bundle, settings);
     Ok(Some(StackInput { project, bundle }))
+}
+
+/// The settings, the playbook and saved plans may lie in the stack's folder and are no part of it.
+fn leave_out_our_own(bundle: &mut Bundle, settings: &Settings) {
+    let own: Vec<_> = [&settings.file, &settings.playbook.path]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    let root = bundle.root.clone();
+    bundle.files.retain(|file| {
+        let is_ours = || root.join(&file.path).canonicalize().is_ok_and(|path| own.contains(&path));
+        !super::saved::is_one(&file.content) && (own.is_empty() || !is_ours())
+    });
 }
