@@ -20,11 +20,13 @@ images_guard() {
 
 images_apply() {
     arg images | while read -r image platform; do
-        docker image inspect "$image" >/dev/null 2>&1 || pull "$image" "$platform" || exit 1
-    done || {
-        hint "see what the host says with 'docker pull IMAGE'; the stack that runs was not touched"
-        fail "an image could not be pulled"
-    }
+        docker image inspect "$image" >/dev/null 2>&1 && continue
+        pull "$image" "$platform" || {
+            short=$(short_name "$image")
+            hint "try 'sudo docker pull $short' on the host; the stack was not touched"
+            fail "$short could not be pulled"
+        }
+    done || exit 1
 }
 
 images_verify() {
@@ -34,8 +36,7 @@ images_verify() {
 # pull IMAGE [PLATFORM]: with bytes where the daemon's own interface can be asked (docker
 # itself shows none without a terminal); with docker where it has credentials.
 pull() {
-    image=${1#docker.io/}
-    image=${image#library/}
+    image=$(short_name "$1")
     say "pulling $image"
     if [ -e /root/.docker/config.json ] || ! command -v curl >/dev/null 2>&1; then
         # shellcheck disable=SC2086 # one option, or none
@@ -44,6 +45,12 @@ pull() {
     fi
     curl -sS -N --unix-socket /var/run/docker.sock -X POST \
         "http://docker/images/create?fromImage=$1${2:+&platform=$2}" | pull_progress "$image"
+}
+
+# short_name IMAGE: as people write it.
+short_name() {
+    short=${1#docker.io/}
+    printf '%s' "${short#library/}"
 }
 
 # pull_progress IMAGE: the daemon's stream of JSON, a line a layer and event, as a few lines for a person.
@@ -63,6 +70,7 @@ pull_progress() {
         }
         { failure = text($0, "error"); if (failure == "") failure = text($0, "message"); last = $0 }
         failure != "" { print image ": " failure; bad = 1 }
+        failure ~ /no space left on device/ { print "hint: free some space (\047df -h\047, \047sudo docker system df\047) and run provision again" }
         text($0, "status") == "Downloading" {
             layer = text($0, "id")
             done[layer] = number($0, "current")
@@ -110,12 +118,15 @@ bundle_apply() {
         cp "$change/files/$number" "$staging/$path"
         chmod "$mode" "$staging/$path"
     done <"$change/files/list"
-    if ! (cd "$staging" && docker compose --project-name "$name" config --quiet); then
-        rm -rf "$staging"
+    accepted=yes
+    complaints=$(cd "$staging" && docker compose --project-name "$name" config --quiet 2>&1) || accepted=no
+    rm -rf "$staging"
+    # Its files have the names that they have here, not those of a folder that is gone.
+    [ -z "$complaints" ] || printf '%s\n' "$complaints" | grep -v '^$' | sed "s|$staging/||g"
+    if [ "$accepted" = no ]; then
         hint "the lines above are from 'docker compose config' on the host; mend the file and run provision again"
         fail "Compose does not accept the project; nothing of the stack was changed"
     fi
-    rm -rf "$staging"
     # The present bundle stays at hand until another one has taken its place.
     if [ -e "$state/manifest" ] && [ -e "$state/applied" ]; then
         rm -rf "$state/previous.new"
@@ -152,8 +163,8 @@ containers() {
         --format '{{.Label "com.docker.compose.service"}}	{{.State}}	{{.Status}}	{{.ID}}'
 }
 
-# settled: 0 when everything is as it should be, 1 when it may still become so
-# (and says who is waited for), 2 when it will not (and says who, as "SERVICE ID WHAT").
+# settled: 0 when everything is as it should be, 1 when it may still become so, 2 when
+# it will not; and who is waited for or to blame, as "SERVICE CONTAINER WHAT", a line each.
 settled() {
     { arg services; printf -- '--\n'; containers; } | awk -F'\t' '
         !listed && $0 == "--" { listed = 1; next }
@@ -161,16 +172,16 @@ settled() {
         {
             service = $1; state = $2; status = $3; id = $4
             if (!(service in kind)) next
-            code = -1
-            if (match(status, /Exited \([0-9]+\)/)) { code = substr(status, RSTART + 8, RLENGTH - 9) + 0 }
+            code = "?"
+            if (match(status, /\([0-9]+\)/)) code = substr(status, RSTART + 1, RLENGTH - 2)
             if (state == "exited" && code == 0 && (kind[service] == "job" || kind[service] == "task")) good[service]++
-            else if (kind[service] == "job" && state == "running") waiting[service] = "running"
-            else if (state == "exited" || state == "dead") bad[service] = id " ended with code " code
-            else if (state == "restarting") bad[service] = id " keeps restarting (code " code ")"
+            else if (kind[service] == "job" && state == "running") waiting[service] = id " is still running"
+            else if (state == "exited" || state == "dead") bad[service] = id " ended with exit code " code
+            else if (state == "restarting") bad[service] = id " keeps restarting (exit code " code ")"
             else if (status ~ /unhealthy/) bad[service] = id " is unhealthy"
-            else if (status ~ /health: starting/) waiting[service] = "not yet healthy"
+            else if (status ~ /health: starting/) waiting[service] = id " is not yet healthy"
             else if (state == "running") good[service]++
-            else waiting[service] = state
+            else waiting[service] = id " is " state
         }
         END {
             for (i = 1; i <= n; i++) {
@@ -181,14 +192,26 @@ settled() {
             for (i = 1; i <= n; i++) {
                 service = order[i]
                 if (good[service] + 0 < want[service] + 0) {
-                    line = line (line ? ", " : "") service " (" (service in waiting ? waiting[service] : "not started") ")"
+                    print service " " (service in waiting ? waiting[service] : "- is not there")
+                    unsettled = 1
                 }
             }
-            if (line) { print line; exit 1 }
+            if (unsettled) exit 1
         }'
 }
 
-# wait_until_settled: bounded; what is bad must be bad twice in a row, and what
+# told REPORT: what settled says, as a phrase.
+told() {
+    printf '%s\n' "$1" | {
+        sep=
+        while read -r service _ what; do
+            printf '%s%s %s' "$sep" "$service" "$what"
+            sep=', '
+        done
+    }
+}
+
+# wait_until_settled: bounded; what is bad must be bad three times in a row, and what
 # is good must stay so (a container that dies at once was running for a moment).
 wait_until_settled() {
     limit=$(arg wait 300)
@@ -197,41 +220,72 @@ wait_until_settled() {
         report=$(settled)
         case $? in
             0) good=$((good + 1)) bad=0; [ "$good" -lt 3 ] || return 0 ;;
-            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; return 1; } ;;
-            *) good=0 bad=0; [ "$report" = "$said" ] || say "waiting for $report"; said=$report ;;
+            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not well: $(told "$report")"; } ;;
+            *)
+                good=0 bad=0
+                [ "$report" = "$said" ] || say "waiting: $(told "$report")"
+                said=$report
+                ;;
         esac
         if [ "$waited" -ge "$limit" ]; then
             hint "a longer patience is 'wait' in [steps.stack], now $limit seconds"
-            say "after $limit seconds still waiting for $report"
             blame
-            return 1
+            fail "the stack is not well after $limit seconds${report:+: $(told "$report")}"
         fi
         sleep 1
         waited=$((waited + 1))
     done
 }
 
-# blame: which containers, their last words, and where to look further.
+# blame: of the services in $report, their containers' last words, and where to look further.
 blame() {
-    report=$(settled)
-    [ $? -eq 2 ] || report=
     printf '%s\n' "$report" | while read -r service id what; do
-        [ -n "$id" ] || continue
+        [ "${id:--}" != - ] || continue
         say "service $service: container $(printf %.12s "$id") $what; its last lines:"
         docker logs --tail 12 "$id" 2>&1 | while IFS= read -r line; do say "  $service | $line"; done
         case $what in
-            *unhealthy*)
+            *health*)
                 say "its health check last said:"
-                docker inspect --format '{{range .State.Health.Log}}{{printf "%d %s\n" .ExitCode .Output}}{{end}}' "$id" |
-                    grep -v '^$' | tail -n 2 | while IFS= read -r line; do say "  $service | exit code $line"; done
+                docker inspect --format '{{range .State.Health.Log}}{{printf "%d: %s\n" .ExitCode .Output}}{{end}}' "$id" |
+                    grep -v '^$' | uniq | tail -n 2 | while IFS= read -r line; do say "  $service | exit code $line"; done
                 ;;
         esac
-        hint "on the host: sudo docker compose -p $name logs $service"
+        hint "look further on the host: sudo docker compose -p $name logs $service"
     done
     if [ -d "$state/previous" ]; then
-        hint "the previous bundle is in $state/previous on the host"
+        hint "the bundle that ran before is kept; back to it, on the host: sudo sh -c 'cp -a $state/previous/. $folder && cd $folder && docker compose -p $name up -d --remove-orphans'"
     fi
-    [ -z "$report" ] || say "failed: $(printf '%s\n' "$report" | while read -r service _ what; do printf '%s %s; ' "$service" "$what"; done)"
+}
+
+# restart_stale: Compose looks at its own file alone. A container that mounts files of
+# the bundle which are newer than its start has old ones: a file that was replaced
+# stays the former one inside, and programs read their settings when they start.
+restart_stale() {
+    ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$name")
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086 # a list of ids
+    docker inspect --format '{{.Id}}	{{index .Config.Labels "com.docker.compose.service"}}	{{.State.StartedAt}}	{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}:{{end}}{{end}}' $ids |
+        while IFS=$TAB read -r id service started sources; do
+            [ -n "$sources" ] || continue
+            touch -d "$started" "$scratch/started" || continue
+            ! newer_in "$sources" || { say "restarting $service: files that it mounts have changed"; docker restart "$id" >/dev/null; }
+        done
+}
+
+# newer_in SOURCES: whether a file of the bundle that lies in one of them (each ends
+# with a colon) is newer than the stamp.
+newer_in() {
+    while read -r _ _ path; do
+        # shellcheck disable=SC3013 # dash, bash and busybox have it
+        [ "$folder/$path" -nt "$scratch/started" ] || continue
+        part=$folder/$path
+        while [ "$part" != "$folder" ]; do
+            case :$1 in *":$part:"*) return 0 ;; esac
+            part=${part%/*}
+        done
+        case :$1 in *":$folder:"*) return 0 ;; esac
+    done <"$state/manifest"
+    return 1
 }
 
 up_apply() {
@@ -239,13 +293,17 @@ up_apply() {
     set -- up --detach --remove-orphans
     [ "$(arg build no)" = no ] || set -- "$@" --build
     if ! compose "$@"; then
+        report=$(settled)
+        # What only waits is not what it failed for.
+        [ $? -eq 2 ] || report=
         blame
-        fail "the stack did not start"
+        fail "the stack did not start${report:+: $(told "$report")}"
     fi
-    wait_until_settled || fail "the stack started and is not well"
+    restart_stale
+    wait_until_settled
     printf '%s\n' "$(arg hash)" >"$state/applied"
 }
 
 up_verify() {
-    up_guard || fail "the stack is not as it should be: $(settled)"
+    up_guard || fail "the stack is not as it should be: $(told "$(settled)")"
 }

@@ -9,8 +9,8 @@ pub(super) fn risk(risk: &Risk) -> String {
     match risk {
         Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
         Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
-        Risk::InterruptsService { services } if services.is_empty() => "interrupts running services".into(),
-        Risk::InterruptsService { services } => format!("interrupts {}", services.join(", ")),
+        Risk::InterruptsService { services } if services.is_empty() => "may interrupt running services".into(),
+        Risk::InterruptsService { services } => format!("may interrupt {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
         Risk::Downloads { bytes: None } => "downloads packages".into(),
@@ -29,19 +29,18 @@ pub(super) fn is_grave(risk: &Risk) -> bool {
 
 /// `-` where a change takes away, `~` where it touches what is there, `+` where it adds.
 pub(super) fn sign(change: &Change) -> char {
-    let takes = |risk: &Risk| matches!(risk, Risk::Removes { .. });
     let touches = |risk: &Risk| {
         matches!(
             risk,
-            Risk::RestartsDocker { .. } | Risk::InterruptsService { .. } | Risk::ReplacesEdited { .. }
+            Risk::RestartsDocker { .. }
+                | Risk::InterruptsService { .. }
+                | Risk::ReplacesEdited { .. }
+                | Risk::Removes { .. }
         )
     };
     let mut signs = change.files.iter().map(|file| file_sign(file, &shown(file)));
     let first = signs.next();
     let same = signs.all(|sign| Some(sign) == first);
-    if change.risks.iter().any(takes) && first.is_none_or(|sign| sign == '-') {
-        return '-';
-    }
     match first {
         Some(sign) if same => sign,
         Some(_) => '~',

@@ -3,7 +3,7 @@
 mod containers;
 mod files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -181,6 +181,13 @@ impl Stack {
                         ));
                     }
                 }
+                Some(answer @ Availability::NotMirrored { .. }) if model.force => {
+                    total = None;
+                    warnings.push(format!("{image}: {answer}"));
+                }
+                Some(Availability::NotMirrored { reason }) => problems.push(format!(
+                    "{image}: no mirror has it, and Docker Hub was not reached ({reason}); `--force` lets the host try"
+                )),
                 Some(Availability::Unreachable { reason }) => {
                     total = None;
                     warnings.push(format!("{image} could not be looked up from here: {reason}"));
@@ -258,6 +265,14 @@ impl Stack {
             risks.extend(opened(&services));
         } else if !running.is_empty() && (changed || !applied) {
             risks.push(Risk::InterruptsService { services: running });
+        }
+        let orphans: BTreeSet<_> = containers
+            .iter()
+            .filter(|container| services.iter().all(|service| service.name != container.service))
+            .map(|container| format!("the containers of {}", container.service))
+            .collect();
+        if !orphans.is_empty() {
+            risks.push(Risk::Removes { what: orphans.into_iter().collect() });
         }
         let builds = services.iter().any(|service| service.build);
         let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
