@@ -27,7 +27,7 @@ pub(super) fn is_grave(risk: &Risk) -> bool {
     !matches!(risk, Risk::Downloads { .. } | Risk::RestartsDocker { live_restore: true })
 }
 
-/// `-` where a change takes away, `~` where it touches what is there, `+` where it adds.
+/// `-` where a change only takes files away, `~` where it touches what is there, `+` where it adds.
 pub(super) fn sign(change: &Change) -> char {
     let touches = |risk: &Risk| {
         matches!(
