@@ -144,9 +144,11 @@ impl Step for Docker {
         match verdict(&self.options, &model.facts) {
             Verdict::Good(state) => {
                 step.state = state;
+                step.changes.extend(self.single_entry(model));
                 step.changes.extend(daemon::plan(self, model, false)?);
             }
             Verdict::Silent(why) => {
+                step.changes.extend(self.single_entry(model));
                 step.changes.push(self.service(why));
                 model.docker_planned = true;
                 step.changes.extend(daemon::plan(self, model, false)?);
@@ -238,7 +240,8 @@ impl Docker {
         }
         let held: Vec<_> =
             model.facts.apt.held.iter().filter(|name| packages.contains(&name.as_str())).cloned().collect();
-        if !held.is_empty() {
+        // Those that we hold ourselves are no surprise.
+        if !held.is_empty() && !self.options.hold {
             step.warnings.push(format!("apt holds {}; this change goes over the hold", held.join(", ")));
         }
         if action.arguments.get("bounds").is_some_and(String::is_empty) {
@@ -272,6 +275,13 @@ impl Docker {
             step.changes.extend(daemon::plan(self, model, false)?);
         }
         Ok(())
+    }
+
+    /// Our entry for the repository, where somebody has added another: with two keys apt refuses all work.
+    fn single_entry(&self, model: &mut Model) -> Option<Change> {
+        let ours = model.file(SOURCES).is_some();
+        let double = model.facts.apt.sources.iter().any(|source| source.file != SOURCES);
+        (ours && double).then(|| self.repository(model)).flatten()
     }
 
     fn repository(&self, model: &mut Model) -> Option<Change> {

@@ -50,10 +50,10 @@ pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
     }
     let package = if from_docker { "docker-ce" } else { "docker.io" };
     let installed = facts.packages.get(package).and_then(Option::as_ref);
-    let version = docker
-        .engine
-        .clone()
-        .or_else(|| installed.and_then(|package| crate::facts::lenient_version(&package.version)));
+    // The package's version, as the run judges and chooses by it; without one, the daemon's own word.
+    let version = installed
+        .and_then(|package| crate::facts::lenient_version(&package.version))
+        .or_else(|| docker.engine.clone());
     if let Some(version) = version.filter(|version| !options.version.allows(version)) {
         let why = format!("Engine {version} is installed, {} is wanted", options.version);
         return Verdict::Install(why, present);
