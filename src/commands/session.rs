@@ -210,6 +210,7 @@ impl<'a> Session<'a> {
         self.tell(&Event::CheckingImages { count: pairs.len() });
         let lookup = Lookup {
             mirrors: self.settings.options.docker.registry_mirrors.clone(),
+            insecure: self.settings.options.docker.insecure_registries(),
             cache: cache(),
             ..Lookup::default()
         };

@@ -45,6 +45,11 @@ pub enum Availability {
     },
     /// The registry does not have it.
     Missing,
+    /// The mirrors do not have it, and the registry itself did not answer.
+    NotMirrored {
+        /// What happened at the registry.
+        reason: String,
+    },
     /// The registry has it for other platforms only.
     WrongArchitecture {
         /// The platforms that there are.
@@ -68,6 +73,9 @@ impl fmt::Display for Availability {
         match self {
             Availability::Found { .. } => f.write_str("found"),
             Availability::Missing => f.write_str("the registry does not have it"),
+            Availability::NotMirrored { reason } => {
+                write!(f, "no mirror has it, and Docker Hub was not reached ({reason})")
+            }
             Availability::WrongArchitecture { available } => {
                 write!(f, "only for {}", available.join(", "))
             }
@@ -166,11 +174,24 @@ impl Lookup {
         image: &Reference,
         platform: &Platform,
     ) -> Availability {
+        self.ask_at(&self.endpoints(image), client, credentials, image, platform)
+    }
+
+    fn ask_at(
+        &self,
+        endpoints: &[Endpoint],
+        client: &Client,
+        credentials: &Credentials,
+        image: &Reference,
+        platform: &Platform,
+    ) -> Availability {
         let mut cache = Cache::new(self.cache.as_deref());
         let mut answer = Availability::Missing;
-        for endpoint in self.endpoints(image) {
+        let mut lacking = false;
+        for endpoint in endpoints {
             let known = credentials.of(&endpoint.registry);
-            answer = registry::check(client, &endpoint, known, image, platform, &mut cache);
+            answer = registry::check(client, endpoint, known, image, platform, &mut cache);
+            lacking |= answer == Availability::Missing;
             let settled =
                 matches!(answer, Availability::Found { .. } | Availability::WrongArchitecture { .. });
             // Behind a registry's https comes its http: only for the lack of an answer.
@@ -178,7 +199,10 @@ impl Lookup {
                 break;
             }
         }
-        answer
+        match answer {
+            Availability::Unreachable { reason } if lacking => Availability::NotMirrored { reason },
+            answer => answer,
+        }
     }
 
     fn endpoints(&self, image: &Reference) -> Vec<Endpoint> {

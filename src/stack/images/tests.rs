@@ -232,6 +232,24 @@ fn mirrors_come_first() {
 }
 
 #[test]
+fn a_mirror_that_lacks_it_counts_where_the_registry_is_silent() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let lacking = Server::start(|_| Reply::status(404));
+    // The second stands for Docker Hub, which no test may ask.
+    let mirrors = vec![format!("http://{}", lacking.address), format!("http://{dead}")];
+    let lookup = Lookup { mirrors, ..lookup() };
+    let image = Reference::parse("nginx:1").unwrap();
+    let mut endpoints = lookup.endpoints(&image);
+    endpoints.pop();
+    let client = Client::new(lookup.timeout);
+    let answer = lookup.ask_at(&endpoints, &client, &lookup.credentials(), &image, &amd64());
+    assert!(
+        matches!(&answer, Availability::NotMirrored { reason } if reason.contains("refused")),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn which_scheme() {
     let lookup = Lookup { insecure: vec!["reg.lan:5000".into()], ..lookup() };
     let bases = |text: &str| {
