@@ -50,6 +50,8 @@ struct Resolved {
     strict: String,
     known_hosts: String,
     port: String,
+    connect_timeout: String,
+    jump: String,
 }
 
 /// How long a connection may take, in seconds, unless the user's configuration says otherwise.
@@ -151,6 +153,8 @@ async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError
             "port" => resolved.port = value,
             "stricthostkeychecking" => resolved.strict = value,
             "userknownhostsfile" => resolved.known_hosts = value,
+            "connecttimeout" => resolved.connect_timeout = value,
+            "proxyjump" => resolved.jump = value,
             _ => {}
         }
     }
@@ -176,7 +180,9 @@ async fn start_master(
     command.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
     // Ends the master by itself when this process was killed.
     command.args(["-o", "ControlPersist=30"]);
-    command.args(["-o", &format!("ConnectTimeout={CONNECT_TIMEOUT}")]);
+    if matches!(resolved.connect_timeout.as_str(), "" | "none" | "0") {
+        command.args(["-o", &format!("ConnectTimeout={CONNECT_TIMEOUT}")]);
+    }
     if resolved.strict == "ask" {
         command.args(["-o", "StrictHostKeyChecking=accept-new"]);
     }
@@ -196,18 +202,7 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     let unreachable =
         |what: String, hint: String| HostError::Unreachable { what, output: output.clone(), hint };
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
-        let file = said
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("Offending ")?.split_once("key in "))
-            .map(|(_, place)| place.rsplit_once(':').map_or(place, |(file, _)| file).to_owned())
-            .unwrap_or_else(|| resolved.known_hosts.split(' ').next().unwrap_or_default().to_owned());
-        let entry =
-            if resolved.port == "22" { address.clone() } else { format!("[{address}]:{}", resolved.port) };
-        return HostError::ChangedHostKey {
-            host: name.to_owned(),
-            forget: format!("ssh-keygen -f '{file}' -R '{entry}'"),
-            output,
-        };
+        return changed_key(name, resolved, &output);
     }
     if said.contains("Could not resolve hostname") {
         return unreachable(
@@ -237,8 +232,17 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     {
         return unreachable(
             format!("{address} does not answer on port {port}"),
-            "is the machine up, is the address right, and does a firewall let port 22 through from here?"
-                .into(),
+            format!(
+                "is the machine up, is the address right, and does a firewall let port {port} through from here?"
+            ),
+        );
+    }
+    // What the jump host's own ssh said has not reached us.
+    if !resolved.jump.is_empty() && resolved.jump != "none" {
+        let jump = &resolved.jump;
+        return unreachable(
+            format!("no connection to {name} by way of {jump}"),
+            format!("try `ssh {jump}` first, then `ssh {name}`; provision takes whatever that takes"),
         );
     }
     unreachable(
@@ -247,15 +251,48 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     )
 }
 
+/// A changed key in our words: ssh shouts, and says the same several times.
+///
+/// The names are ssh's own, which may be those of a jump host or of a `HostKeyAlias`.
+fn changed_key(name: &str, resolved: &Resolved, output: &[String]) -> HostError {
+    let between = |start: &str, end: &str| {
+        output.iter().find_map(|line| Some(line.split_once(start)?.1.split_once(end)?.0.to_owned()))
+    };
+    let entry = between("ost key for ", " has changed").unwrap_or_else(|| {
+        let address = &resolved.address;
+        if resolved.port == "22" { address.clone() } else { format!("[{address}]:{}", resolved.port) }
+    });
+    let kind = between("fingerprint for the ", " key sent").unwrap_or_default();
+    let sent = output.iter().find(|line| line.starts_with("SHA256:"));
+    // `Offending ED25519 key in FILE:LINE`
+    let place = output.iter().find_map(|line| line.strip_prefix("Offending ")?.split_once("key in "));
+    let file = place
+        .map(|(_, place)| place.rsplit_once(':').map_or(place, |(file, _)| file))
+        .unwrap_or_else(|| resolved.known_hosts.split(' ').next().unwrap_or_default());
+    let mut shown = Vec::new();
+    if let Some(sent) = sent {
+        shown.push(format!("it shows {} ({kind})", sent.trim_end_matches('.')));
+    }
+    if let Some((_, place)) = place {
+        shown.push(format!("another one is known from {place}"));
+    }
+    HostError::ChangedHostKey {
+        host: name.to_owned(),
+        forget: format!("ssh-keygen -f {} -R {}", quoted(file), quoted(&entry)),
+        output: shown,
+    }
+}
+
+/// As one word for a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// The key that ssh has just added to known_hosts, with its fingerprint.
 async fn new_host_key(said: &[String], resolved: &Resolved) -> Option<NewHostKey> {
     let line = said.iter().find(|line| line.contains("Permanently added"))?;
     let name = line.split('\'').nth(1)?.to_owned();
-    let file = resolved.known_hosts.split(' ').next()?;
-    let file = match (file.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(file),
-    };
+    let file = known_hosts_file(&resolved.known_hosts)?;
     let found =
         Command::new("ssh-keygen").arg("-l").arg("-f").arg(file).arg("-F").arg(&name).output().await.ok()?;
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
@@ -267,6 +304,17 @@ async fn new_host_key(said: &[String], resolved: &Resolved) -> Option<NewHostKey
         Some(format!("{digest} ({kind})"))
     });
     Some(NewHostKey { name, fingerprint: fingerprint.unwrap_or_default() })
+}
+
+/// The file that ssh adds keys to: the first of a list, which ssh prints without quotes,
+/// so that a name with spaces looks like several.
+fn known_hosts_file(list: &str) -> Option<PathBuf> {
+    let expanded = |file: &str| match (file.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(file),
+    };
+    let ends = list.match_indices(' ').map(|(end, _)| end).chain([list.len()]);
+    ends.filter_map(|end| list.get(..end)).map(expanded).find(|file| file.is_file())
 }
 
 fn lines(bytes: &[u8]) -> Vec<String> {
@@ -304,10 +352,43 @@ mod tests {
 
     #[test]
     fn a_changed_key_names_the_command_that_forgets_it() {
-        let error = explained(
-            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending ED25519 key in /home/me/.ssh/known_hosts:7\nHost key verification failed.",
+        let said = "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!
+The fingerprint for the ED25519 key sent by the remote host is
+SHA256:TX4Agl1P.
+Offending ED25519 key in /home/me/my keys/known_hosts:7
+Host key for [jump.example]:2222 has changed and you have requested strict checking.
+Host key verification failed.";
+        let HostError::ChangedHostKey { forget, output, .. } = explained(said) else { panic!("{said}") };
+        assert_eq!(forget, "ssh-keygen -f '/home/me/my keys/known_hosts' -R '[jump.example]:2222'");
+        assert_eq!(
+            output,
+            [
+                "it shows SHA256:TX4Agl1P (ED25519)",
+                "another one is known from /home/me/my keys/known_hosts:7"
+            ]
         );
-        let HostError::ChangedHostKey { forget, .. } = error else { panic!("{error:?}") };
-        assert_eq!(forget, "ssh-keygen -f '/home/me/.ssh/known_hosts' -R 'web1.example'");
+
+        // Another ssh may say less.
+        let said = "@ REMOTE HOST IDENTIFICATION HAS CHANGED! @\nOffending RSA key in /home/o'neil/known:1";
+        let HostError::ChangedHostKey { forget, .. } = explained(said) else { panic!("{said}") };
+        assert_eq!(forget, "ssh-keygen -f '/home/o'\\''neil/known' -R 'web1.example'");
+    }
+
+    #[test]
+    fn a_jump_host_is_named_when_it_may_be_the_reason() {
+        let resolved = Resolved { jump: "me@jump".into(), ..Resolved::default() };
+        let error = explain("web1", &resolved, vec!["Connection closed by UNKNOWN port 65535".into()]);
+        assert_eq!(error.to_string(), "no connection to web1 by way of me@jump");
+    }
+
+    #[test]
+    fn a_file_of_known_hosts_may_have_spaces() {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("known hosts");
+        std::fs::write(&file, "").expect("a file");
+        let list = format!("{} /nowhere/at all", file.display());
+        assert_eq!(known_hosts_file(&list), Some(file));
+        assert_eq!(known_hosts_file("/nowhere/at all"), None);
     }
 }
