@@ -12,6 +12,9 @@
 #   steps/*.sh         ACTION_guard, ACTION_apply, ACTION_verify of each step
 #   journal            what happened: MILLISECONDS-SINCE-1970 RECORD
 #   kept/              former versions of files that a change replaced
+#   room               given up for the journal's last lines when the disk is full
+#
+# What else it needs to know lies in memory, below /run/provision.
 set -u
 umask 022
 dir=$1
@@ -21,42 +24,52 @@ export PATH LC_ALL
 lease=/var/lib/provision/lease
 
 run=${dir##*/}
+scratch=/run/provision/$run
+mkdir -p "$scratch"
+chmod 0700 "$scratch"
+head -c 65536 /dev/zero >"$dir/room"
 # Milliseconds without starting a program: the clock once, then the time since boot.
 read -r up _ </proc/uptime
 offset=$(($(date +%s) * 1000 - ${up%.*}${up#*.}0))
 
 journal() {
     read -r up _ </proc/uptime
-    printf '%s %s\n' "$((offset + ${up%.*}${up#*.}0))" "$*" >>"$dir/journal"
+    line="$((offset + ${up%.*}${up#*.}0)) $*"
+    printf '%s\n' "$line" >>"$dir/journal" || {
+        rm -f "$dir/room"
+        # What was begun of it ends here.
+        printf '\n%s\n' "$line" >>"$dir/journal"
+    }
 }
 
 lines_to_journal() {
-    while IFS= read -r line || [ -n "$line" ]; do
-        journal "output $1 $line"
+    while IFS= read -r text || [ -n "$text" ]; do
+        journal "output $1 $text"
     done
 }
 
 # perform PHASE NNN SECONDS: one phase of one change; its output goes to the journal, its code comes back.
 perform() {
-    {
-        timeout -k 10 "$3" sh "$dir/step.sh" "$dir" "$1" "$2" </dev/null 2>&1
-        echo $? >"$dir/code"
-    } | lines_to_journal "$2"
-    read -r code <"$dir/code"
-    return "$code"
+    code=$({
+        {
+            timeout -k 10 "$3" sh "$dir/step.sh" "$dir" "$1" "$2" </dev/null 2>&1 3>&-
+            echo $? >&3
+        } | lines_to_journal "$2"
+    } 3>&1)
+    return "${code:-1}"
 }
 
 renew_lease() {
     while sleep 15; do
         now=$(date +%s)
-        printf 'run %s\nholder %s\nsince %s\nuntil %s\n' "$run" "$holder" "$since" "$((now + 60))" >"$lease.new.$run"
-        mv -f "$lease.new.$run" "$lease"
+        printf 'run %s\nholder %s\nsince %s\nuntil %s\n' "$run" "$holder" "$since" "$((now + 60))" >"$lease.new.$run" &&
+            mv -f "$lease.new.$run" "$lease"
     done
 }
 
 finish() {
     # What was sent may hold what only the host should know; its files stand where they belong by now.
-    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/code" "$dir/apt.log" "$dir/apt.code"
+    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/room" "$scratch"
     kill "$renewing" 2>/dev/null
     wait "$renewing" 2>/dev/null
     ! grep -qx "run $run" "$lease" 2>/dev/null || rm -f "$lease"
