@@ -9,6 +9,8 @@
 set -u
 umask 022
 dir=$1 phase=$2 change=$1/changes/$3
+# In memory: a full disk must not keep a failure from being told.
+scratch=/run/provision/${1##*/}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME=${HOME:-/root}
 LC_ALL=C
@@ -120,7 +122,8 @@ wait_for_apt() {
     said=
     while holder=$(lock_holder); do
         if [ "$waited" -ge "$limit" ]; then
-            hint "look with 'ps -fp ${holder##*pid }' on the host, then run provision again"
+            pid=${holder##*pid }
+            hint "look with 'ps -fp ${pid%)}' on the host, then run provision again"
             fail "apt has been locked for ${limit} seconds by $holder"
         fi
         [ "$holder" = "$said" ] || notice "apt is locked by $holder; waiting for it, up to $limit seconds"
@@ -138,11 +141,11 @@ apt_get() {
         { apt-get -q -y -o DPkg::Lock::Timeout=60 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 \
             -o APT::Update::Error-Mode=any \
             -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null 2>&1
-            echo $? >"$dir/apt.code"; } | tee "$dir/apt.log"
-        read -r code <"$dir/apt.code"
+            echo $? >"$scratch/apt.code"; } | tee "$scratch/apt.log"
+        read -r code <"$scratch/apt.code"
         [ "$code" -ne 0 ] || return 0
         # Somebody was faster between our look and apt's: its turn first.
-        if grep -q 'Could not get lock\|Unable to lock\|Unable to acquire the dpkg' "$dir/apt.log" && [ "$tries" -lt 5 ]; then
+        if grep -q 'Could not get lock\|Unable to lock\|Unable to acquire the dpkg' "$scratch/apt.log" && [ "$tries" -lt 5 ]; then
             tries=$((tries + 1))
             sleep 1
             continue
@@ -153,15 +156,20 @@ apt_get() {
 
 # apt_failed WHAT: says why apt failed, in a sentence, and ends the phase.
 apt_failed() {
-    if grep -q 'No space left on device\|You don.t have enough free space' "$dir/apt.log"; then
+    if grep -q 'No space left on device\|You don.t have enough free space' "$scratch/apt.log"; then
         hint "free some space ('df -h', 'apt-get clean') and run provision again"
         fail "$1: the disk is full"
-    elif grep -q 'Temporary failure resolving\|Could not resolve\|Could not connect\|Connection failed\|Unable to connect\|Network is unreachable\|Connection timed out' "$dir/apt.log"; then
+    elif grep -q 'Temporary failure resolving\|Could not resolve\|Could not connect\|Connection failed\|Unable to connect\|Network is unreachable\|Connection timed out' "$scratch/apt.log"; then
+        unresolved=$(sed -n "s/.*Temporary failure resolving '\([^']*\)'.*/\1/p; s/.*Could not resolve '\([^']*\)'.*/\1/p" "$scratch/apt.log" | head -n 1)
+        if [ -n "$unresolved" ]; then
+            hint "check the host's DNS ('getent hosts $unresolved' there); behind a proxy set 'proxy' (docs/steps.md)"
+            fail "$1: the name $unresolved does not resolve on the host"
+        fi
         hint "the host must reach the address named above; behind a proxy set 'proxy', with a mirror set 'mirror' (docs/steps.md)"
         fail "$1: the package server was not reached"
-    elif grep -q 'NO_PUBKEY\|EXPKEYSIG\|is not signed\|invalid signature' "$dir/apt.log"; then
+    elif grep -q 'NO_PUBKEY\|EXPKEYSIG\|is not signed\|invalid signature' "$scratch/apt.log"; then
         fail "$1: a repository's signature does not match its key"
-    elif grep -q 'Unable to locate package\|has no installation candidate\|was not found' "$dir/apt.log"; then
+    elif grep -q 'Unable to locate package\|has no installation candidate\|was not found' "$scratch/apt.log"; then
         fail "$1: a package or version is in none of the host's repositories"
     fi
     fail "$1: apt-get ended with code $code"
