@@ -54,7 +54,7 @@ repository_apply() {
     # This repository alone: proof that address, suite and key fit together.
     apt_get update -o Dir::Etc::sourcelist=sources.list.d/docker.sources \
         -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 || {
-        if grep -q '404\|does not have a Release file' "$dir/apt.log"; then
+        if grep -q '404\|does not have a Release file' "$scratch/apt.log"; then
             hint "Docker may have no packages for this release yet: try source = \"distribution\" in [steps.docker]"
             withdraw "Docker's repository has nothing for this release"
         fi
@@ -161,9 +161,10 @@ daemon_guard() { files_placed; }
 
 daemon_apply() {
     if command -v dockerd >/dev/null 2>&1 &&
-        ! dockerd --validate --config-file "$change/files/1"; then
-        hint "see 'daemon' in [steps.docker], and /etc/docker/daemon.json on the host; nothing was changed"
-        fail "dockerd does not accept the new daemon.json"
+        ! complaints=$(dockerd --validate --config-file "$change/files/1" 2>&1); then
+        printf '%s\n' "$complaints" | sed "s|$change/files/1|daemon.json|g"
+        hint "mend 'daemon' in [steps.docker], or /etc/docker/daemon.json on the host"
+        fail "dockerd does not accept the new daemon.json; the former one and the running Docker are untouched"
     fi
     place_files
     case $(arg activate) in
