@@ -227,8 +227,9 @@ impl Lines {
             }
             Level::Fine => return Vec::new(),
             Level::Soft => self.warning(&line),
+            // The error is that the machine is not ready; it follows, once.
             Level::Forceable | Level::Hard => {
-                vec![format!("{} {}", self.paint.word(Word::Error), harmless(&line))]
+                vec![format!("{} {}", mark(*level, self.paint), harmless(&line))]
             }
         };
         let remedy = remedy(finding);

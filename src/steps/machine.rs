@@ -66,15 +66,11 @@ impl Step for Machine {
             finding.level == Level::Hard || (finding.level == Level::Forceable && !model.force)
         };
         if findings.iter().any(|finding| stops(&finding)) {
-            let mut hints = Vec::new();
-            if !findings.iter().any(|finding| finding.level == Level::Hard) {
-                hints.push("`--force` goes on all the same".to_owned());
-            }
             return Err(Refusal {
                 step: "machine",
                 what: "this machine is not ready; nothing was changed".into(),
                 details: Vec::new(),
-                hints,
+                hints: Vec::new(),
                 findings,
             });
         }
@@ -166,7 +162,7 @@ impl Machine {
         }
         if let Some(disk) = facts.disks.get("/var/lib/provision").filter(|disk| disk.available < 100_000_000)
         {
-            let text = format!("{} free at /var/lib", bytes(disk.available));
+            let text = format!("{} free at /var/lib/provision, of at least 100 MB", bytes(disk.available));
             findings.push(finding(Level::Hard, "disk", text, "free some space: `df -h`, `apt-get clean`"));
         }
         findings
