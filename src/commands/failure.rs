@@ -112,9 +112,10 @@ pub(super) fn from_change(failed: FailedChange, host: &str, run: &str) -> Failur
             _ => output.push(line),
         }
     }
+    let phase = if failed.phase == "verify" { "verifying the change" } else { "the change" };
     let what = what.unwrap_or_else(|| match failed.code {
-        124 | 137 => format!("{} took longer than its time limit", failed.phase),
-        code => format!("{} ended with exit code {code}", failed.phase),
+        124 | 137 => format!("{phase} took longer than its time limit"),
+        code => format!("{phase} ended with exit code {code}"),
     });
     let tail = output.split_off(output.len().saturating_sub(20));
     hints.push(format!("all of its output: `provision show {run}`"));

@@ -168,8 +168,8 @@ fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords 
     let file = global.sudo_password_file.clone();
     Passwords::new(move |host| {
         if let Some(file) = &file {
-            let text =
-                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
             return Ok(Password::new(text.lines().next().unwrap_or_default().to_owned()));
         }
         if let Ok(password) = std::env::var("PROVISION_SUDO_PASSWORD") {
