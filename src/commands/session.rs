@@ -26,6 +26,8 @@ const CLOUD_INIT_PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Session<'a> {
     /// The host as it was named.
     pub name: String,
+    /// The ssh configuration that reaches it, when it is not the person's own.
+    pub ssh_config: Option<PathBuf>,
     pub link: Link,
     pub started: Instant,
     settings: &'a Settings,
@@ -52,6 +54,7 @@ impl<'a> Session<'a> {
         let Common { settings, stack, reporter, ssh, passwords, force } = common;
         Self {
             name: destination.to_string(),
+            ssh_config: ssh.config.clone(),
             link: Link::new(destination, ssh.clone(), Arc::clone(passwords)),
             started: Instant::now(),
             settings,

@@ -281,7 +281,11 @@ async fn summary(
         let knock = run.is_some();
         addresses = published(project, &address, knock).await;
         if run.is_some() {
-            let on = if session.link.is_local() { String::new() } else { format!("ssh {} ", session.name) };
+            let on = match &session.ssh_config {
+                _ if session.link.is_local() => String::new(),
+                Some(config) => format!("ssh -F {} {} ", config.display(), session.name),
+                None => format!("ssh {} ", session.name),
+            };
             next.push(format!("{on}docker compose -p {} ps", project.name));
             next.push(format!("{on}docker compose -p {} logs -f", project.name));
         }

@@ -222,7 +222,10 @@ impl Stack {
         Ok(Some(Change {
             id: "stack/images".into(),
             title: format!("pull {}", missing.join(", ")),
-            reason: "the host does not have them".into(),
+            reason: match missing.len() {
+                1 => "the host does not have it".into(),
+                _ => "the host does not have them".into(),
+            },
             risks: vec![Risk::Downloads { bytes: total }],
             files: Vec::new(),
             undo: Some(format!("docker image rm {}", missing.join(" "))),

@@ -52,17 +52,17 @@ impl Stack {
             return None;
         }
         let bare = known_manifest.is_none();
+        let removed = files.iter().filter(|file| file.content.is_none()).count();
+        let sent = files.len() - removed;
         let change = Change {
             id: "stack/bundle".into(),
-            title: match files.len() {
-                0 => format!("take {folder} as it stands"),
-                1 => format!("send 1 file to {folder}"),
-                count => format!("send {count} files to {folder}"),
-            },
-            reason: if bare {
-                "the host does not have them".into()
-            } else {
-                "they differ from what the host has".into()
+            title: title(sent, removed, &folder),
+            reason: match (bare, sent) {
+                (true, 1) => "the host does not have it".into(),
+                (true, _) => "the host does not have them".into(),
+                (false, 0) => "no longer in the folder here".into(),
+                (false, 1) => "it differs from what the host has".into(),
+                (false, _) => "they differ from what the host has".into(),
             },
             risks,
             undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
@@ -71,6 +71,16 @@ impl Stack {
         };
         model.write(&change.files);
         Some(change)
+    }
+}
+
+fn title(sent: usize, removed: usize, folder: &str) -> String {
+    let files = |count| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+    match (sent, removed) {
+        (0, 0) => format!("take {folder} as it stands"),
+        (0, removed) => format!("remove {} from {folder}", files(removed)),
+        (sent, 0) => format!("send {} to {folder}", files(sent)),
+        (sent, removed) => format!("send {} to {folder}, remove {removed}", files(sent)),
     }
 }
 
