@@ -51,7 +51,7 @@ pub struct Global {
     /// Print one JSON event a line on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Show also the output of each change
+    /// Show more: the output of each change, and in a plan how each is undone
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub verbose: bool,
     /// Say only what needs attention
@@ -96,13 +96,13 @@ pub enum Command {
 /// Which hosts, and which playbook.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// Hosts: user@host, ssh://user@host:port, a name from ~/.ssh/config, or `local`
+    /// user@host, ssh://user@host:port, a name from ~/.ssh/config, or `local`; without any, the hosts in provision.toml
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub hosts: Vec<Destination>,
     /// A playbook that ships (see `provision playbooks`), or a path to one of your own
     #[arg(short, long, value_name = "NAME|PATH")]
     pub playbook: Option<String>,
-    /// Go on where a finding would stop that may be forced
+    /// Go on past findings that may be forced, such as too little memory or disk
     #[arg(long)]
     pub force: bool,
 }
