@@ -123,6 +123,7 @@ engine_apply() {
     for package in $(arg conflicts); do
         ! installed "$package" >/dev/null || list="$list $package-"
     done
+    held=" $(apt-mark showhold | tr '\n' ' ') "
     # shellcheck disable=SC2086 # a list of names
     {
         apt_get install --download-only --no-install-recommends --allow-downgrades --allow-change-held-packages $list ||
@@ -130,6 +131,10 @@ engine_apply() {
         apt_get install --no-install-recommends --allow-downgrades --allow-change-held-packages $list ||
             apt_failed "Docker's packages could not be installed"
     }
+    # Installing over a hold has lifted it.
+    for package in $(arg packages); do
+        case $held in *" $package "*) apt-mark hold "$package" ;; esac
+    done
     systemctl enable --now docker.service >/dev/null 2>&1
     answers
 }
