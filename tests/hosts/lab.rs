@@ -217,9 +217,13 @@ impl Folder {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. With PROVISION_TALK set, what it said can be read.
     pub fn provision(&self, arguments: &[&str]) -> Did {
-        Did::from(self.command(arguments).output().expect("provision"))
+        let did = Did::from(self.command(arguments).output().expect("provision"));
+        if std::env::var_os("PROVISION_TALK").is_some() {
+            eprintln!("$ provision {}\n{}{}[{}]\n", arguments.join(" "), did.stdout, did.stderr, did.code);
+        }
+        did
     }
 
     /// Starts it and leaves it running.

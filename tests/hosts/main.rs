@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a story ends where something is not as it must be")]
 
+mod change;
 mod lab;
 mod trouble;
 mod up;
@@ -19,7 +20,7 @@ fn main() {
     if let Some(reason) = &missing {
         eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
     }
-    let stories = [up::STORIES, &trouble::stories()].concat();
+    let stories = [up::STORIES, change::STORIES, &trouble::stories()].concat();
     let trials = stories
         .into_iter()
         .map(|(name, story)| Trial::test(name, story).with_ignored_flag(missing.is_some()))
