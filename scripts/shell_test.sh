@@ -205,17 +205,19 @@ containers_are_judged() {
         'web\trunning\tUp 2 minutes\ti1\ndb\trunning\tUp 2 minutes (healthy)\ti2\nprep\texited\tExited (0) 1 minute ago\ti3\n')" 0
     check 'who is waited for' is "$(judged 'web service 1\ndb service 1\nprep job 1\n' \
         'db\trunning\tUp 2 seconds (health: starting)\ti2\nprep\trunning\tUp 1 second\ti3\n')" \
-        'web (not started), db (not yet healthy), prep (running)
+        'web - is not there
+db i2 is not yet healthy
+prep i3 is still running
 1'
     check 'who has failed' is "$(judged 'web service 1\ndb service 1\nprep job 1\ncron task 1\n' \
         'web\texited\tExited (0) 1 minute ago\ti1\ndb\trunning\tUp 2 minutes (unhealthy)\ti2\nprep\texited\tExited (3) 1 minute ago\ti3\ncron\trestarting\tRestarting (127) 2 seconds ago\ti4\n')" \
-        'web i1 ended with code 0
+        'web i1 ended with exit code 0
 db i2 is unhealthy
-prep i3 ended with code 3
-cron i4 keeps restarting (code -1)
+prep i3 ended with exit code 3
+cron i4 keeps restarting (exit code 127)
 2'
     check 'two of three' is "$(judged 'api service 3\n' 'api\trunning\tUp 1 minute\ti1\napi\trunning\tUp 1 minute\ti2\n')" \
-        'api (not started)
+        'api - is not there
 1'
     check 'what is not of the project does not count' is "$(judged 'api service 1\n' \
         'api\trunning\tUp 1 minute\ti1\nold\texited\tExited (1) 1 minute ago\ti2\n')" 0

@@ -9,7 +9,9 @@ pub(super) fn risk(risk: &Risk) -> String {
     match risk {
         Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
         Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
-        Risk::InterruptsService { services } if services.is_empty() => "may interrupt running services".into(),
+        Risk::InterruptsService { services } if services.is_empty() => {
+            "may interrupt running services".into()
+        }
         Risk::InterruptsService { services } => format!("may interrupt {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
