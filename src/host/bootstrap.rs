@@ -2,7 +2,6 @@
 //! becomes root there, and how its end is told apart from the connection's.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -127,19 +126,21 @@ impl<'a> Framed<'a> {
                         errors.remove(0);
                     }
                 }
-                std::future::pending::<Infallible>().await
             });
-            let talk = async {
+            let mut talk = std::pin::pin!(async {
                 // The host may refuse before it has read everything; then its lines say why.
                 let sent = stdin.write_all(self.program).await;
                 let _ = stdin.flush().await;
                 self.talk(sent, &mut stdin, BufReader::new(stdout), on_line).await
+            });
+            let mut collected = false;
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut talk => break outcome,
+                    () = &mut collect, if !collected => collected = true,
+                }
             };
-            let outcome = tokio::select! {
-                outcome = talk => outcome,
-                never = &mut collect => match never {},
-            };
-            if outcome.is_err() {
+            if outcome.is_err() && !collected {
                 // What stands on stderr explains it and may come a moment later.
                 let _ = tokio::time::timeout(STDERR_GRACE, collect).await;
             }
@@ -265,4 +266,70 @@ async fn read_line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Option<St
         }
     }
     (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nobody() -> Passwords {
+        Passwords::new(|_| Err("nobody is asked".into()))
+    }
+
+    #[test]
+    fn the_frame_is_one_word_for_any_login_shell() {
+        let (passwords, asked) = (nobody(), Cell::new(false));
+        let command = Framed::new("web1", b"echo", &passwords, &asked).command();
+        assert_eq!(command.matches('\'').count(), 2, "{command}");
+        assert!(!command.contains('\n'), "{command}");
+        // csh would take it for history.
+        assert!(!command.contains("!\""), "{command}");
+        assert!(command.ends_with(" 4"), "the program's length is the last word: {command}");
+    }
+
+    /// What a host answers, fed to the laptop's side.
+    fn heard(answer: &[u8]) -> (Result<Ended, HostError>, Vec<String>) {
+        let (passwords, asked) = (nobody(), Cell::new(false));
+        let frame = Framed::new("web1", b"echo", &passwords, &asked);
+        let answer = String::from_utf8_lossy(answer).replace("@TAG", &format!("@{}", frame.tag));
+        let mut lines = Vec::new();
+        let streams =
+            Streams { stdin: Some(Vec::new()), stdout: Some(answer.as_bytes()), stderr: Some(&b""[..]) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let ended = runtime.block_on(frame.run(streams, &mut |line| lines.push(line.to_owned())));
+        (ended, lines)
+    }
+
+    #[test]
+    fn output_is_what_stands_between_the_marks() {
+        let (ended, lines) = heard(b"Welcome!\n@TAG begin\none\n\ntwo\n\n@TAG exit 3\n");
+        assert_eq!(ended.map(|ended| ended.code).ok(), Some(3));
+        assert_eq!(lines, ["one", "", "two"]);
+
+        let (ended, lines) = heard(b"@TAG begin\nhalf a li");
+        assert!(matches!(ended, Err(HostError::Lost { .. })), "{ended:?}");
+        assert_eq!(lines, ["half a li"]);
+        for (answer, what) in [
+            ("@TAG refused\n", "did not accept the password"),
+            ("@TAG password\n", "nobody is asked"),
+            ("@TAG no-sudo\n", "there is no `sudo`"),
+            ("@TAG no-space\n", "no temporary file"),
+            ("@TAG \u{1b}[31m\n", "unexpected answer"),
+        ] {
+            let error = heard(answer.as_bytes()).0.expect_err(answer).to_string();
+            assert!(error.contains(what), "{error}");
+            assert!(!error.contains('\u{1b}'), "{error:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_ends(answer in prop::collection::vec(any::<u8>(), 0..400), begins in any::<bool>()) {
+            let mut bytes = if begins { b"@TAG begin\n".to_vec() } else { Vec::new() };
+            bytes.extend(answer);
+            prop_assert!(heard(&bytes).0.is_err());
+        }
+    }
 }
