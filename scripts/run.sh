@@ -42,7 +42,9 @@ unit_alive() {
     return 1
 }
 
-# take_lease: at most one run at a time; a lease that has run out binds nobody.
+# take_lease: at most one run at a time. A lease binds while its run lives: not when
+# the runner is gone, whatever time is left, but also past its time when it was not
+# renewed (a machine that slept, a full disk).
 # The lock on descriptor 9 is held until the run's unit stands.
 take_lease() {
     mkdir -p "$base/runs"
@@ -50,16 +52,14 @@ take_lease() {
     flock -w 10 9 || return 1
     now=$(date +%s)
     if [ -e "$base/lease" ]; then
-        other='' until=0 by=''
+        other='' by=''
         while read -r key value; do
             case $key in
                 run) other=$value ;;
                 holder) by=$value ;;
-                until) until=$value ;;
             esac
         done <"$base/lease"
-        case $until in '' | *[!0-9]*) until=0 ;; esac
-        if [ "$until" -gt "$now" ] && unit_alive "$other"; then
+        if unit_alive "$other"; then
             printf 'busy %s %s\n' "$other" "$by"
             return 1
         fi
@@ -71,6 +71,8 @@ take_lease() {
 start() {
     dir=$base/runs/$run
     take_lease || exit 75
+    # What a run that died has left: it was sent for that run alone.
+    rm -rf "$base"/runs/*/changes "$base"/runs/*/steps "$base"/runs/*/room /run/provision
     if ! mkdir "$dir" || ! tail -c "$payload" "$0" | tar -xzf - -C "$dir"; then
         rm -rf "$dir" "$base/lease"
         printf 'unpack-failed\n'
