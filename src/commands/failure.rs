@@ -81,6 +81,11 @@ pub(super) fn from_run(error: RunError, host: &str) -> Failure {
             what,
             format!("whether the run began is not known; `provision up {host}` finds out and goes on"),
         ),
+        RunError::LeftEarly => with_hint(
+            Exit::Cancelled,
+            what,
+            format!("if the host had all of it, it goes on by itself; `provision up {host}` finds out and goes on"),
+        ),
         RunError::Pack(_) => plain(Exit::Bug, what),
     }
 }

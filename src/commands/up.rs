@@ -130,7 +130,7 @@ fn busy(id: &str, holder: &str) -> Failure {
     failure::with_hint(
         Exit::Busy,
         format!("the run {id} of {holder} holds this host"),
-        "try again when it has ended; a lease that nobody renews ends by itself within a minute",
+        "try again when it has ended; a run that has died holds nobody",
     )
 }
 
@@ -246,7 +246,7 @@ fn ended(follower: &Follower, host: &str, run: &str) -> Option<Failure> {
         Some(RunOutcome::Completed) => None,
         Some(RunOutcome::Cancelled) => Some(failure::with_hint(
             Exit::Cancelled,
-            "the run was cancelled; the changes before it stand",
+            "the run was cancelled; what was done stands",
             format!("`provision up {host}` goes on from there"),
         )),
         Some(RunOutcome::Failed) => Some(follower.failed().cloned().map_or_else(

@@ -190,6 +190,8 @@ async fn start_master(
         command.args(["-o", "BatchMode=yes"]);
     }
     command.arg("--").arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    // Whoever no longer waits for the connection does not want it later either.
+    command.kill_on_drop(true);
     let status = command.status().await.map_err(HostError::NoSsh)?;
     let said = lines(&std::fs::read(&log).unwrap_or_default());
     if status.success() { Ok(said) } else { Err(explain(name, resolved, said)) }

@@ -110,6 +110,8 @@ pub enum Event {
     Detached {
         /// The run's id.
         run: String,
+        /// Whether a second Ctrl-C would stop it.
+        may_cancel: bool,
     },
     /// A person pressed Ctrl-C twice: the run stops between two changes.
     Cancelling {

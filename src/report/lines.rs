@@ -114,7 +114,9 @@ impl Lines {
     fn run(&mut self, host: &str, event: &Event) -> Option<Vec<String>> {
         Some(match event {
             Event::Resuming { run, outcome, change } => {
-                let place = change.as_ref().map_or_else(String::new, |change| format!(" in {change}"));
+                // It was let finish what was under way.
+                let at = if *outcome == RunOutcome::Cancelled { "after" } else { "in" };
+                let place = change.as_ref().map_or_else(String::new, |change| format!(" {at} {change}"));
                 let how = ended(*outcome);
                 vec![
                     harmless(&format!("the earlier run {run} {how}{place}; going on from there"))
@@ -193,13 +195,14 @@ impl Lines {
         match event {
             Event::Warning { text } => self.warning(text),
             Event::Finding(finding) => self.finding(finding),
-            Event::ConnectionLost { reason, attempt: 1 } => {
-                self.warning(&format!("connection lost ({reason}); the run goes on, connecting again"))
-            }
             Event::ConnectionLost { reason, attempt } => {
-                self.detail(&format!("still not connected ({reason}), attempt {attempt}"))
+                let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+                match attempt {
+                    1 => self.warning(&format!("connection lost{why}; the run goes on, connecting again")),
+                    _ => self.detail(&format!("still not connected{why}, attempt {attempt}")),
+                }
             }
-            Event::Detached { run } => self.detached(host, run),
+            Event::Detached { run, may_cancel } => self.detached(host, run, *may_cancel),
             Event::Failed(failure) => self.failure(failure),
             // Kept in step, so that a change's line is known when it fails.
             Event::ChangeStarted { .. } | Event::ChangeEnded { .. } => {
@@ -210,12 +213,15 @@ impl Lines {
         }
     }
 
-    fn detached(&self, host: &str, run: &str) -> Vec<String> {
-        vec![
+    fn detached(&self, host: &str, run: &str, may_cancel: bool) -> Vec<String> {
+        let mut lines = vec![
             harmless(&format!("run {run} goes on without you")).into_owned(),
             self.help(&format!("'provision up {host}' follows it again")),
-            self.help("Ctrl-C again within 3 seconds cancels it between two changes"),
-        ]
+        ];
+        if may_cancel {
+            lines.push(self.help("Ctrl-C again within 3 seconds cancels it between two changes"));
+        }
+        lines
     }
 
     fn finding(&self, finding: &Finding) -> Vec<String> {

@@ -296,7 +296,7 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Reattached,
         ended("docker/engine", ChangeOutcome::Applied, 21_400),
         started("stack/up", "start server, worker, postgres and redis", 12),
-        Event::Detached { run: run.clone() },
+        Event::Detached { run: run.clone(), may_cancel: true },
         Event::Cancelling { run: run.clone() },
         ended("stack/up", ChangeOutcome::Failed, 3_100),
         Event::RunEnded { run, outcome: RunOutcome::Cancelled, milliseconds: 25_000 },

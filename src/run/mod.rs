@@ -8,7 +8,7 @@ mod journal;
 mod link;
 mod script;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -62,6 +62,9 @@ pub enum RunError {
         /// Whether the run is known to have begun.
         begun: bool,
     },
+    /// A person left before the host had all of it.
+    #[error("left before the run had begun")]
+    LeftEarly,
     /// The archive could not be made.
     #[error("the run could not be packed: {0}")]
     Pack(#[source] std::io::Error),
@@ -83,7 +86,9 @@ pub async fn start(
     let holder = holder();
     let payload = compile(plan).map_err(RunError::Pack)?;
     let body = Request { verb: "start", run: &run, holder: &holder, from: 1, payload: &payload }.body();
-    let followed = Following::new(link, &run, tell).go(body).await?;
+    let mut following = Following::new(link, &run, tell);
+    following.starting = true;
+    let followed = following.go(body).await?;
     Ok((run, followed))
 }
 
@@ -98,6 +103,10 @@ struct Following<'a> {
     run: &'a str,
     tell: &'a dyn Fn(&Event),
     state: RefCell<State>,
+    /// Whether this run is begun here, not only followed.
+    starting: bool,
+    /// Whether a person wants it to stop.
+    cancelling: Cell<bool>,
 }
 
 struct State {
@@ -110,24 +119,46 @@ struct State {
 enum Step {
     Ended,
     Lost(String),
+    /// The host knows nothing of the run.
+    NotThere,
     Detached,
 }
 
 impl<'a> Following<'a> {
     fn new(link: &'a mut Link, run: &'a str, tell: &'a dyn Fn(&Event)) -> Self {
         let state = State { follower: Follower::default(), begun: false, busy: None, refused: None };
-        Self { link, run, tell, state: RefCell::new(state) }
+        Self { link, run, tell, state: RefCell::new(state), starting: false, cancelling: Cell::new(false) }
     }
 
-    async fn go(mut self, mut body: Vec<u8>) -> Result<Followed, RunError> {
+    async fn go(mut self, first: Vec<u8>) -> Result<Followed, RunError> {
+        let mut follow;
+        let mut body = &first;
+        let mut sent_again = false;
         loop {
-            match self.listen(&body).await? {
+            match self.listen(body).await? {
                 Step::Ended => break,
                 Step::Detached => return Ok(Followed::Detached),
-                Step::Lost(reason) => self.come_back(reason).await?,
+                Step::Lost(reason) => {
+                    if !self.come_back(reason).await? {
+                        return Ok(Followed::Detached);
+                    }
+                }
+                // The connection broke before the host had all of it. An id is taken once,
+                // so that it cannot begin twice.
+                Step::NotThere if self.starting && !sent_again => {
+                    sent_again = true;
+                    self.state.borrow_mut().refused = None;
+                    body = &first;
+                    continue;
+                }
+                Step::NotThere => {
+                    let what = format!("the host has no run {}", self.run);
+                    return Err(RunError::NotBegun { what, output: Vec::new() });
+                }
             }
             let from = self.state.borrow().follower.lines() + 1;
-            body = Request { verb: "follow", run: self.run, from, ..Request::default() }.body();
+            follow = Request { verb: "follow", run: self.run, from, ..Request::default() }.body();
+            body = &follow;
         }
         let state = self.state.into_inner();
         Ok(match state.busy {
@@ -138,24 +169,41 @@ impl<'a> Following<'a> {
 
     /// One exec: until the run ends, the connection breaks or a person lets go.
     async fn listen(&mut self, body: &[u8]) -> Result<Step, RunError> {
-        let mut cancelling = false;
         let host = self.link.host()?;
+        let cancel = async || {
+            let request = Request { verb: "cancel", run: self.run, ..Request::default() }.body();
+            host.exec(&request, self.link.passwords(), &mut |_| {}).await
+        };
+        // The connection broke as it was asked for.
+        if self.cancelling.get()
+            && let Err(error) = cancel().await
+        {
+            return self.judge(Err(error));
+        }
         let mut on_line = |line: &str| heard(&self.state, self.run, self.tell, line);
         let mut exec = std::pin::pin!(host.exec(body, self.link.passwords(), &mut on_line));
         let ended = loop {
             tokio::select! {
                 ended = &mut exec => break ended,
-                _ = tokio::signal::ctrl_c(), if !cancelling => {
-                    (self.tell)(&Event::Detached { run: self.run.to_owned() });
+                _ = tokio::signal::ctrl_c() => {
+                    if !self.state.borrow().begun {
+                        return Err(RunError::LeftEarly);
+                    }
+                    let may_cancel = !self.cancelling.get();
+                    (self.tell)(&Event::Detached { run: self.run.to_owned(), may_cancel });
+                    if !may_cancel {
+                        return Ok(Step::Detached);
+                    }
                     tokio::select! {
                         ended = &mut exec => break ended,
                         _ = tokio::signal::ctrl_c() => {}
                         () = tokio::time::sleep(SECOND_THOUGHTS) => return Ok(Step::Detached),
                     }
-                    cancelling = true;
+                    self.cancelling.set(true);
                     (self.tell)(&Event::Cancelling { run: self.run.to_owned() });
-                    let request = Request { verb: "cancel", run: self.run, ..Request::default() }.body();
-                    host.exec(&request, self.link.passwords(), &mut |_| {}).await?;
+                    if let Err(error) = cancel().await {
+                        break Err(error);
+                    }
                 }
             }
         };
@@ -171,13 +219,10 @@ impl<'a> Following<'a> {
             Err(HostError::Lost { reason, .. }) => Ok(Step::Lost(reason)),
             Err(other) => Err(other.into()),
             Ok(ended) => {
-                let what = match (&state.refused, state.begun) {
-                    (Some(word), _) if word == "no-run" => {
-                        format!(
-                            "the run {} was not begun: the connection broke before the host had all of it",
-                            self.run
-                        )
-                    }
+                let what = match (state.refused.as_deref(), state.begun) {
+                    (Some("no-run"), _) => return Ok(Step::NotThere),
+                    (Some("unpack-failed"), _) => "the host could not unpack the run".to_owned(),
+                    (Some("start-failed"), _) => "systemd on the host could not start the run".to_owned(),
                     (Some(word), _) => format!("the host could not begin the run ({word})"),
                     (None, true) => return Ok(Step::Lost("the host stopped telling".into())),
                     (None, false) => format!("the host could not begin the run (exit code {})", ended.code),
@@ -189,17 +234,28 @@ impl<'a> Following<'a> {
         }
     }
 
-    async fn come_back(&mut self, reason: String) -> Result<(), RunError> {
+    /// Makes the connection again; false when a person does not want to wait for it.
+    async fn come_back(&mut self, reason: String) -> Result<bool, RunError> {
         let started = tokio::time::Instant::now();
         let mut attempt = 0;
         loop {
             attempt += 1;
             (self.tell)(&Event::ConnectionLost { reason: reason.clone(), attempt });
-            tokio::time::sleep(Duration::from_millis(500 * u64::from(attempt.min(10)))).await;
-            match self.link.reconnect().await {
+            let again = async {
+                tokio::time::sleep(Duration::from_millis(500 * u64::from(attempt.min(10)))).await;
+                self.link.reconnect().await
+            };
+            let connected = tokio::select! {
+                connected = again => connected,
+                _ = tokio::signal::ctrl_c() => {
+                    (self.tell)(&Event::Detached { run: self.run.to_owned(), may_cancel: false });
+                    return Ok(false);
+                }
+            };
+            match connected {
                 Ok(()) => {
                     (self.tell)(&Event::Reattached);
-                    return Ok(());
+                    return Ok(true);
                 }
                 // Waiting mends neither a changed key nor a refused login.
                 Err(error @ (HostError::ChangedHostKey { .. } | HostError::NotAccepted { .. })) => {
