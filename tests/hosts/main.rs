@@ -6,6 +6,7 @@
 
 mod change;
 mod lab;
+mod resilience;
 mod trouble;
 mod up;
 
@@ -20,7 +21,7 @@ fn main() {
     if let Some(reason) = &missing {
         eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
     }
-    let stories = [up::STORIES, change::STORIES, &trouble::stories()].concat();
+    let stories = [up::STORIES, change::STORIES, &resilience::stories(), &trouble::stories()].concat();
     let trials = stories
         .into_iter()
         .map(|(name, story)| Trial::test(name, story).with_ignored_flag(missing.is_some()))

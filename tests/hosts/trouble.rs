@@ -21,7 +21,7 @@ pub fn stories() -> Vec<Story> {
 impl Did {
     /// Fails the test unless this is one error that says all of these, with something to do about it.
     #[track_caller]
-    fn fails(&self, code: i32, texts: &[&str]) -> &Self {
+    pub fn fails(&self, code: i32, texts: &[&str]) -> &Self {
         self.expect(code).said(texts);
         let count = |start| self.stderr.lines().filter(|line| line.starts_with(start)).count();
         assert_eq!(count("error:"), 1, "one error\n--- stderr\n{}", self.stderr);
@@ -31,7 +31,7 @@ impl Did {
 
     /// Fails the test if a terminal would take any of it for a command.
     #[track_caller]
-    fn is_harmless(&self) -> &Self {
+    pub fn is_harmless(&self) -> &Self {
         for text in [&self.stdout, &self.stderr] {
             let harmful = |c: char| c.is_control() && c != '\n';
             assert!(!text.contains(harmful), "control characters: {text:?}");
@@ -41,7 +41,7 @@ impl Did {
 
     /// What stands behind this on its line of stderr.
     #[track_caller]
-    fn behind(&self, start: &str) -> &str {
+    pub fn behind(&self, start: &str) -> &str {
         let found = self.stderr.lines().find_map(|line| line.split_once(start));
         found.unwrap_or_else(|| panic!("not said: {start}\n--- stderr\n{}", self.stderr)).1
     }

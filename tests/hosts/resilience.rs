@@ -1,0 +1,157 @@
+//! What breaks in the middle: the laptop, the connection, the runner, the host.
+//! Whatever it is, `up` ends where an undisturbed one does, and does nothing twice.
+
+mod attend;
+mod broken;
+mod interrupt;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::Story;
+use super::lab::{Did, Folder, Host, eventually};
+
+pub fn stories() -> Vec<Story> {
+    [attend::STORIES, broken::STORIES, interrupt::STORIES].concat()
+}
+
+/// A stack whose one-shot counts how often it ran, behind changes of all kinds.
+fn stack() -> Folder {
+    let folder = Folder::with_stack();
+    folder.settings("[steps.packages]\ninstall = [\"tree\"]\n");
+    let compose = folder.path().join("compose.yaml");
+    let text = std::fs::read_to_string(&compose).expect("compose.yaml");
+    let counting = text
+        .replace("echo prepared: $$GREETING", "echo once >>/counted/runs; sleep 2")
+        .replace("\n  prepare:\n", "\n  prepare:\n    volumes: [\"counted:/counted\"]\n");
+    assert_ne!(counting, text);
+    folder.write("compose.yaml", &format!("{counting}\nvolumes:\n  counted: {{}}\n"));
+    folder
+}
+
+/// What an undisturbed run makes of a host, which changes it takes, and how long.
+struct Reference {
+    state: String,
+    changes: Vec<String>,
+    took: Duration,
+}
+
+fn reference() -> &'static Reference {
+    static REFERENCE: OnceLock<Reference> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let host = fresh();
+        let started = Instant::now();
+        stack().provision(&["up", "--yes", &host.name]).expect(0);
+        Reference { took: started.elapsed(), state: host.state(), changes: host.applied() }
+    })
+}
+
+fn fresh() -> Host {
+    Host::make("debian13-docker")
+}
+
+/// As `up` leaves it at last: nothing to change, the undisturbed run's state, no change
+/// applied twice, nothing left lying about.
+#[track_caller]
+fn is_as_undisturbed(host: &Host) {
+    stack().provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
+    let reference = reference();
+    let mut applied = host.applied();
+    applied.retain(|change| change != "packages/repair");
+    assert_eq!(applied, reference.changes, "what was applied, over all runs");
+    eventually("what listened on the host has gone", 20, || {
+        host.inside("ls -A /dev/shm /run/provision").trim() == "/dev/shm:\n\n/run/provision:"
+    });
+    let state = host.state();
+    assert!(state == reference.state, "{}", difference(&reference.state, &state));
+}
+
+fn difference(expected: &str, found: &str) -> String {
+    let only = |one: &str, other: &str, sign| {
+        let lines = one.lines().filter(|line| !other.lines().any(|each| each == *line));
+        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    only(expected, found, '-') + &only(found, expected, '+')
+}
+
+impl Host {
+    fn state(&self) -> String {
+        self.inside(
+            r"set -e
+            dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n'
+            cat /etc/docker/daemon.json; id -nG deploy
+            cd /srv/three; find . -type f -exec stat -c '%n %a %U:%G' {} + | sort; find . -type f -exec sha256sum {} + | sort
+            find /srv /etc -name '*.provision-new'
+            cd /var/lib/provision; find . -not -path './runs/*/*' -not -path './runs/?*' | sort; find runs -name changes -o -name room
+            cat stacks/three/applied stacks/three/manifest
+            docker ps -a --format '{{.Names}} {{.Image}} {{.State}}' | sort
+            echo the one-shot ran $(wc -l </var/lib/docker/volumes/three_counted/_data/runs) times",
+        )
+    }
+
+    /// The changes that were applied, over all runs and in order.
+    fn applied(&self) -> Vec<String> {
+        let journals = self.inside("grep -h ' change applied ' /var/lib/provision/runs/*/journal || true");
+        journals.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect()
+    }
+
+    /// Waits until the run has come to this.
+    #[track_caller]
+    fn comes_to(&self, record: &str) {
+        eventually(&format!("the run comes to `{record}`"), 60, || {
+            self.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null || true").contains(record)
+        });
+    }
+
+    /// The run that is going on, or was the last.
+    fn run(&self) -> String {
+        self.inside("basename \"$(ls -1d /var/lib/provision/runs/*/ | tail -n 1)\"").trim().to_owned()
+    }
+}
+
+/// Random numbers, the same again with the same PROVISION_TEST_SEED.
+struct Chance(u64);
+
+impl Chance {
+    /// Different for each story, also under one seed.
+    fn new(story: &str) -> Self {
+        static SEED: OnceLock<u64> = OnceLock::new();
+        let seed = *SEED.get_or_init(|| {
+            let told = std::env::var("PROVISION_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+            told.unwrap_or_else(|| {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                now.as_millis() as u64 % 1_000_000
+            })
+        });
+        let own = story.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        eprintln!("{story}: PROVISION_TEST_SEED={seed}");
+        Self(own)
+    }
+
+    /// A moment of an undisturbed run.
+    fn moment(&mut self) -> Duration {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let part = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
+        let moment = reference().took.mul_f64(0.95 * part);
+        eprintln!("  … at {:.2} s of {:.2} s", moment.as_secs_f64(), reference().took.as_secs_f64());
+        moment
+    }
+}
+
+/// Sends a signal to a process, or with a minus to its group.
+fn signal(name: &str, target: &str) {
+    let sent = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
+    assert!(sent.is_ok(), "kill");
+}
+
+fn wait(child: Child) -> Did {
+    let did = Did::from(child.wait_with_output().expect("provision"));
+    if std::env::var_os("PROVISION_TALK").is_some() {
+        eprintln!("{}{}[{}]\n", did.stdout, did.stderr, did.code);
+    }
+    did
+}
