@@ -19,10 +19,16 @@ images_guard() {
 }
 
 images_apply() {
+    began=$(date +%s)
     arg images | while read -r image platform; do
         docker image inspect "$image" >/dev/null 2>&1 && continue
         pull "$image" "$platform" || {
             short=$(short_name "$image")
+            # A mirror's failure is lost in that of the registry, which Docker asks next.
+            if journalctl -u docker.service --since "@$began" -o cat 2>/dev/null | grep -q 'no space left on device'; then
+                say "Docker's own log says: no space left on device"
+                hint "free some space ('df -h', 'sudo docker system df') and run provision again"
+            fi
             hint "try 'sudo docker pull $short' on the host; the stack was not touched"
             fail "$short could not be pulled"
         }
@@ -70,7 +76,6 @@ pull_progress() {
         }
         { failure = text($0, "error"); if (failure == "") failure = text($0, "message"); last = $0 }
         failure != "" { print image ": " failure; bad = 1 }
-        failure ~ /no space left on device/ { print "hint: free some space (\047df -h\047, \047sudo docker system df\047) and run provision again" }
         text($0, "status") == "Downloading" {
             layer = text($0, "id")
             done[layer] = number($0, "current")

@@ -8,6 +8,7 @@ use crate::lab::{Folder, Host};
 pub const STORIES: &[Story] = &[
     ("trouble::images_that_cannot_be_had", images_that_cannot_be_had),
     ("trouble::a_registry_that_only_the_host_reaches", a_registry_that_only_the_host_reaches),
+    ("trouble::an_image_that_does_not_fit", an_image_that_does_not_fit),
     ("trouble::a_compose_file_with_errors", a_compose_file_with_errors),
     ("trouble::a_project_that_only_compose_refuses", a_project_that_only_compose_refuses),
     ("trouble::a_container_that_is_never_well", a_container_that_is_never_well),
@@ -86,6 +87,31 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
         "going on from there",
     ]);
     assert!(host.get(8080)?.contains("three services, one page"));
+    Ok(())
+}
+
+/// The disk is large enough by what was asked for, and not for what is in the image.
+fn an_image_that_does_not_fit() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    let folder = three("[steps.machine]\ndisk = \"10 MB\"");
+    let docker = |how: &str| {
+        host.inside(&format!("systemctl stop docker.socket docker; {how}; systemctl start docker"))
+    };
+    docker("mount -t tmpfs -o size=60m tmpfs /var/lib/docker");
+    folder.provision(&["up", "--yes", &host.name]).fails(
+        6,
+        &[
+            "nginx:1.27 could not be pulled",
+            "no space left on device",
+            "free some space",
+            "the stack was not touched",
+            "goes on from there",
+        ],
+    );
+    assert_eq!(host.inside("ls /srv"), "");
+
+    docker("umount /var/lib/docker");
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
     Ok(())
 }
 
