@@ -247,6 +247,14 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
             format!("try `ssh {jump}` first, then `ssh {name}`; provision takes whatever that takes"),
         );
     }
+    if said.contains("Connection closed by") || said.contains("Connection reset by") {
+        return unreachable(
+            format!("{address} closed the connection on port {port}"),
+            format!(
+                "it may still be starting, or have had too many connections from here; try again, and `ssh {name}`"
+            ),
+        );
+    }
     unreachable(
         format!("no connection to {name}"),
         format!("try `ssh {name}`; provision takes whatever that takes"),
@@ -344,6 +352,11 @@ mod tests {
             ("ssh: connect to host web1.example port 22: Connection timed out", "does not answer"),
             ("ssh: connect to host web1.example port 22: No route to host", "does not answer"),
             ("me@web1.example: Permission denied (publickey).", "does not accept this login"),
+            (
+                "kex_exchange_identification: Connection closed by remote host",
+                "closed the connection on port 22",
+            ),
+            ("Connection reset by 203.0.113.7 port 22", "closed the connection on port 22"),
             ("something new", "no connection"),
         ];
         for (said, expected) in cases {

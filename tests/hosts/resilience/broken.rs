@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 
 use super::{Chance, fresh, is_as_undisturbed, reference, signal, stack, wait};
 use crate::Story;
-use crate::lab::{Host, eventually};
+use crate::lab::{Folder, Host, eventually};
 
 pub const STORIES: &[Story] = &[
     ("resilience::the_laptop_dies_once", || the_laptop_dies("the_laptop_dies_once")),
@@ -17,6 +17,7 @@ pub const STORIES: &[Story] = &[
     ("resilience::the_connection_is_cut_once", || the_connection_is_cut("the_connection_is_cut_once")),
     ("resilience::the_connection_is_cut_twice", || the_connection_is_cut("the_connection_is_cut_twice")),
     ("resilience::the_network_is_away", the_network_is_away),
+    ("resilience::a_connection_that_needs_a_password_is_cut", a_connection_that_needs_a_password_is_cut),
     ("resilience::the_runner_is_killed", the_runner_is_killed),
     ("resilience::the_host_reboots", the_host_reboots),
 ];
@@ -37,6 +38,11 @@ fn kill_all(host: &Host, child: &Child) {
     for master in masters(host) {
         signal("KILL", &master);
     }
+}
+
+/// Ends all ssh sessions, on the host.
+pub(super) fn cut(host: &Host) {
+    host.inside("for pid in $(ps -C sshd-session -o pid=); do kill -9 $pid 2>/dev/null; done; true");
 }
 
 fn the_laptop_dies(story: &str) -> Result<(), Failed> {
@@ -61,12 +67,12 @@ fn the_connection_is_cut(story: &str) -> Result<(), Failed> {
     let folder = stack();
     let child = folder.spawn(&["up", "--yes", &host.name]);
     sleep(moment);
-    host.inside("for pid in $(ps -C sshd-session -o pid=); do kill -9 $pid 2>/dev/null; done; true");
+    cut(&host);
     let did = wait(child);
     did.is_harmless();
     // Before the run has begun there is nothing to come back to.
     if did.code == 4 {
-        did.said(&["the connection to ", "was lost"]);
+        did.said(&["error: ", "connection"]);
         assert!(!did.stderr.contains("[1/"), "{}", did.stderr);
         stack().provision(&["up", "--yes", &host.name]).expect(0);
     } else {
@@ -94,6 +100,22 @@ fn the_network_is_away() -> Result<(), Failed> {
     let did = wait(child);
     did.expect(0).said(&["connection lost", "the run goes on", "connected again", "reachable from here"]);
     is_as_undisturbed(&host);
+    Ok(())
+}
+
+/// sudo asks again on the new connection, and is answered without asking anybody.
+fn a_connection_that_needs_a_password_is_cut() -> Result<(), Failed> {
+    let host = Host::make("debian13-sudo");
+    let folder = Folder::empty().with("PROVISION_SUDO_PASSWORD", "lab-secret");
+    folder.write("own.toml", "steps = [\"packages\"]\n[options.packages]\ninstall = [\"hello\"]\n");
+    let holder = host.hold_lock("/var/lib/dpkg/lock-frontend", 60);
+    let child = folder.spawn(&["up", "--yes", "--playbook", "./own.toml", &host.name]);
+    host.comes_to("apt is locked");
+    cut(&host);
+    sleep(Duration::from_secs(2));
+    host.inside(&format!("kill {holder}"));
+    wait(child).expect(0).said(&["connection lost", "connected again", "1 change made"]);
+    assert_eq!(host.applied(), ["packages/install"]);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
+use super::broken::cut;
 use super::{fresh, is_as_undisturbed, reference, signal, stack, wait};
 use crate::Story;
 use crate::lab::{Folder, Host, eventually};
@@ -98,7 +99,7 @@ fn ctrl_c_while_nobody_answers() -> Result<(), Failed> {
     let child = start(&folder, &host);
     host.comes_to("change start 001");
     host.iptables("-I INPUT -p tcp --dport 22 -j REJECT");
-    host.inside("for pid in $(ps -C sshd-session -o pid=); do kill -9 $pid 2>/dev/null; done; true");
+    cut(&host);
     sleep(Duration::from_secs(2));
     let pressed = Instant::now();
     ctrl_c(&child);
