@@ -55,7 +55,12 @@ pub(super) fn from_host(error: HostError) -> Failure {
             with_hint(Exit::NotReached, what, format!("try again; `ssh {host}` must work"))
         }
         HostError::NotRoot { output, hint, .. } => {
-            Failure { output: harmless_all(output), ..with_hint(Exit::NotRoot, what, hint) }
+            // sudo's last word is what it means; before it stand the prompts that nobody answered.
+            let last = output.into_iter().rfind(|line| !line.trim().is_empty());
+            Failure {
+                output: harmless_all(last.into_iter().collect()),
+                ..with_hint(Exit::NotRoot, what, hint)
+            }
         }
         HostError::Odd { output, .. } => {
             Failure { output: harmless_all(output), ..plain(Exit::NotReached, what) }
@@ -84,7 +89,9 @@ pub(super) fn from_run(error: RunError, host: &str) -> Failure {
         RunError::LeftEarly => with_hint(
             Exit::Cancelled,
             what,
-            format!("if the host had all of it, it goes on by itself; `provision up {host}` finds out and goes on"),
+            format!(
+                "if the host had all of it, it goes on by itself; `provision up {host}` finds out and goes on"
+            ),
         ),
         RunError::Pack(_) => plain(Exit::Bug, what),
     }

@@ -284,7 +284,7 @@ fn changed_key(name: &str, resolved: &Resolved, output: &[String]) -> HostError 
         shown.push(format!("it shows {} ({kind})", sent.trim_end_matches('.')));
     }
     if let Some((_, place)) = place {
-        shown.push(format!("another one is known from {place}"));
+        shown.push(format!("the known one stands in {place}"));
     }
     HostError::ChangedHostKey {
         host: name.to_owned(),
@@ -380,7 +380,7 @@ Host key verification failed.";
             output,
             [
                 "it shows SHA256:TX4Agl1P (ED25519)",
-                "another one is known from /home/me/my keys/known_hosts:7"
+                "the known one stands in /home/me/my keys/known_hosts:7"
             ]
         );
 

@@ -352,7 +352,9 @@ impl Session<'_> {
     }
 
     fn silent(&self, url: &str, error: &ureq::Error) -> Fault {
-        Fault::Unreachable(format!("{}: {error}", host(url)))
+        // `io: Connection refused`: what the library calls its layers is nobody's business.
+        let error = error.to_string();
+        Fault::Unreachable(format!("{}: {}", host(url), error.trim_start_matches("io: ")))
     }
 }
 
