@@ -143,6 +143,8 @@ engine_verify() {
     for package in $(arg packages); do
         installed "$package" >/dev/null || fail "$package is not installed"
     done
+    main=$(arg main)
+    fits "$(installed "$main")" || fail "$main $(installed "$main") is installed, which does not fit \"$(arg version)\""
     answers
     docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
 }

@@ -67,6 +67,7 @@ pub(super) async fn check(mut sessions: Vec<Session<'_>>, global: &Global) -> Ex
         Ok(session.check())
     }))
     .await;
+    sessions.iter().for_each(Session::rest);
     let several = sessions.len() > 1;
     let mut worst = Exit::Done;
     for (session, outcome) in sessions.iter().zip(outcomes) {
@@ -102,7 +103,9 @@ pub(super) async fn check(mut sessions: Vec<Session<'_>>, global: &Global) -> Ex
 pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> Exit {
     let mut worst = Exit::Done;
     for session in &mut sessions {
-        match session.probe().await {
+        let probed = session.probe().await;
+        session.rest();
+        match probed {
             Ok(text) if arguments.raw => {
                 // A terminal must survive what a host says.
                 let lines: String =

@@ -76,6 +76,11 @@ impl<'a> Session<'a> {
         (&mut self.link, move |event: &Event| reporter.tell(&name, event))
     }
 
+    /// Takes the live lines away for good, before something else is printed.
+    pub fn rest(&self) {
+        self.reporter.rest();
+    }
+
     /// Makes the connection, if it is not there.
     pub async fn connect(&mut self) -> Result<(), Failure> {
         self.tell(&Event::Connecting);

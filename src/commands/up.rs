@@ -167,9 +167,12 @@ fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(
         [plan] => format!("{what} on {}?", plan.host),
         plans => format!("{what} on {} hosts?", plans.len()),
     };
+    // Ctrl-C is an answer: it must not end us before the cursor is shown again.
+    let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     let mut answer = Ok(false);
     reporter.suspend(&mut || {
         answer = dialoguer::Confirm::new().with_prompt(&question).default(false).interact();
+        let _ = console::Term::stderr().show_cursor();
     });
     match answer {
         Ok(true) => Ok(()),

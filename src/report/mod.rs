@@ -34,6 +34,8 @@ pub trait Reporter: Send + Sync {
     fn tell(&self, host: &str, event: &Event);
     /// Takes the live lines away for as long as `work` talks to the terminal itself (a prompt).
     fn suspend(&self, work: &mut dyn FnMut());
+    /// Takes the live lines away for good, before something else is printed.
+    fn rest(&self) {}
 }
 
 /// How much is said.

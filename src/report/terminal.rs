@@ -94,6 +94,13 @@ impl Terminal {
         bar.enable_steady_tick(TURN);
     }
 
+    fn end(&self, bar: &mut Option<ProgressBar>) {
+        if let Some(bar) = bar.take() {
+            bar.finish_and_clear();
+            self.multi.remove(&bar);
+        }
+    }
+
     /// The live line of a host, made where it is not there, in the order of the hosts.
     fn bar(&self, live: &mut Vec<(String, Option<ProgressBar>)>, host: &str, prefix: &str) -> ProgressBar {
         let index = live.iter().position(|(name, _)| name == host).unwrap_or_else(|| {
@@ -150,11 +157,8 @@ impl Reporter for Terminal {
                 }
             }
             Live::End => {
-                if let Some((_, bar)) = state.live.iter_mut().find(|(name, _)| name == host)
-                    && let Some(bar) = bar.take()
-                {
-                    bar.finish_and_clear();
-                    self.multi.remove(&bar);
+                if let Some((_, bar)) = state.live.iter_mut().find(|(name, _)| name == host) {
+                    self.end(bar);
                 }
             }
             Live::Keep => {}
@@ -163,6 +167,13 @@ impl Reporter for Terminal {
 
     fn suspend(&self, work: &mut dyn FnMut()) {
         self.multi.suspend(work);
+    }
+
+    fn rest(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, bar) in &mut state.live {
+            self.end(bar);
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Question, Questions};
+use crate::facts::{Listening, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::bundle::Bundle;
-use crate::stack::compose::{Project, Service};
+use crate::stack::compose::{Port, Project, Service};
 use crate::stack::images::Availability;
 
 use containers::{expected, troubles};
@@ -124,6 +124,7 @@ impl Step for Stack {
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check(model)?;
+        self.check_ports(model)?;
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
@@ -159,6 +160,49 @@ impl Stack {
             ));
         }
         Ok(())
+    }
+
+    /// Ports that another program has: the start would fail when all else is done.
+    fn check_ports(&self, model: &Model) -> Result<(), Refusal> {
+        let running: Vec<_> = model
+            .facts
+            .containers
+            .iter()
+            .filter(|container| container.project == self.input.project.name && container.state == "running")
+            .map(|container| container.service.as_str())
+            .collect();
+        // A container of this project may hold what another one of it takes over.
+        let may_be_own = |socket: &Listening| socket.process == "docker-proxy" && !running.is_empty();
+        let taken: Vec<_> = self
+            .services()
+            // A service that runs has its ports itself; what it will have instead is Docker's to say.
+            .filter(|service| !running.contains(&service.name.as_str()))
+            .flat_map(|service| service.ports.iter().map(move |port| (service, port)))
+            .filter(|(_, port)| port.fixed())
+            .filter_map(|(service, port)| {
+                let mut holders = model.facts.listening.iter().filter(|socket| holds(socket, port));
+                let holder = holders.find(|socket| !may_be_own(socket))?;
+                let process = match holder.process.as_str() {
+                    "" => "another program",
+                    "docker-proxy" => "another container",
+                    name => name,
+                };
+                Some(format!("{}/{} of {} is taken by {process}", holder.port, holder.protocol, service.name))
+            })
+            .collect();
+        if taken.is_empty() || model.force {
+            return Ok(());
+        }
+        Err(Refusal {
+            step: STEP,
+            what: "a port that the stack publishes is taken on the host; nothing was changed".into(),
+            details: taken,
+            hints: vec![
+                format!("publish another one in {}, or stop that program", self.input.project.file),
+                "`--force` goes on all the same".into(),
+            ],
+            findings: Vec::new(),
+        })
     }
 
     /// Images that the host does not have; what no registry has is refused here, before anything is changed.
@@ -299,6 +343,15 @@ impl Stack {
                 .within(self.options.wait.saturating_mul(2).saturating_add(if builds { 3600 } else { 600 })),
         })
     }
+}
+
+/// Whether a socket is where a port is to be published.
+fn holds(socket: &Listening, port: &Port) -> bool {
+    let number = port.published.is_some_and(|range| (range.first..=range.last).contains(&socket.port));
+    let everywhere = ["0.0.0.0", "::", "*"].contains(&socket.address.as_str());
+    let address =
+        everywhere || port.all_addresses() || port.host_ip.is_some_and(|ip| ip.to_string() == socket.address);
+    number && address && socket.protocol == port.protocol.to_string()
 }
 
 /// Ports that are published on addresses that others may reach.

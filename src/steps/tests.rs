@@ -3,7 +3,9 @@
 use semver::Version;
 
 use super::*;
-use crate::facts::{self, AptSource, Container, Docker as DockerFacts, Facts, File, Package, Reach, Unit};
+use crate::facts::{
+    self, AptSource, Container, Docker as DockerFacts, Facts, File, Listening, Package, Reach, Unit,
+};
 use crate::report::{Verbosity, render_plan};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::Project;
@@ -169,12 +171,18 @@ fn docker_as_it_is_found() {
         vec![AptSource { file: "/etc/apt/sources.list.d/docker.list".into(), ..AptSource::default() }];
 
     let fresh: &[&str] = &["docker/daemon", "docker/repository", "docker/engine"];
-    let cases: [(&str, &Facts, &str, &[&str]); 13] = [
+    let cases: [(&str, &Facts, &str, &[&str]); 14] = [
         ("bare", &bare(), "", fresh),
         ("docker.com's is good", &good, "", &[]),
         ("the version is good", &good, "version = '>=28'", &[]),
         ("the version is not", &good, "version = '~27.5'", &["docker/repository", "docker/engine"]),
         ("the distribution's is good", &distribution, "", &[]),
+        (
+            "the distribution has one version",
+            &distribution,
+            "version = '~27.5'",
+            &["docker/repository", "docker/engine"],
+        ),
         (
             "the other source is wanted",
             &distribution,
@@ -287,6 +295,39 @@ fn images_that_cannot_be_had_stop_the_plan() {
         refusal.details,
         ["nginx:1.27: the registry does not have it", "redis:8 is not made for amd64, only for linux/arm64"]
     );
+}
+
+#[test]
+fn ports_that_are_taken_stop_the_plan() {
+    let step = Stack::new(StackOptions::default(), stack_input());
+    let socket = |port, process: &str| Listening {
+        protocol: "tcp".into(),
+        address: "0.0.0.0".into(),
+        port,
+        process: process.into(),
+    };
+    let container = |service: &str| Container {
+        project: "three".into(),
+        service: service.into(),
+        state: "running".into(),
+        ..Container::default()
+    };
+    let cases = [
+        (socket(8080, "apache2"), vec![], Some("8080/tcp of web is taken by apache2")),
+        (socket(8080, "docker-proxy"), vec![], Some("8080/tcp of web is taken by another container")),
+        (socket(80, "apache2"), vec![], None),
+        (socket(8080, "docker-proxy"), vec![container("web")], None),
+        // What was `web` under another name gives its port away.
+        (socket(8080, "docker-proxy"), vec![container("page")], None),
+        (socket(8080, "apache2"), vec![container("cache")], Some("8080/tcp of web is taken by apache2")),
+    ];
+    for (socket, containers, expected) in cases {
+        let facts = Facts { listening: vec![socket.clone()], containers, ..with_docker("28.3.2") };
+        let details = step.plan(&mut model(&facts)).map_err(|refusal| refusal.details);
+        let expected = expected.map_or(Ok(()), |text: &str| Err(vec![text.to_owned()]));
+        assert_eq!(details.map(|_| ()), expected, "{socket:?}");
+        assert!(step.plan(&mut Model { force: true, ..model(&facts) }).is_ok(), "--force goes on");
+    }
 }
 
 #[test]

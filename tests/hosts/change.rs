@@ -292,6 +292,11 @@ fn a_version_that_is_required() -> Result<(), Failed> {
     assert_eq!(installed(), "5:26.1.5-1~debian.13~trixie 5:26.1.5-1~debian.13~trixie ");
     assert!(host.inside("apt-mark showhold").contains("docker-ce\n"));
     folder.provision(&up).expect(0).said(&["nothing to change"]);
+
+    // One that is not to be had: what is there is not taken for it.
+    folder.settings("version = \">=99\"\n");
+    let offered = "the host's repositories offer: 5:26.1.5-1~debian.13~trixie 5:26.1.4-1~debian.13~trixie";
+    folder.provision(&up).expect(6).said(&["no version of docker-ce fits \">=99\"", offered]);
     Ok(())
 }
 

@@ -56,7 +56,8 @@ pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
         .or_else(|| docker.engine.clone());
     if let Some(version) = version.filter(|version| !options.version.allows(version)) {
         let why = format!("Engine {version} is installed, {} is wanted", options.version);
-        return Verdict::Install(why, present);
+        // A distribution has one version; Docker's repository has them all.
+        return Verdict::Install(why, wanted);
     }
     let Some(engine) = &docker.engine else {
         let why = docker.error.as_deref().unwrap_or("the daemon does not answer");
