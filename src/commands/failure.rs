@@ -50,6 +50,12 @@ pub(super) fn from_host(error: HostError) -> Failure {
             ],
             ..plain(Exit::NotReached, what)
         },
+        HostError::NoShell { host, output } => {
+            let hint = format!(
+                "its shell, what that reads at its start, or a ForceCommand ends first; `ssh {host} uptime` must work"
+            );
+            Failure { output: harmless_all(output), ..with_hint(Exit::NotReached, what, hint) }
+        }
         HostError::Lost { reason, host } => {
             let what = if reason.is_empty() { what } else { format!("{what}: {}", harmless(&reason)) };
             with_hint(Exit::NotReached, what, format!("try again; `ssh {host}` must work"))

@@ -31,6 +31,9 @@ pub fn squeeze(script: &str) -> String {
     text
 }
 
+/// How many lines of a login shell's greeting are kept, for when nothing else comes.
+const GREETING_LINES: usize = 5;
+
 /// How long stderr may still speak after the frame has reported trouble.
 const STDERR_GRACE: Duration = Duration::from_millis(100);
 
@@ -149,6 +152,10 @@ impl<'a> Framed<'a> {
         outcome.map(|code| Ended { code, stderr: errors.clone() }).map_err(|error| match error {
             HostError::NotRoot { what, hint, .. } => HostError::NotRoot { what, output: errors, hint },
             HostError::Odd { what, .. } => HostError::Odd { what, output: errors },
+            HostError::NoShell { host, mut output } => {
+                output.append(&mut errors);
+                HostError::NoShell { host, output }
+            }
             HostError::Lost { host, reason } if reason.is_empty() => {
                 HostError::Lost { host, reason: errors.pop().unwrap_or_default() }
             }
@@ -168,10 +175,14 @@ impl<'a> Framed<'a> {
         O: AsyncRead + Unpin,
     {
         let mut begun = false;
+        let mut spoke = false;
+        let mut greeting = Vec::new();
         // The frame's end stands on a line of its own behind a line break of its own.
         let mut held: Option<String> = None;
         while let Some(line) = read_line(&mut stdout).await {
-            match self.mark(&line) {
+            let mark = self.mark(&line);
+            spoke |= mark.is_some();
+            match mark {
                 Some(Mark::Begin) => begun = true,
                 Some(Mark::Exit(code)) => {
                     if let Some(last) = held.take().filter(|last| !last.is_empty()) {
@@ -193,8 +204,16 @@ impl<'a> Framed<'a> {
                     }
                 }
                 // A login shell's greeting.
-                None => {}
+                None => {
+                    greeting.push(line);
+                    if greeting.len() > GREETING_LINES {
+                        greeting.remove(0);
+                    }
+                }
             }
+        }
+        if !spoke {
+            return Err(HostError::NoShell { host: self.host.to_owned(), output: greeting });
         }
         Err(HostError::Lost {
             host: self.host.to_owned(),

@@ -76,6 +76,14 @@ pub enum HostError {
         /// The command that forgets the old key.
         forget: String,
     },
+    /// The connection stands, and what answers there runs no commands.
+    #[error("the login on {host} does not run commands")]
+    NoShell {
+        /// The host.
+        host: String,
+        /// What it said instead.
+        output: Vec<String>,
+    },
     /// The connection ended before the program did.
     #[error("the connection to {host} was lost")]
     Lost {
@@ -160,7 +168,13 @@ impl Host {
         match &self.kind {
             Kind::Ssh(ssh) => {
                 let (_child, streams) = ssh.spawn(&frame.command()).await?;
-                frame.run(streams, on_line).await
+                match frame.run(streams, on_line).await {
+                    // Nothing came back: was it the shell, or the connection?
+                    Err(HostError::NoShell { host, output }) if !ssh.is_connected().await => {
+                        Err(HostError::Lost { host, reason: output.into_iter().next_back().unwrap_or_default() })
+                    }
+                    ended => ended,
+                }
             }
             Kind::Local => {
                 let mut child = Command::new("sh")

@@ -105,6 +105,12 @@ impl Ssh {
         Ok((child, streams))
     }
 
+    /// Whether the connection stands. A master that has just lost it takes a moment to leave.
+    pub async fn is_connected(&self) -> bool {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        matches!(tokio::time::timeout(Duration::from_secs(2), self.session.check()).await, Ok(Ok(())))
+    }
+
     /// Closes the connection.
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.session.close()).await;
@@ -378,10 +384,7 @@ Host key verification failed.";
         assert_eq!(forget, "ssh-keygen -f '/home/me/my keys/known_hosts' -R '[jump.example]:2222'");
         assert_eq!(
             output,
-            [
-                "it shows SHA256:TX4Agl1P (ED25519)",
-                "the known one stands in /home/me/my keys/known_hosts:7"
-            ]
+            ["it shows SHA256:TX4Agl1P (ED25519)", "the known one stands in /home/me/my keys/known_hosts:7"]
         );
 
         // Another ssh may say less.

@@ -9,6 +9,7 @@ use crate::lab::{Folder, Host};
 pub const STORIES: &[Story] = &[
     ("trouble::a_host_that_speaks_to_the_terminal", a_host_that_speaks_to_the_terminal),
     ("trouble::login_shells_of_all_kinds", login_shells_of_all_kinds),
+    ("trouble::a_login_that_runs_no_commands", a_login_that_runs_no_commands),
 ];
 
 /// Its name, its files, its services: whatever is shown is shown harmless.
@@ -108,5 +109,26 @@ fn login_shells_of_all_kinds() -> Result<(), Failed> {
     folder.write("own.toml", "steps = [\"packages\"]\n[options.packages]\ninstall = [\"hello\"]\n");
     folder.provision(&["up", "--yes", "--playbook", "./own.toml", &host.name]).expect(0);
     host.root("dpkg -s hello");
+    Ok(())
+}
+
+/// No shell, one that leaves as it starts, and a command that is always another.
+fn a_login_that_runs_no_commands() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    let folder = Folder::with_stack();
+    let check = |said: &str| {
+        let what = format!("the login on {} does not run commands", host.name);
+        let did = folder.provision(&["up", "--yes", &host.name]);
+        did.fails(4, &[&what, said, &format!("`ssh {} uptime` must work", host.name)]);
+    };
+    host.inside("usermod -s /usr/sbin/nologin deploy");
+    check("This account is currently not available.");
+    host.inside(r#"usermod -s /bin/bash deploy; printf 'printf "\\033[31mbye\\033[0m\\n"; exit 3\n' >/home/deploy/.bashrc"#);
+    check("bye");
+    host.inside(
+        "rm /home/deploy/.bashrc; echo 'ForceCommand /bin/echo only this' >/etc/ssh/sshd_config.d/force.conf; \
+         systemctl reload ssh",
+    );
+    check("only this");
     Ok(())
 }

@@ -109,7 +109,9 @@ fn no_root(kind: &str) -> Result<(), Failed> {
         .provision(&["up", "--yes", &host.name])
         .fails(5, &[&nobody_to_ask, "set PROVISION_SUDO_PASSWORD"]);
     let refused = format!("sudo on {} did not accept the password", host.name);
-    with("not-it").provision(&["up", "--yes", &host.name]).fails(5, &[&refused, "incorrect", "nothing was changed"]);
+    with("not-it")
+        .provision(&["up", "--yes", &host.name])
+        .fails(5, &[&refused, "incorrect", "nothing was changed"]);
     let folder = Folder::with_stack();
     folder
         .provision(&["up", "--yes", &host.name, "--sudo-password-file", "no-such-file"])
