@@ -171,7 +171,10 @@ impl Host {
                 match frame.run(streams, on_line).await {
                     // Nothing came back: was it the shell, or the connection?
                     Err(HostError::NoShell { host, output }) if !ssh.is_connected().await => {
-                        Err(HostError::Lost { host, reason: output.into_iter().next_back().unwrap_or_default() })
+                        Err(HostError::Lost {
+                            host,
+                            reason: output.into_iter().next_back().unwrap_or_default(),
+                        })
                     }
                     ended => ended,
                 }
