@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 
 use crate::Story;
-use crate::lab::{Folder, Host};
+use crate::lab::{Folder, Host, eventually};
 
 pub const STORIES: &[Story] = &[
     ("trouble::images_that_cannot_be_had", images_that_cannot_be_had),
@@ -226,10 +226,12 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     // A container that cannot even be made to run.
     let broken = three("");
     edit(&broken, "image: nginx:1.27", "image: nginx:1.27\n    entrypoint: [/no/such/program]");
-    broken.provision(&["up", "--yes", &host.name]).fails(6, &["/no/such/program", previous]);
+    let did = broken.provision(&["up", "--yes", &host.name]);
+    did.fails(6, &["/no/such/program", previous]);
 
-    // By hand, with what was kept.
-    host.root(&format!("cp -a {previous}/. /srv/three/ && cd /srv/three && docker compose up -d --wait web"));
+    // By the command that was named.
+    host.ssh(did.behind("back to it, on the host: "));
+    eventually("the stack that ran before is back", 20, || host.get(8080).is_ok());
     assert!(host.get(8080)?.contains("three services, one page"));
     good.provision(&["up", "--yes", &host.name]).expect(0);
     good.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
