@@ -51,15 +51,15 @@ fn fresh() -> Host {
     Host::make("debian13-docker")
 }
 
-/// As `up` leaves it at last: nothing to change, the undisturbed run's state, no change
-/// applied twice, nothing left lying about.
+/// As `up` leaves it at last: nothing to change, the undisturbed run's state, each change
+/// made once, nothing left lying about.
 #[track_caller]
 fn is_as_undisturbed(host: &Host) {
     stack().provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
     let reference = reference();
-    let mut applied = host.applied();
-    applied.retain(|change| change != "packages/repair");
-    assert_eq!(applied, reference.changes, "what was applied, over all runs");
+    let mut made = host.made();
+    made.retain(|change| change != "packages/repair");
+    assert_eq!(made, reference.changes, "what was made, over all runs");
     eventually("what listened on the host has gone", 20, || {
         host.inside("ls -A /dev/shm /run/provision").trim() == "/dev/shm:\n\n/run/provision:"
     });
@@ -94,6 +94,31 @@ impl Host {
     fn applied(&self) -> Vec<String> {
         let journals = self.inside("grep -h ' change applied ' /var/lib/provision/runs/*/journal || true");
         journals.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect()
+    }
+
+    /// The changes that were made, over all runs and in order: those that were applied, and
+    /// what a runner was killed in after it was done but before the journal could say so.
+    fn made(&self) -> Vec<String> {
+        let applied = self.applied();
+        let journals = self.inside("for each in /var/lib/provision/runs/*/journal; do cat $each; echo; done");
+        let mut made = Vec::new();
+        let mut under_way = None;
+        for line in journals.lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            match words[..] {
+                [_, "change", "start", _, change] => under_way = Some(change),
+                [_, "change", "applied", _, change] => {
+                    under_way = None;
+                    made.push(change.to_owned());
+                }
+                [_, "change", "already-so" | "failed", ..] => under_way = None,
+                // A journal has ended.
+                [""] => made
+                    .extend(under_way.take().map(str::to_owned).filter(|change| !applied.contains(change))),
+                _ => {}
+            }
+        }
+        made
     }
 
     /// Waits until the run has come to this.

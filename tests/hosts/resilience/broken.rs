@@ -19,6 +19,7 @@ pub const STORIES: &[Story] = &[
     ("resilience::the_network_is_away", the_network_is_away),
     ("resilience::a_connection_that_needs_a_password_is_cut", a_connection_that_needs_a_password_is_cut),
     ("resilience::the_runner_is_killed", the_runner_is_killed),
+    ("resilience::the_runner_dies_before_it_can_say_so", the_runner_dies_before_it_can_say_so),
     ("resilience::the_host_reboots", the_host_reboots),
 ];
 
@@ -144,6 +145,27 @@ fn the_runner_is_killed() -> Result<(), Failed> {
     if ran(&host.state()) == "the one-shot ran 2 times" {
         host.inside("sed -i 1d /var/lib/docker/volumes/three_counted/_data/runs");
     }
+    is_as_undisturbed(&host);
+    Ok(())
+}
+
+/// A change is done and the journal does not know: the next `up` sees the host, not the journal.
+fn the_runner_dies_before_it_can_say_so() -> Result<(), Failed> {
+    let _ = reference();
+    let host = fresh();
+    let folder = stack();
+    let child = folder.spawn(&["up", "--yes", &host.name]);
+    host.comes_to("change start 001");
+    let run = host.run();
+    host.inside(&format!("kill -s STOP $(systemctl show -P MainPID provision-run-{run})"));
+    eventually("the change is done", 60, || host.inside("pgrep -f /ste[p].sh || echo none").trim() == "none");
+    host.inside(&format!("systemctl kill -s KILL provision-run-{run}"));
+    wait(child).fails(6, &["the run ended without a word", "goes on from there"]);
+    let did = stack().provision(&["up", "--yes", &host.name]);
+    did.expect(0).said(&[&format!(
+        "the earlier run {run} ended without a word in packages/install; going on from there"
+    )]);
+    assert!(!host.applied().contains(&"packages/install".to_owned()));
     is_as_undisturbed(&host);
     Ok(())
 }

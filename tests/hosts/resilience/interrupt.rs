@@ -33,15 +33,21 @@ fn ctrl_c(child: &Child) {
     signal("INT", &format!("-{}", child.id()));
 }
 
+/// A run that waits for a lock, which the process that comes back holds.
+fn waiting(folder: &Folder, host: &Host) -> (Child, String) {
+    let holder = host.hold_lock(LOCK, 60);
+    let child = start(folder, host);
+    host.comes_to("apt is locked");
+    sleep(HEARD);
+    (child, holder)
+}
+
 /// The run goes on, and the next `up` finds its work done or follows it.
 fn ctrl_c_detaches() -> Result<(), Failed> {
     let _ = reference();
     let host = fresh();
-    let holder = host.hold_lock(LOCK, 60);
     let folder = stack();
-    let child = start(&folder, &host);
-    host.comes_to("apt is locked");
-    sleep(HEARD);
+    let (child, holder) = waiting(&folder, &host);
     ctrl_c(&child);
     let did = wait(child);
     let run = host.run();
@@ -62,11 +68,8 @@ fn ctrl_c_detaches() -> Result<(), Failed> {
 fn ctrl_c_twice_cancels() -> Result<(), Failed> {
     let _ = reference();
     let host = fresh();
-    let holder = host.hold_lock(LOCK, 60);
     let folder = stack();
-    let child = start(&folder, &host);
-    host.comes_to("apt is locked");
-    sleep(HEARD);
+    let (child, holder) = waiting(&folder, &host);
     ctrl_c(&child);
     sleep(Duration::from_millis(700));
     ctrl_c(&child);
