@@ -11,6 +11,7 @@
 //! | `os` | id, id_like, version, codename, name |
 //! | `architecture` `kernel` `hostname` `virtualization` | a text |
 //! | `cpus` `memory` `uptime` `clock` `lists-age` `ssh-port` | a number: bytes, seconds |
+//! | `ssh-client` | an address |
 //! | `systemd` `clock-synchronised` | yes or no |
 //! | `identity` | login, root or sudo |
 //! | `interrupted` `reboot-required` | none: being there says it |
@@ -24,6 +25,7 @@
 //! |---|---|
 //! | `lock` | pid, command, lock file |
 //! | `half-configured` `held` `reboot-package` | a package |
+//! | `sshd-port` | a number |
 //! | `apt-source` | file, line |
 //! | `listening` | protocol, address and port as in /proc/net, process |
 //! | `package` | name, version, configured (yes or no) |
@@ -36,6 +38,10 @@
 //! | `reach` | address, reached or no-name or no-connection |
 //! | `container` | id, name, project, service, image, state, status: each a JSON text |
 //! | `image` | name, id as a JSON text |
+//! | `published` | name, project, service: each a JSON text; ports: JSON of the daemon's interface, or a JSON text of `docker ps` |
+//! | `address` | one of the host's own addresses |
+//! | `rule` | 4 or 6, table, a line of iptables-save |
+//! | `foreign-table` | family and name |
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};

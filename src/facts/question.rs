@@ -37,6 +37,10 @@ pub enum Question {
     Project(String),
     /// Whether the host has this image.
     Image(String),
+    /// The ports that all running containers publish.
+    Published,
+    /// What filters packets, sshd's ports and the host's addresses.
+    Firewall,
 }
 
 impl Question {
@@ -58,6 +62,8 @@ impl Question {
             Self::Docker => ("docker", vec![]),
             Self::Project(name) => ("project", vec![name]),
             Self::Image(name) => ("image", vec![name]),
+            Self::Published => ("published", vec![]),
+            Self::Firewall => ("firewall", vec![]),
         };
         let mut line = word.to_owned();
         for argument in arguments {

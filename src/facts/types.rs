@@ -1,6 +1,7 @@
 //! What the probe knows of a host, typed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use semver::Version;
 use serde::Serialize;
@@ -36,6 +37,10 @@ pub struct Facts {
     pub images: BTreeMap<String, Option<Image>>,
     /// Sockets that listen.
     pub listening: Vec<Listening>,
+    /// Ports that running containers publish, of all projects and of none, where it was asked.
+    pub published: Vec<Published>,
+    /// What filters packets, where it was asked.
+    pub firewall: Firewall,
     /// Packages that ask for a reboot; none when no reboot is asked for.
     pub reboot_required: Option<Vec<String>>,
     /// The state of cloud-init; none where it is not installed.
@@ -90,6 +95,8 @@ pub struct Identity {
     pub becomes: Become,
     /// The port of the server in this ssh connection; none for `local`.
     pub ssh_port: Option<u16>,
+    /// Where this ssh connection comes from, as the host sees it; none for `local`.
+    pub ssh_client: Option<IpAddr>,
 }
 
 /// How we become root.
@@ -275,6 +282,52 @@ pub struct Listening {
     pub port: u16,
     /// The process behind it, where it is known.
     pub process: String,
+}
+
+/// A port of the host that leads to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// The container's name.
+    pub container: String,
+    /// Its Compose project; empty where it has none.
+    pub project: String,
+    /// Its Compose service; empty where it has none.
+    pub service: String,
+    /// The address on the host; unspecified (`0.0.0.0`, `::`) for all of a family.
+    pub address: IpAddr,
+    /// The port on the host.
+    pub port: u16,
+    /// The port in the container.
+    pub target: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// What filters the host's packets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Firewall {
+    /// The ports that sshd is told to listen on (`sshd -T`).
+    pub ssh_ports: Vec<u16>,
+    /// The host's own addresses that others may reach: scope global, of interfaces that are no
+    /// container bridges.
+    pub addresses: Vec<IpAddr>,
+    /// What is loaded just now of the chains that matter: filter INPUT and DOCKER-USER, mangle
+    /// FORWARD and PROVISION-FORWARD.
+    pub loaded: Vec<LoadedRule>,
+    /// Tables of a ruleset that is neither ufw's, nor Docker's, nor fail2ban's, and that drops or
+    /// rejects what comes in or is forwarded: `inet filter`.
+    pub foreign_tables: Vec<String>,
+}
+
+/// A line of `iptables-save` or `ip6tables-save`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadedRule {
+    /// 4 or 6.
+    pub family: u8,
+    /// `filter`, `mangle`.
+    pub table: String,
+    /// The rule (`-A INPUT -j ufw-before-input`), or a built-in chain with its policy (`:INPUT DROP`).
+    pub rule: String,
 }
 
 /// The state of cloud-init.
