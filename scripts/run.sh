@@ -7,6 +7,7 @@
 #   start    takes the lease, unpacks the payload, starts the runner, then follows
 #   follow   prints the journal of a run from a line on, until the run ends
 #   cancel   asks a run to stop between two changes
+#   prove    tells a run that waits for it that a new connection has come in
 #   list     a line a run
 #   show     what there is of a run
 #
@@ -100,13 +101,17 @@ forget_old() {
     done
 }
 
-# follow: a shell can go on reading a file that grows; a line that is still being written is put together.
-follow() {
+must_be_there() {
     dir=$base/runs/$run
     [ -f "$dir/journal" ] || {
         printf 'no-run\n'
         exit 66
     }
+}
+
+# follow: a shell can go on reading a file that grows; a line that is still being written is put together.
+follow() {
+    must_be_there
     printf 'following %s\n' "$run"
     number=0 part='' idle=0
     exec 3<"$dir/journal"
@@ -157,11 +162,7 @@ list() {
 }
 
 show() {
-    dir=$base/runs/$run
-    [ -f "$dir/journal" ] || {
-        printf 'no-run\n'
-        exit 66
-    }
+    must_be_there
     state=ended
     ! unit_alive "$run" || state=alive
     printf 'state%s%s\n' "$TAB" "$state"
@@ -182,6 +183,10 @@ case $verb in
     cancel)
         [ -d "$base/runs/$run" ] || exit 66
         : >"$base/runs/$run/cancel"
+        ;;
+    prove)
+        [ -d "$base/runs/$run" ] || exit 66
+        : >"$base/runs/$run/proven"
         ;;
     list) list ;;
     show) show ;;

@@ -14,7 +14,7 @@ use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::Bundle;
 use crate::stack::images::{Lookup, Platform};
-use crate::steps::{self, Docker, Machine, Model, Packages, Stack, StackInput, Step, User};
+use crate::steps::{self, Docker, Firewall, Machine, Model, Packages, Stack, StackInput, Step, User};
 
 /// More than this no probe says.
 const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
@@ -189,6 +189,7 @@ impl<'a> Session<'a> {
         Model {
             facts: self.facts.clone(),
             force: self.force,
+            local: self.link.is_local(),
             now: now.try_into().unwrap_or(i64::MAX),
             ..Model::default()
         }
@@ -251,6 +252,10 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
             "packages" => steps.push(Box::new(Packages::new(options.packages.clone()))),
             "docker" => steps.push(Box::new(Docker::new(options.docker.clone()))),
             "user" => steps.push(Box::new(User::new(options.user.clone()))),
+            "firewall" => steps.push(Box::new(Firewall::new(
+                options.firewall.clone(),
+                stack.map(|input| input.project.clone()),
+            ))),
             "stack" => {
                 if let Some(input) = stack {
                     steps.push(Box::new(Stack::new(options.stack.clone(), input.clone())));

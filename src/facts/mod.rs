@@ -5,6 +5,7 @@
 
 mod lookup;
 mod parse;
+mod ports;
 mod question;
 mod types;
 

@@ -93,6 +93,22 @@ pub enum Risk {
         /// The service behind it.
         service: String,
     },
+    /// Others are let in at a port.
+    LetsIn {
+        /// The port or range, with protocol and who may: `8080/tcp`, `5432/tcp from 10.0.0.0/8`.
+        port: String,
+        /// Whether everybody may.
+        public: bool,
+        /// Who answers there: services, processes; empty where nobody does yet.
+        behind: Vec<String>,
+    },
+    /// What answers at a port now is not reached from outside any more.
+    ShutsOut {
+        /// The port with its protocol: `9090/tcp`.
+        port: String,
+        /// What answers there; empty where it is not known.
+        behind: String,
+    },
     /// Something is downloaded.
     Downloads {
         /// How much, in bytes, where it is known.

@@ -97,6 +97,11 @@ pub enum Event {
         /// How long it took on the host, in milliseconds.
         milliseconds: u64,
     },
+    /// The run has changed who gets in, and a new connection is being made: the change stays only
+    /// if it succeeds.
+    Proving,
+    /// The new connection succeeded; the change stays.
+    Proven,
     /// The connection broke; the run goes on without it.
     ConnectionLost {
         /// What ssh said.

@@ -137,6 +137,10 @@ impl Lines {
                     RunOutcome::Completed | RunOutcome::Failed | RunOutcome::Running => self.detail(&text),
                 }
             }
+            Event::Proving => {
+                vec!["connecting anew: the firewall's rules stay only if that succeeds".to_owned()]
+            }
+            Event::Proven => vec!["a new connection got in; the rules stay".to_owned()],
             Event::Reattached => vec!["connected again".to_owned()],
             Event::Cancelling { .. } => {
                 vec!["cancelling: the run stops after the change that is under way".into()]

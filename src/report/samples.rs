@@ -294,6 +294,8 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::ConnectionLost { reason: "Connection reset by peer".into(), attempt: 1 },
         Event::ConnectionLost { reason: "No route to host".into(), attempt: 2 },
         Event::Reattached,
+        Event::Proving,
+        Event::Proven,
         ended("docker/engine", ChangeOutcome::Applied, 21_400),
         started("stack/up", "start server, worker, postgres and redis", 12),
         Event::Detached { run: run.clone(), may_cancel: true },

@@ -72,7 +72,8 @@ impl Terminal {
             Event::ConnectionLost { attempt, .. } => {
                 Live::Detail(self.paint.yellow(&format!("connecting again, attempt {attempt}")))
             }
-            Event::Reattached => Live::Detail(String::new()),
+            Event::Proving => Live::Detail("connecting anew".into()),
+            Event::Reattached | Event::Proven => Live::Detail(String::new()),
             Event::Cancelling { .. } => Live::Detail(self.paint.yellow("stops after this change")),
             Event::Planned { .. } | Event::Detached { .. } | Event::Summary(_) | Event::Failed(_) => {
                 Live::End

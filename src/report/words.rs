@@ -14,6 +14,15 @@ pub(super) fn risk(risk: &Risk) -> String {
         }
         Risk::InterruptsService { services } => format!("may interrupt {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
+        Risk::LetsIn { port, public, behind } => {
+            let who = if *public { "anybody" } else { "some" };
+            match behind.as_slice() {
+                [] => format!("{who} may reach {port}, where nothing answers yet"),
+                behind => format!("{who} may reach {port}: {}", behind.join(", ")),
+            }
+        }
+        Risk::ShutsOut { port, behind } if behind.is_empty() => format!("shuts {port} for others"),
+        Risk::ShutsOut { port, behind } => format!("shuts {port} ({behind}) for others"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
         Risk::Downloads { bytes: None } => "downloads packages".into(),
         Risk::GivesRoot { user } => format!("gives {user} the powers of root"),
@@ -26,7 +35,12 @@ pub(super) fn risk(risk: &Risk) -> String {
 
 /// Whether a risk asks for a second look; a download does not.
 pub(super) fn is_grave(risk: &Risk) -> bool {
-    !matches!(risk, Risk::Downloads { .. } | Risk::RestartsDocker { live_restore: true })
+    !matches!(
+        risk,
+        Risk::Downloads { .. }
+            | Risk::RestartsDocker { live_restore: true }
+            | Risk::LetsIn { public: false, .. }
+    )
 }
 
 /// `-` where a change only takes files away, `~` where it touches what is there, `+` where it adds.

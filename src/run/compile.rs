@@ -1,5 +1,6 @@
 //! A plan becomes one archive: scripts, values and files, sent once.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use flate2::Compression;
@@ -16,9 +17,10 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
     let mut archive = Archive(Builder::new(GzEncoder::new(Vec::new(), Compression::fast())));
     archive.add("runner.sh", RUNNER.as_bytes())?;
     archive.add("step.sh", STEP.as_bytes())?;
-    for step in &plan.steps {
-        if let Some(script) = crate::steps::script(step.step).filter(|_| !step.changes.is_empty()) {
-            archive.add(&format!("steps/{}.sh", step.step), script.as_bytes())?;
+    let steps: BTreeSet<_> = plan.changes().map(|change| change.action.step).collect();
+    for step in steps {
+        if let Some(script) = crate::steps::script(step) {
+            archive.add(&format!("steps/{step}.sh"), script.as_bytes())?;
         }
     }
     // Contents are not part of it: what a plan shows, no more.

@@ -7,6 +7,9 @@ use crate::report::{ChangeOutcome, Event, RunOutcome, harmless};
 /// How many lines of a change's output are kept for the case that it fails.
 const TAIL: usize = 40;
 
+/// What a change prints that waits for the proof that a new connection gets in.
+const AWAITS_PROOF: &str = "await: new-connection";
+
 /// Turns the lines of a journal into events, one after another.
 ///
 /// Whatever a host sends, it neither panics nor grows without bound: lines that
@@ -96,6 +99,9 @@ impl Follower {
         let (id, _) = self.current.as_ref()?;
         // An empty line of output has lost the space behind the number.
         let text = rest.split_once(' ').map_or("", |(_, text)| text);
+        if text == AWAITS_PROOF {
+            return Some(Event::Proving);
+        }
         let line = harmless(text).into_owned();
         if self.tail.len() == TAIL {
             self.tail.pop_front();

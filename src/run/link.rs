@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::host::{Destination, Host, HostError, NewHostKey, Passwords, SshOptions};
+use crate::host::{Destination, Ended, Host, HostError, NewHostKey, Passwords, SshOptions};
 
 /// A host and what it takes to reach it again.
 #[derive(Debug)]
@@ -50,6 +50,15 @@ impl Link {
         self.host
             .as_ref()
             .ok_or_else(|| HostError::Lost { host: self.name(), reason: "not connected".into() })
+    }
+
+    /// Runs a program over a connection of its own, beside the one that stands: that a new
+    /// one succeeds is what it proves.
+    pub async fn exec_anew(&self, program: &[u8]) -> Result<Ended, HostError> {
+        let (host, _) = Host::connect(&self.destination, &self.options).await?;
+        let ended = host.exec(program, &self.passwords, &mut |_| {}).await;
+        host.close().await;
+        ended
     }
 
     /// Makes the connection anew.

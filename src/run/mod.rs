@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Notify;
 
 pub use compile::compile;
 pub use journal::{FailedChange, Follower};
@@ -107,13 +108,18 @@ struct Following<'a> {
     starting: bool,
     /// Whether a person wants it to stop.
     cancelling: Cell<bool>,
+    /// Told when the run begins to wait for a proof.
+    proof: Notify,
 }
 
+#[derive(Default)]
 struct State {
     follower: Follower,
     begun: bool,
     busy: Option<(String, String)>,
     refused: Option<String>,
+    /// Whether the run waits for the proof that a new connection gets in.
+    awaits_proof: bool,
 }
 
 enum Step {
@@ -126,8 +132,15 @@ enum Step {
 
 impl<'a> Following<'a> {
     fn new(link: &'a mut Link, run: &'a str, tell: &'a dyn Fn(&Event)) -> Self {
-        let state = State { follower: Follower::default(), begun: false, busy: None, refused: None };
-        Self { link, run, tell, state: RefCell::new(state), starting: false, cancelling: Cell::new(false) }
+        Self {
+            link,
+            run,
+            tell,
+            state: RefCell::default(),
+            starting: false,
+            cancelling: Cell::new(false),
+            proof: Notify::new(),
+        }
     }
 
     async fn go(mut self, first: Vec<u8>) -> Result<Followed, RunError> {
@@ -180,11 +193,18 @@ impl<'a> Following<'a> {
         {
             return self.judge(Err(error));
         }
-        let mut on_line = |line: &str| heard(&self.state, self.run, self.tell, line);
+        let mut on_line = |line: &str| {
+            heard(&self.state, self.run, self.tell, line);
+            if self.state.borrow().awaits_proof {
+                self.proof.notify_one();
+            }
+        };
         let mut exec = std::pin::pin!(host.exec(body, self.link.passwords(), &mut on_line));
+        let mut proving = std::pin::pin!(self.prove());
         let ended = loop {
             tokio::select! {
                 ended = &mut exec => break ended,
+                () = &mut proving => {}
                 _ = tokio::signal::ctrl_c() => {
                     if !self.state.borrow().begun {
                         return Err(RunError::LeftEarly);
@@ -208,6 +228,24 @@ impl<'a> Following<'a> {
             }
         };
         self.judge(ended)
+    }
+
+    /// Gives the run its proof whenever it waits for one: a connection that is new from the
+    /// first packet on. Never ends; a connection that breaks takes it along.
+    async fn prove(&self) {
+        let request = Request { verb: "prove", run: self.run, ..Request::default() }.body();
+        loop {
+            if !self.state.borrow().awaits_proof {
+                self.proof.notified().await;
+                continue;
+            }
+            if self.link.exec_anew(&request).await.is_ok_and(|ended| ended.code == 0) {
+                self.state.borrow_mut().awaits_proof = false;
+                (self.tell)(&Event::Proven);
+            } else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
     }
 
     fn judge(&self, ended: Result<Ended, HostError>) -> Result<Step, RunError> {
@@ -294,9 +332,15 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
         }
         _ => match state.follower.line(line) {
             Some(Event::RunEnded { outcome, milliseconds, .. }) => {
+                state.awaits_proof = false;
                 tell(&Event::RunEnded { run: run.to_owned(), outcome, milliseconds });
             }
             Some(event) => {
+                match event {
+                    Event::Proving => state.awaits_proof = true,
+                    Event::ChangeEnded { .. } => state.awaits_proof = false,
+                    _ => {}
+                }
                 tell(&event);
                 // What a step wants a person to know, also one who does not read all output.
                 if let Event::Output { line, .. } = &event

@@ -7,7 +7,7 @@ const RUN: &str = include_str!("../../scripts/run.sh");
 /// What `run.sh` is asked to do.
 #[derive(Debug, Clone, Default)]
 pub struct Request<'a> {
-    /// `start`, `follow`, `cancel`, `list` or `show`.
+    /// `start`, `follow`, `cancel`, `prove`, `list` or `show`.
     pub verb: &'a str,
     /// The run's id; empty for `list`.
     pub run: &'a str,

@@ -5,6 +5,7 @@
 //! in [`script`] and in [`Options`], and its documentation.
 
 mod docker;
+mod firewall;
 mod machine;
 mod model;
 mod packages;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use docker::{Docker, DockerOptions, Source};
+pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};
 pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
@@ -52,12 +54,14 @@ pub struct Options {
     pub docker: DockerOptions,
     /// Who may use Docker.
     pub user: UserOptions,
+    /// What comes in.
+    pub firewall: FirewallOptions,
     /// The Compose project.
     pub stack: StackOptions,
 }
 
 /// The names of all steps, in the order in which a playbook usually has them.
-pub const NAMES: [&str; 5] = ["machine", "packages", "docker", "user", "stack"];
+pub const NAMES: [&str; 6] = ["machine", "packages", "docker", "user", "firewall", "stack"];
 
 /// The plan of a host: a fold over its steps, each seeing the host as the ones before leave it.
 pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Model) -> Result<Plan, Refusal> {
@@ -72,6 +76,7 @@ pub fn script(step: &str) -> Option<&'static str> {
         "packages" => Some(include_str!("../../scripts/steps/packages.sh")),
         "docker" => Some(include_str!("../../scripts/steps/docker.sh")),
         "user" => Some(include_str!("../../scripts/steps/user.sh")),
+        "firewall" => Some(include_str!("../../scripts/steps/firewall.sh")),
         "stack" => Some(include_str!("../../scripts/steps/stack.sh")),
         _ => None,
     }
@@ -90,14 +95,19 @@ fn planned(step: &'static str) -> PlannedStep {
 
 /// The change of a file of root's that everybody may read; none when it stands there already.
 fn text_file(model: &Model, path: &str, content: String) -> Option<FileChange> {
+    plain_file(model, path, content, 0o644)
+}
+
+/// The change of a file of root's with these permission bits; none when it stands there already.
+fn plain_file(model: &Model, path: &str, content: String, mode: u32) -> Option<FileChange> {
     let sha256 = crate::plan::sha256(content.as_bytes());
     let present = model.file(path);
-    if present.is_some_and(|file| file.sha256 == sha256 && file.mode == 0o644 && file.owner == "root:root") {
+    if present.is_some_and(|file| file.sha256 == sha256 && file.mode == mode && file.owner == "root:root") {
         return None;
     }
     Some(FileChange {
         path: path.to_owned(),
-        mode: 0o644,
+        mode,
         owner: "root:root".to_owned(),
         sha256: Some(sha256),
         before: present.and_then(|file| file.content.clone()),

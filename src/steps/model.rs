@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::firewall::Opening;
 use crate::facts::{Facts, File, Group, Package};
 use crate::plan::FileChange;
 use crate::plan::Finding;
@@ -16,6 +17,10 @@ pub struct Model {
     pub docker_planned: bool,
     /// What the registries said of images that the host does not have.
     pub images: BTreeMap<String, Availability>,
+    /// What the firewall lets in, where a step before rules it.
+    pub openings: Option<Vec<Opening>>,
+    /// Whether the host is this very machine.
+    pub local: bool,
     /// Whether findings that may be forced are forced.
     pub force: bool,
     /// The clock here, in seconds since 1970.

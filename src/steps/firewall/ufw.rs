@@ -1,0 +1,234 @@
+//! ufw's rules, as its files hold them and its command takes them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::options::{Opening, Source, Transport};
+use crate::stack::compose::PortRange;
+
+/// What marks a rule as ours.
+pub(super) const COMMENT: &str = "provision";
+
+/// A rule for what comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) ports: PortRange,
+    pub(super) protocol: Transport,
+    /// Of one family; of everybody where the prefix is empty.
+    pub(super) source: IpNet,
+}
+
+/// The rules for what is let in, one for each network.
+pub(super) fn rules(openings: &[Opening]) -> Vec<Rule> {
+    let of = |opening: &Opening, source: &IpNet| Rule {
+        ports: opening.ports,
+        protocol: opening.protocol,
+        source: *source,
+    };
+    openings.iter().flat_map(|opening| opening.from.iter().map(move |source| of(opening, source))).collect()
+}
+
+impl Rule {
+    /// As `ufw.rules` and `user6.rules` write it in their comments, without what may stand behind it.
+    pub(super) fn tuple(&self) -> String {
+        let any = match self.source {
+            IpNet::V4(_) => "0.0.0.0/0",
+            IpNet::V6(_) => "::/0",
+        };
+        let ports = self.ports.to_string().replace('-', ":");
+        format!("### tuple ### allow {} {ports} {any} any {} in", self.protocol.as_str(), Source(self.source))
+    }
+
+    /// What `ufw` takes: protocol, ports and source, separated by spaces.
+    pub(super) fn words(&self) -> String {
+        let ports = self.ports.to_string().replace('-', ":");
+        format!("{} {ports} {}", self.protocol.as_str(), self.source)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} from {}", self.ports, self.protocol.as_str(), everybody_or(self.source))
+    }
+}
+
+fn everybody_or(net: IpNet) -> String {
+    match (net.prefix_len(), net) {
+        (0, IpNet::V4(_)) => "anywhere (IPv4)".into(),
+        (0, IpNet::V6(_)) => "anywhere (IPv6)".into(),
+        _ => Source(net).to_string(),
+    }
+}
+
+/// A rule in one of ufw's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Present {
+    /// `allow`, `deny`, `reject`, `limit`.
+    pub(super) action: String,
+    /// `tcp`, `udp`, `any`.
+    pub(super) protocol: String,
+    /// None: all ports.
+    pub(super) ports: Option<PortRange>,
+    /// None: not readable as one network.
+    pub(super) source: Option<IpNet>,
+    /// Whether it is about what comes in to any address, on all interfaces.
+    pub(super) plain: bool,
+    /// Whether it has our mark.
+    pub(super) ours: bool,
+    /// As it stands, without the mark.
+    text: String,
+}
+
+impl Present {
+    /// Whether it does what a rule is to do, whoever made it.
+    pub(super) fn is(&self, rule: &Rule) -> bool {
+        self.plain
+            && matches!(self.action.as_str(), "allow" | "limit")
+            && (self.protocol == rule.protocol.as_str() || self.protocol == "any")
+            && self.ports == Some(rule.ports)
+            && self.source == Some(rule.source)
+    }
+
+    /// Whether it lets somebody in at this port.
+    pub(super) fn admits(&self, port: u16, address: IpAddr) -> bool {
+        self.plain
+            && matches!(self.action.as_str(), "allow" | "limit")
+            && self.protocol != "udp"
+            && self.ports.is_none_or(|ports| (ports.first..=ports.last).contains(&port))
+            && self.source.is_some_and(|net| net.contains(&address))
+    }
+
+    /// The rule of ours that it is.
+    pub(super) fn as_rule(&self) -> Option<Rule> {
+        let protocol = match self.protocol.as_str() {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            _ => return None,
+        };
+        Some(Rule { ports: self.ports?, protocol, source: self.source? }).filter(|_| self.plain)
+    }
+}
+
+impl fmt::Display for Present {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.plain, self.ports, self.source) {
+            (true, Some(ports), Some(source)) => {
+                write!(f, "{} {ports}/{} from {}", self.action, self.protocol, everybody_or(source))
+            }
+            _ => f.write_str(&self.text),
+        }
+    }
+}
+
+/// The rules of `user.rules` or `user6.rules`: what ufw itself reads back are the comments.
+pub(super) fn read(text: &str) -> Vec<Present> {
+    text.lines().filter_map(|line| present(line.strip_prefix("### tuple ### ")?)).collect()
+}
+
+/// `ACTION PROTOCOL PORTS DESTINATION SOURCE-PORTS SOURCE [APPLICATION APPLICATION] DIRECTION [comment=HEX]`,
+/// the direction with its interfaces (`in_eth0`).
+fn present(tuple: &str) -> Option<Present> {
+    let (fields, comment) = match tuple.split_once(" comment=") {
+        Some((fields, comment)) => (fields, comment.trim()),
+        None => (tuple, ""),
+    };
+    let words: Vec<&str> = fields.split_whitespace().collect();
+    let [action, protocol, ports, destination, source_ports, source, .., direction] = words.as_slice() else {
+        return None;
+    };
+    let everywhere = |address: &str| address == "0.0.0.0/0" || address == "::/0";
+    let v6 = destination.contains(':');
+    let source = match *source {
+        "any" if v6 => Some(IpNet::from(IpAddr::V6(Ipv6Addr::UNSPECIFIED))),
+        "any" => Some(IpNet::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
+        other => other.parse().or_else(|_| other.parse::<IpAddr>().map(IpNet::from)).ok(),
+    };
+    // A list (`80,443`) is none that we write.
+    let range = |text: &str| {
+        let (first, last) = text.split_once(':').unwrap_or((text, text));
+        Some(PortRange { first: first.parse().ok()?, last: last.parse().ok()? })
+    };
+    let known = *ports == "any" || range(ports).is_some();
+    Some(Present {
+        action: (*action).to_owned(),
+        protocol: (*protocol).to_owned(),
+        ports: range(ports),
+        source,
+        plain: *direction == "in" && everywhere(destination) && *source_ports == "any" && known,
+        ours: comment == hex(COMMENT),
+        text: fields.to_owned(),
+    })
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As ufw 0.36.2 wrote them.
+    const RULES: &str = "\
+*filter
+### RULES ###
+
+### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in comment=70726f766973696f6e
+-A ufw-user-input -p tcp --dport 22 -j ACCEPT -m comment --comment 'provision'
+
+### tuple ### allow tcp 8000:8010 0.0.0.0/0 any 10.0.0.0/8 in comment=70726f766973696f6e
+### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 OpenSSH - in
+### tuple ### limit tcp 23 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### deny udp 99 0.0.0.0/0 any 0.0.0.0/0 in_eth0
+### tuple ### allow any 53 0.0.0.0/0 any 192.0.2.7 in comment=6d696e65
+### tuple ### allow tcp 80,443 0.0.0.0/0 any 0.0.0.0/0 in
+### tuple ### deny any any 0.0.0.0/0 any 198.51.100.0/24 in
+### END RULES ###
+";
+
+    #[test]
+    fn reads_what_ufw_writes() {
+        let rules: Vec<_> = read(RULES)
+            .iter()
+            .map(|rule| format!("{}{rule}", if rule.ours { "ours: " } else { "" }))
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                "ours: allow 22/tcp from anywhere (IPv4)",
+                "ours: allow 8000-8010/tcp from 10.0.0.0/8",
+                "allow 22/tcp from anywhere (IPv4)",
+                "limit 23/tcp from anywhere (IPv4)",
+                "deny udp 99 0.0.0.0/0 any 0.0.0.0/0 in_eth0",
+                "allow 53/any from 192.0.2.7",
+                "allow tcp 80,443 0.0.0.0/0 any 0.0.0.0/0 in",
+                "deny any any 0.0.0.0/0 any 198.51.100.0/24 in",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rule_is_found_as_it_is_written() {
+        for (ports, source, tuple) in [
+            ((22, 22), "0.0.0.0/0", "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in"),
+            ((8000, 8010), "fd00::/8", "### tuple ### allow tcp 8000:8010 ::/0 any fd00::/8 in"),
+            ((443, 443), "192.0.2.7/32", "### tuple ### allow tcp 443 0.0.0.0/0 any 192.0.2.7 in"),
+        ] {
+            let source = source.parse().expect("a network");
+            let ports = PortRange { first: ports.0, last: ports.1 };
+            let rule = Rule { ports, protocol: Transport::Tcp, source };
+            assert_eq!(rule.tuple(), tuple);
+            let read = read(tuple);
+            assert!(read[0].is(&rule), "{read:?}");
+            assert_eq!(read[0].as_rule(), Some(rule));
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_rule() {
+        assert_eq!(read("### tuple ### \n### tuple ### allow\nallow tcp 1 2 3 4 5\n"), []);
+        assert!(!read("### tuple ### allow tcp x 0.0.0.0/0 any nobody in")[0].plain);
+    }
+}
