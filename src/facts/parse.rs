@@ -43,8 +43,10 @@
 //! | `rule` | 4 or 6, table, a line of iptables-save |
 //! | `foreign-table` | family and name |
 
+mod published;
+
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -53,7 +55,7 @@ use thiserror::Error;
 
 use super::types::{
     AptSource, Become, CloudInit, Container, Disk, Docker, Facts, File, Group, Image, LastRun, Lease,
-    Listening, LockHolder, Package, Reach, Unit, User,
+    Listening, LoadedRule, LockHolder, Package, Reach, Unit, User,
 };
 use super::{LARGEST_CONTENT, is_hostile};
 
@@ -183,6 +185,21 @@ fn clean(value: &str) -> String {
         .collect()
 }
 
+/// An address as programs write it: without its zone, and IPv4 where it is that in IPv6.
+fn address(written: &str) -> Option<IpAddr> {
+    let written = written.split_once('%').map_or(written, |(address, _)| address);
+    written.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether others may reach it.
+fn is_own(address: &IpAddr) -> bool {
+    let is_local = match address {
+        IpAddr::V4(four) => four.is_link_local(),
+        IpAddr::V6(six) => six.is_unicast_link_local(),
+    };
+    !is_local && !address.is_loopback() && !address.is_unspecified()
+}
+
 /// Enough of a line to tell what it was.
 fn shorten(line: &str) -> String {
     match line.char_indices().nth(120) {
@@ -297,6 +314,7 @@ struct Reader {
     facts: Facts,
     unknown: Vec<String>,
     contents: BTreeMap<String, Vec<u8>>,
+    published: published::Ports,
 }
 
 impl Reader {
@@ -330,6 +348,7 @@ impl Reader {
                 };
             }
             "ssh-port" => facts.identity.ssh_port = Some(line.port(0)?),
+            "ssh-client" => facts.identity.ssh_client = address(&line.text(0)),
             "lists-age" => facts.apt.lists_age = Some(line.size(0)?),
             "lock" => {
                 facts.apt.busy =
@@ -426,6 +445,18 @@ impl Reader {
                 let listening = Listening { protocol: line.text(0), address, port, process: line.text(2) };
                 facts.listening.push(listening);
             }
+            "published" => self.published.line(line),
+            "sshd-port" => facts.firewall.ssh_ports.push(line.port(0)?),
+            "address" => facts.firewall.addresses.extend(address(&line.text(0)).filter(is_own)),
+            "rule" => {
+                let family = match line.raw(0) {
+                    b"4" => 4,
+                    b"6" => 6,
+                    _ => return Err(line.error(0, "`4` or `6` was expected")),
+                };
+                facts.firewall.loaded.push(LoadedRule { family, table: line.text(1), rule: line.text(2) });
+            }
+            "foreign-table" => facts.firewall.foreign_tables.extend(line.optional(0)),
             "reboot-required" => {
                 facts.reboot_required.get_or_insert_default();
             }
@@ -463,6 +494,14 @@ impl Reader {
                 file.content = Some(content);
             }
         }
+        let firewall = &mut self.facts.firewall;
+        firewall.ssh_ports.sort_unstable();
+        firewall.ssh_ports.dedup();
+        firewall.addresses.sort_unstable();
+        firewall.addresses.dedup();
+        firewall.foreign_tables.sort_unstable();
+        firewall.foreign_tables.dedup();
+        self.facts.published = self.published.finish();
         Parsed { facts: self.facts, unknown: self.unknown }
     }
 }

@@ -7,15 +7,17 @@ const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
 const DOCKER: &str = include_str!("../../tests/fixtures/facts/debian13-docker.txt");
 const BUSY: &str = include_str!("../../tests/fixtures/facts/debian13-busy.txt");
 
+const FIREWALL: &str = include_str!("../../tests/fixtures/facts/debian13-firewall.txt");
 const OLD_DOCKER: &str = include_str!("../../tests/fixtures/facts/debian12-docker.txt");
 const UUTILS: &str = include_str!("../../tests/fixtures/facts/ubuntu2604.txt");
 
 /// What was recorded on real hosts.
-const RECORDED: [(&str, &str); 5] = [
+const RECORDED: [(&str, &str); 6] = [
     ("debian12-bare", BARE),
     ("debian12-docker", OLD_DOCKER),
     ("debian13-docker", DOCKER),
     ("debian13-busy", BUSY),
+    ("debian13-firewall", FIREWALL),
     ("ubuntu2604", UUTILS),
 ];
 
@@ -155,6 +157,125 @@ fn sockets_are_read_as_the_kernel_writes_them() {
 }
 
 #[test]
+fn the_client_is_an_address_or_nobody() {
+    let cases = [
+        ("192.0.2.1", Some("192.0.2.1")),
+        ("2001:db8::1", Some("2001:db8::1")),
+        ("fe80::1%eth0", Some("fe80::1")),
+        ("::ffff:192.0.2.1", Some("192.0.2.1")),
+        ("::ffff:192.0.2.1%eth0", Some("192.0.2.1")),
+        ("", None),
+        ("UNKNOWN", None),
+        ("%eth0", None),
+        ("192.0.2.1:22", None),
+        ("192.0.2.256", None),
+    ];
+    for (written, client) in cases {
+        let facts = facts_of(&format!("ssh-client\t{written}"));
+        assert_eq!(facts.identity.ssh_client, client.map(|client| client.parse().unwrap()), "{written}");
+    }
+}
+
+#[test]
+fn a_firewall_is_what_the_host_says_sorted() {
+    let firewall = facts_of(concat!(
+        "sshd-port\t2222\nsshd-port\t22\nsshd-port\t2222\n",
+        "address\t192.0.2.7\naddress\t2001:db8::7\naddress\t192.0.2.7\naddress\t127.0.0.1\naddress\t::1\n",
+        "address\tfe80::1%eth0\naddress\t169.254.1.1\naddress\t::ffff:127.0.0.1\naddress\t0.0.0.0\naddress\tx\naddress\t\n",
+        "rule\t4\tfilter\t:INPUT DROP\nrule\t6\tmangle\t-A FORWARD -j PROVISION-FORWARD\n",
+        "foreign-table\tip filter\nforeign-table\tinet own\nforeign-table\tip filter\nforeign-table\t",
+    ))
+    .firewall;
+    assert_eq!(firewall.ssh_ports, [22, 2222]);
+    let addresses: Vec<_> = firewall.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["192.0.2.7", "2001:db8::7"]);
+    let loaded: Vec<_> =
+        firewall.loaded.iter().map(|rule| format!("{} {} {}", rule.family, rule.table, rule.rule)).collect();
+    assert_eq!(loaded, ["4 filter :INPUT DROP", "6 mangle -A FORWARD -j PROVISION-FORWARD"]);
+    assert_eq!(firewall.foreign_tables, ["inet own", "ip filter"]);
+}
+
+/// Ports of a container as they were read: `address port target protocol`.
+fn published(ports: &str) -> Vec<String> {
+    let facts = facts_of(&format!("published\t\"w\"\t\"p\"\t\"s\"\t{ports}"));
+    let shown =
+        |port: &Published| format!("{} {} {} {}", port.address, port.port, port.target, port.protocol);
+    facts.published.iter().map(shown).collect()
+}
+
+#[test]
+fn published_ports_are_read_as_the_daemon_and_its_program_write_them() {
+    let cases: [(&str, &[&str]); 19] = [
+        (
+            r#"[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]"#,
+            &["0.0.0.0 8080 80 tcp", ":: 8080 80 tcp"],
+        ),
+        (
+            r#"[{"PrivatePort":443,"Type":"tcp"},{"PrivatePort":53,"PublicPort":53,"Type":"udp"}]"#,
+            &["0.0.0.0 53 53 udp"],
+        ),
+        (r#"[ {"IP":"","PrivatePort":1,"PublicPort":2,"Type":"sctp","More":[1]} ]"#, &["0.0.0.0 2 1 sctp"]),
+        (r#"[{"IP":"::ffff:127.0.0.1","PrivatePort":1,"PublicPort":2}]"#, &["127.0.0.1 2 1 tcp"]),
+        (r#"[{"IP":"x","PrivatePort":1,"PublicPort":2,"Type":"tcp"}]"#, &[]),
+        (r#"[{"IP":null,"PrivatePort":1,"PublicPort":0,"Type":"tcp"}]"#, &[]),
+        (r#"[{"PrivatePort":1,"PublicPort":65536,"Type":"tcp"}]"#, &[]),
+        (
+            r#""0.0.0.0:8080->80/tcp, :::8080->80/tcp, [::]:8080->80/tcp, 0.0.0.0:9000-9002->9000-9002/udp, 443/tcp""#,
+            &[
+                "0.0.0.0 8080 80 tcp",
+                ":: 8080 80 tcp",
+                "0.0.0.0 9000 9000 udp",
+                "0.0.0.0 9001 9001 udp",
+                "0.0.0.0 9002 9002 udp",
+            ],
+        ),
+        (
+            r#""127.0.0.1:8081->81/tcp, [::1]:8081-\u003e81/tcp""#,
+            &["127.0.0.1 8081 81 tcp", "::1 8081 81 tcp"],
+        ),
+        (r#""8080->80/tcp""#, &["0.0.0.0 8080 80 tcp"]),
+        (r#""0.0.0.0:8000-8001->80/tcp""#, &["0.0.0.0 8000 80 tcp", "0.0.0.0 8001 80 tcp"]),
+        (r#""0.0.0.0:65534-65535->1-2/tcp""#, &["0.0.0.0 65534 1 tcp", "0.0.0.0 65535 2 tcp"]),
+        (
+            r#""0.0.0.0:2-1->2-1/tcp, 0.0.0.0:1-2->1-3/tcp, 0.0.0.0:65535-65536->1-2/tcp, 0.0.0.0:1->1/icmp""#,
+            &[],
+        ),
+        (r#""->, :->/, -:->-/tcp, 1.2.3.4:->80/tcp""#, &[]),
+        (r#""""#, &[]),
+        ("[]", &[]),
+        ("null", &[]),
+        ("[{", &[]),
+        ("", &[]),
+    ];
+    for (ports, expected) in cases {
+        assert_eq!(published(ports), expected, "{ports}");
+    }
+}
+
+#[test]
+fn published_ports_have_their_container() {
+    let facts = facts_of(concat!(
+        r#"published	"b\u001b"	"p"	"s"	"0.0.0.0:80->80/tcp""#,
+        "\n",
+        r#"published	"a"			[{"IP":"127.0.0.1","PrivatePort":1,"PublicPort":79,"Type":"tcp"}]"#,
+    ));
+    let shown: Vec<_> = facts
+        .published
+        .iter()
+        .map(|port| format!("{}|{}|{}|{}", port.container, port.project, port.service, port.port))
+        .collect();
+    assert_eq!(shown, ["a|||79", "b�|p|s|80"]);
+}
+
+#[test]
+fn a_range_said_over_and_over_does_not_fill_the_memory() {
+    let name = "x".repeat(4096);
+    let ports = "1-65535->1-65535/udp, ".repeat(50);
+    let facts = facts_of(&format!("published\t\"{name}\"\t\"\"\t\"\"\t\"{ports}\""));
+    assert!((1_000..100_000).contains(&facts.published.len()), "{}", facts.published.len());
+}
+
+#[test]
 fn contents_belong_to_files_wherever_they_stand() {
     let file = "file\t/x\t644\troot:root\t3\tregular\t\t";
     for lines in [format!("content\t/x\tb25l\n{file}"), format!("{file}\ncontent\t/x\tb25l")] {
@@ -231,6 +352,11 @@ fn a_bad_value_is_named_with_its_line_and_key() {
             "file\tx\t644\to\t1\tregular\tzz",
             "line 3 of the probe, `file`: a SHA-256 was expected, but it is `zz`",
         ),
+        ("sshd-port\tssh", "line 3 of the probe, `sshd-port`: a port was expected, but it is `ssh`"),
+        (
+            "rule\t5\tfilter\t:INPUT DROP",
+            "line 3 of the probe, `rule`: `4` or `6` was expected, but it is `5`",
+        ),
         ("content\tx\t%", "line 3 of the probe, `content`: base64 was expected, but it is `%`"),
         (
             "reach\ta:1\tmaybe",
@@ -295,6 +421,8 @@ fn questions_are_lines() {
         (Question::Docker, "docker"),
         (Question::Project("demo".into()), "project\tdemo"),
         (Question::Image("postgres:17".into()), "image\tpostgres:17"),
+        (Question::Published, "published"),
+        (Question::Firewall, "firewall"),
     ];
     for (question, line) in lines {
         assert_eq!(question.line().as_deref(), Some(line));
@@ -333,11 +461,19 @@ proptest! {
             "clock-synchronised", "hostname", "uptime", "identity", "ssh-port", "lists-age", "lock",
             "half-configured", "held", "apt-source", "package", "file", "content", "group", "user", "unit", "disk",
             "reach", "docker", "compose", "container", "image", "listening", "reboot-required", "reboot-package",
-            "cloud-init", "last-run", "lease",
+            "cloud-init", "last-run", "lease", "ssh-client", "sshd-port", "address", "rule", "foreign-table",
+            "published",
         ]),
         fields in proptest::collection::vec("(yes|no|[0-7]{3}|[0-9]{0,30}|\"\\PC*\"|[\u{0}-\u{9f}]*|\\PC{0,20})", 0..9),
     ) {
         is_harmless(answer(&format!("{key}\t{}", fields.join("\t"))).as_bytes())?;
+    }
+
+    #[test]
+    fn any_ports_are_survived(
+        ports in "\"([0-9:.\\[\\]]{0,12}[0-9]{0,6}-?[0-9]{0,6}(->)?[0-9]{0,6}(-[0-9]{0,6})?/?(tcp|udp|x)?(, )?){0,4}\"|\\[(\\{\"(IP|PublicPort|PrivatePort|Type)\":(\"\\PC{0,9}\"|[0-9]{0,6}|null)\\},?){0,3}\\]",
+    ) {
+        is_harmless(answer(&format!("published\t\"w\"\t\"\"\t\"\"\t{ports}")).as_bytes())?;
     }
 
     #[test]
