@@ -19,9 +19,10 @@ TAB='	'
 NL='
 '
 
-# Seconds that Docker, and each attempt to reach an address, may take.
+# Seconds that Docker, each attempt to reach an address, and sshd may take.
 DOCKER_LIMIT=10
 REACH_LIMIT=5
+SSHD_LIMIT=5
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -31,6 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' SOURCES='' DOCKER=''
+    PUBLISHED='' FIREWALL=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     for line in $QUESTIONS; do
         value=${line#*"$TAB"}
@@ -50,6 +52,8 @@ read_questions() {
         docker*) DOCKER=asked ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
+        published) PUBLISHED=asked DOCKER=asked ;;
+        firewall) FIREWALL=asked ;;
         esac
     done
     have docker || DOCKER=''
@@ -112,7 +116,7 @@ docker_socket() {
     # shellcheck disable=SC2016 # perl expands it
     # shellcheck disable=SC2086 # lists, split at their line breaks
     perl -e '
-$limit = shift;
+($limit, $published) = splice @ARGV, 0, 2;
 ($projects, $images) = map { [split /\n/] } @ARGV;
 $docker = "docker\t\t";
 sub stop { print "$docker\t$_[0]\n"; exit }
@@ -138,30 +142,42 @@ sub object {
     while ($t =~ /\G\s*[{,]\s*"((?:[^"\\]++|\\.)*+)"\s*:\s*$value\s*/gc) { $o{$1} = $+{v} }
     %o;
 }
+sub containers {
+    my ($s, $line) = @_;
+    $_ = answer($s);
+    while (/\G\s*[\[,]\s*$value\s*/gc) {
+        my %c = object($+{v});
+        my %l = object($c{Labels});
+        my ($name) = $c{Names} =~ m{"/([^"/]*)"};
+        push @lines, map { "$_\n" } $line->(\%c, "\"$name\"", $l{"com.docker.compose.project"}, $l{"com.docker.compose.service"});
+    }
+    /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
+}
 $label = "com.docker.compose.project" . (@$projects == 1 ? "=$projects->[0]" : "");
 $label =~ s/(["\\])/\\$1/g;
 $info = ask("/info");
 $listed = ask("/containers/json?all=1&filters=" . encode(qq({"label":["$label"]}))) if @$projects;
+$running = ask("/containers/json") if $published;
 @inspected = map { ask("/images/" . encode($_) . "/json") } @$images;
 %info = object(answer($info));
 $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its version");
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
-if (@$projects) {
-    $_ = answer($listed);
-    while (/\G\s*[\[,]\s*$value\s*/gc) {
-        %c = object($+{v});
-        %l = object($c{Labels});
-        ($name) = $c{Names} =~ m{"/([^"/]*)"};
-        push @lines, join("\t", "container", $c{Id}, "\"$name\"", $l{"com.docker.compose.project"}, $l{"com.docker.compose.service"}, $c{Image}, $c{State}, $c{Status}) . "\n";
-    }
-    /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
-}
+containers($listed, sub {
+    my ($c, @names) = @_;
+    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status};
+}) if @$projects;
+# Between the texts of an array there may be anything that is blank.
+containers($running, sub {
+    my ($c, @names) = @_;
+    (my $ports = $c->{Ports}) =~ s/\s+/ /g;
+    $ports =~ /^\[.*"PublicPort"/ ? join("\t", "published", @names, $ports) : ();
+}) if $published;
 for (0 .. $#$images) {
     %i = object(answer($inspected[$_]));
     push @lines, "image\t$images->[$_]\t$i{Id}\n";
 }
 print "$docker\n", @lines;
-' "$DOCKER_LIMIT" "$PROJECTS" "$IMAGES"
+' "$DOCKER_LIMIT" "$PUBLISHED" "$PROJECTS" "$IMAGES"
 }
 
 docker_cli() {
@@ -186,6 +202,9 @@ docker_cli() {
     esac
     if [ -n "$PROJECTS" ]; then
         timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}" 2>/dev/null </dev/null
+    fi
+    if [ -n "$PUBLISHED" ]; then
+        timeout "$DOCKER_LIMIT" docker ps --format "published$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Ports}}" 2>/dev/null </dev/null
     fi
     for image in $IMAGES; do
         id=$(timeout "$DOCKER_LIMIT" docker image inspect --format '{{json .Id}}' -- "$image" 2>/dev/null </dev/null) || id=''
@@ -234,10 +253,104 @@ other_facts() {
     for address in $REACH; do
         reach "$address" &
     done
+    if [ -n "$FIREWALL" ]; then
+        ssh_ports &
+        own_addresses &
+        loaded_rules 4 ip iptables-save &
+        loaded_rules 6 ip6 ip6tables-save &
+        foreign_tables &
+    fi
     # Many lines: kept until the others have written theirs.
     sockets=$(ss -Hltunpe 2>/dev/null)
     wait
-    printf '%s\n' "$sockets"
+    printf '%s\n' --sockets "$sockets"
+}
+
+# What filters packets. All of these run at once and write into one pipe: each keeps
+# what its program said and writes a line at a time, so that no line is torn.
+
+ssh_ports() {
+    for line in $(timeout "$SSHD_LIMIT" sshd -T 2>/dev/null </dev/null); do
+        case $line in
+        'port '*[!0-9]*) ;;
+        'port '?*) printf 'sshd-port\t%s\n' "${line#port }" ;;
+        esac
+    done
+}
+
+# Addresses that others may reach: not those of container bridges, nor those that pass.
+own_addresses() {
+    for line in $(ip -o addr show scope global 2>/dev/null </dev/null); do
+        case $line in
+        *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': br-'* | *': veth'* | *': virbr'*) continue ;;
+        *' deprecated '* | *' tentative '* | *' temporary '*) continue ;;
+        *' inet '*) line=${line#*' inet '} ;;
+        *' inet6 '*) line=${line#*' inet6 '} ;;
+        *) continue ;;
+        esac
+        printf 'address\t%s\n' "${line%%[/ ]*}"
+    done
+}
+
+# loaded_rules 4|6 FAMILY PROGRAM: of the chains that matter. A nat table filters
+# nothing; any other that iptables cannot read is somebody else's.
+loaded_rules() {
+    have "$3" || return 0
+    table=''
+    for line in $("$3" 2>/dev/null </dev/null); do
+        case $table$line in
+        '# Table `'*"' is incompatible"*)
+            name=${line#*'`'}
+            [ "${name%%"'"*}" = nat ] || printf 'foreign-table\t%s %s\n' "$2" "${name%%"'"*}"
+            ;;
+        "${table}COMMIT") table='' ;;
+        '*filter' | '*mangle' | '*nat' | '*raw' | '*security') table=${line#?} ;;
+        'filter:INPUT '* | 'filter:FORWARD '*) printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "${line%% \[*}" ;;
+        'filter-A INPUT '* | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
+            printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line"
+            ;;
+        esac
+    done
+}
+
+# Tables of nft that are nobody's whom we know and that may stop a packet. nft puts its
+# arguments together and reads them as a command: no odd name becomes one.
+foreign_tables() {
+    have nft || return 0
+    for table in $(nft list tables 2>/dev/null </dev/null); do
+        table=${table#table }
+        case $table in
+        *[!A-Za-z0-9_./\ -]* | -* | *' -'* | *' '*' '* | arp\ *) continue ;;
+        'ip filter' | 'ip nat' | 'ip mangle' | 'ip raw' | 'ip security' | 'ip6 filter' | 'ip6 nat' | 'ip6 mangle' | 'ip6 raw' | 'ip6 security')
+            # iptables', which tells of them itself.
+            ! have iptables-save || continue
+            ;;
+        *' docker-bridges' | *' f2b-'* | *' crowdsec'* | *' firewalld') continue ;;
+        *' '*) ;;
+        *) continue ;;
+        esac
+        ! table_filters "${table%% *}" "${table#* }" || printf 'foreign-table\t%s\n' "$table"
+    done
+}
+
+# table_filters FAMILY NAME: whether packets that come in or are forwarded pass the
+# table, and it drops or rejects some.
+table_filters() {
+    hooked='' drops=''
+    # Without the elements of sets, of which there may be many.
+    for line in $(nft -t list table "$1" "$2" 2>/dev/null </dev/null); do
+        # What is quoted is said, not done: log prefixes, comments.
+        while :; do
+            case $line in *'"'*'"'*) ;; *) break ;; esac
+            rest=${line#*'"'}
+            line=${line%%'"'*}${rest#*'"'}
+        done
+        case $line in
+        *'type filter hook input '* | *'type filter hook forward '* | *'type filter hook prerouting '* | *'type filter hook ingress '*) hooked=yes ;;
+        esac
+        case "$line " in *[!A-Za-z0-9_@./-]drop[!A-Za-z0-9_./-]* | *[!A-Za-z0-9_@./-]reject[!A-Za-z0-9_./-]*) drops=yes ;; esac
+    done
+    [ -n "$hooked" ] && [ -n "$drops" ]
 }
 
 # reach HOST:PORT: host and port are arguments, never part of a script.
@@ -345,7 +458,7 @@ self_facts() {
     [ ! -d /run/systemd/system ] || echo systemd
     [ ! -e /run/systemd/timesync/synchronized ] || echo timesync
     [ ! -d "$CGROUP/system.slice/systemd-timesyncd.service" ] || echo timesyncd
-    ssh_port
+    ssh_connection
     ! have cloud-init || echo cloud-init
     [ ! -e /etc/cloud/cloud-init.disabled ] && [ ! -e /run/cloud-init/disabled ] || echo cloud-init-disabled
     [ ! -e /run/reboot-required ] || echo reboot-required
@@ -386,9 +499,9 @@ find_cgroup() {
     done
 }
 
-# The server's port in this connection. sudo drops the variable, but sudo itself,
-# our parent, still has the environment that it was started with.
-ssh_port() {
+# The server's port and the client's address in this connection. sudo drops the variable,
+# but sudo itself, our parent, still has the environment that it was started with.
+ssh_connection() {
     connection=${SSH_CONNECTION:-}
     if [ -z "$connection" ] && [ -n "${SUDO_USER:-}" ] && [ -r "/proc/$PPID/environ" ]; then
         # read leaves the zero bytes out: the variables stand behind one another.
@@ -401,6 +514,8 @@ ssh_port() {
     [ "$port" != "$connection" ] || return 0
     port=${port%%[!0-9]*}
     [ -z "$port" ] || printf 'ssh-port\t%s\n' "$port"
+    client=${connection%%[!0-9A-Fa-f.:]*}
+    [ -z "$client" ] || printf 'ssh-client\t%s\n' "$client"
 }
 
 # --- the report ----------------------------------------------------------------
@@ -667,15 +782,19 @@ function unit_answer(name,    full) {
 }
 
 function other_answers(    l, a, n) {
-    while ((getline l < "/dev/fd/5") > 0) {
+    while ((getline l < "/dev/fd/5") > 0 && l != "--sockets") {
         n = split(l, a, "\t")
         if (a[1] == "reach") print "reach" f(a[2]) f(a[3])
         else if (l ~ /^[a-z0-9-]+$/) virtualization = l
+        else if (a[1] == "sshd-port") { if (a[2] ~ /^[0-9]+$/) print "sshd-port" f(a[2]) }
+        else if (a[1] == "address") print "address" f(a[2])
+        else if (a[1] == "rule") print "rule" f(a[2]) f(a[3]) f(substr(l, length(a[1] a[2] a[3]) + 4))
+        else if (a[1] == "foreign-table") print "foreign-table" f(a[2])
         else if (split(l, a, ",") > 13) chrony = a[14]
-        else if (match(l, /ino:[0-9]+/)) {
-            n = substr(l, RSTART + 4, RLENGTH - 4)
-            if (match(l, /users:\(\("[^"]*"/)) process[n] = substr(l, RSTART + 9, RLENGTH - 10)
-        }
+    }
+    while ((getline l < "/dev/fd/5") > 0) if (match(l, /ino:[0-9]+/)) {
+        n = substr(l, RSTART + 4, RLENGTH - 4)
+        if (match(l, /users:\(\("[^"]*"/)) process[n] = substr(l, RSTART + 9, RLENGTH - 10)
     }
 }
 function docker_answers(    l, a, n, i, o) {
@@ -714,14 +833,14 @@ substr($0, 1, 2) == "--" { section = $0; at = 0; next }
 section == "--questions" {
     question[++questions] = $0
     split($0, a, "\t")
-    asked[a[1] == "project" || a[1] == "image" ? "docker" : a[1]] = 1
+    asked[a[1] == "project" || a[1] == "image" || a[1] == "published" ? "docker" : a[1]] = 1
     if (a[1] == "apt-source") wanted_source[++wanted_sources] = a[2]
     else if (a[1] == "project") project[a[2]] = 1
     next
 }
 section == "--self" {
     n = split($0, a, "\t")
-    if (a[1] == "ssh-port") print "ssh-port" f(a[2])
+    if (a[1] == "ssh-port" || a[1] == "ssh-client") print a[1] f(a[2])
     else if (a[1] == "compose") print "compose" f(a[2])
     else if (a[1] == "compose-package") print "compose" f(version[a[2]])
     else if (a[1] == "interrupted") print "interrupted"

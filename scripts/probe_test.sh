@@ -136,7 +136,7 @@ rm -f "$root/var/cache/apt/srcpkgcache.bin" "$root/var/lib/apt/periodic/update-s
 
 awk_of() { mkdir -p "$root/opt/$1" && ln -sf "$(command -v "$2")" "$root/opt/$1/awk"; }
 mkdir -p "$root/opt/busybox" && busybox --install -s "$root/opt/busybox"
-rm -f "$root"/opt/busybox/sh "$root"/opt/busybox/bash
+rm -f "$root"/opt/busybox/sh "$root"/opt/busybox/bash "$root"/opt/busybox/ip
 WAYS='dash bash busybox-sh dash+busybox squeezed'
 for other in gawk original-awk; do
     ! command -v "$other" >/dev/null || { awk_of "$other" "$other" && WAYS="$WAYS dash+$other"; }
@@ -231,7 +231,7 @@ always_answered() {
     says "memory\t$(awk '/^MemTotal/ { printf "%.0f", $2 * 1024 }' /proc/meminfo)"
     says 'systemd\tno'
     says 'identity\troot\troot'
-    never '^ssh-port'
+    never '^ssh-(port|client)'
     now=$(date +%s)
     clock=$(value clock)
     check "clock: $clock, not $now" [ "$((now - clock))" -le 2 ]
@@ -249,6 +249,13 @@ always_answered() {
     probe SUDO_USER=deploy SSH_CONNECTION='192.0.2.1 50000 192.0.2.2 2222' </dev/null
     says 'identity\tdeploy\tsudo'
     says 'ssh-port\t2222'
+    says 'ssh-client\t192.0.2.1'
+    probe SSH_CONNECTION="$(printf 'fe80::1%%eth0\nrun\tx 50000 fe80::2%%eth0 22')" </dev/null
+    says 'ssh-port\t22'
+    says 'ssh-client\tfe80::1'
+    never '^(run|last-run)'
+    probe SSH_CONNECTION='UNKNOWN 65535 UNKNOWN 65535' </dev/null
+    never '^ssh-client'
     probe SUDO_USER="$(printf 'x\ny\tz')" </dev/null
     never '^y'
     printf '#!/bin/sh\necho kvm\n' | put /usr/bin/systemd-detect-virt
@@ -295,6 +302,7 @@ the_port_behind_sudo() {
         sh -c 'env -i SUDO_USER=deploy PATH=/usr/bin:/bin sh /opt/program; :' \
         </dev/null >"$root/opt/answer" 2>/dev/null
     says 'ssh-port\t22022'
+    says 'ssh-client\t2001:db8::1'
 }
 
 packages_and_accounts() {
@@ -513,6 +521,14 @@ class Handler(BaseHTTPRequestHandler):
         body = None
         if self.path == "/info":
             body = {"ID": "x", "Containers": 1, "ServerVersion": "28.3.2", "Driver": "overlay2", "Plugins": {"Driver": ["no"], "ServerVersion": "1"}}
+        elif self.path == "/containers/json":
+            def container(name, ports, labels):
+                return {"Id": "abc", "Names": ["/" + name], "Ports": ports, "Labels": labels, "State": "running"}
+            port = {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}
+            evil = {"com.docker.compose.project": "a\tb\npublished\tforged", "Ports": "[{\"PublicPort\":1}]"}
+            body = [container("web", [port, {"PrivatePort": 443, "Type": "tcp"}], {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}),
+                container("closed", [{"PrivatePort": 443, "Type": "tcp"}], {}), container("none", [], None), container("alone", [port], None),
+                container("evil", [dict(port, IP="x\nend\n]}")], evil)]
         elif self.path.startswith("/containers/json?all=1&filters="):
             labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
             container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
@@ -523,12 +539,21 @@ class Handler(BaseHTTPRequestHandler):
             body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "Config": {"Id": "no"}}
         self.send_response(200 if body is not None else 404)
         self.end_headers()
-        self.wfile.write(json.dumps(body if body is not None else {"message": "No such image"}, separators=(",", ":")).encode())
+        text = json.dumps(body if body is not None else {"message": "No such image"}, separators=(",", ":"))
+        # Blanks that JSON allows between its texts.
+        self.wfile.write(text.replace('},{"PrivatePort"', '},\n\t{"PrivatePort"').encode())
     def address_string(self): return "probe"
     def log_message(self, *_): pass
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer): pass
 Server("/run/docker.sock", Handler).serve_forever()
 PYTHON
+
+published_ports() {
+    says 'published\t"web"\t"demo"\t"web"\t[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}, {"PrivatePort":443,"Type":"tcp"}]'
+    says 'published\t"alone"\t\t\t[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]'
+    check "the hostile container's ports" grep -qxF "$(printf 'published\t"evil"\t"a\\tb\\npublished\\tforged"\t\t[{"IP":"x\\nend\\n]}","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]')" "$root/opt/answer"
+    check "ports that are published: of three containers" [ "$(grep -c '^published' "$root/opt/answer")" = 3 ]
+}
 
 docker_daemon() {
     questions="docker
@@ -567,6 +592,22 @@ QUESTIONS
     says 'image\tdemo/none:1\t'
     check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB" "$root/opt/answer"
     check "an image was forged" [ "$(grep -c '^image' "$root/opt/answer")" = 3 ]
+    never '^published'
+    probe <<QUESTIONS
+published
+QUESTIONS
+    published_ports
+    never '^(image|container)'
+    says 'docker\t"28.3.2"\t"overlay2"'
+    says 'compose\tv2.40.3-desktop.1'
+    probe <<QUESTIONS
+$questions
+published
+QUESTIONS
+    published_ports
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"'
+    says 'image\tdemo/web:1\t"sha256:123"'
+    check "containers of a project: two" [ "$(grep -c '^container' "$root/opt/answer")" = 2 ]
     kill "$daemon"
     wait "$daemon" 2>/dev/null
 
@@ -578,7 +619,10 @@ QUESTIONS
 #!/bin/sh
 case $1 in
 info) printf 'WARNING: something\ndocker\t"26.1.5+dfsg1"\t"overlayfs"\n' ;;
-ps) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
+ps) case $* in
+    *'-a '*) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
+    *) printf 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"\npublished\t"x"\t""\t""\t""\n' ;;
+    esac ;;
 image) [ "$6" = demo/web:1 ] && echo '"sha256:456"' ;;
 esac
 DOCKER
@@ -589,8 +633,16 @@ QUESTIONS
     says 'compose\t2.38.2-1~ubuntu.24.04~noble'
     says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
     never '"else"'
+    never '^published'
     says 'image\tdemo/web:1\t"sha256:456"'
     says 'image\tdemo/none:1\t'
+    probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
+$questions
+published
+QUESTIONS
+    says 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"'
+    says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
+    says 'image\tdemo/web:1\t"sha256:456"'
     printf '#!/bin/sh\nprintf "docker\\t\\"\\"\\t\\"\\"\\n"\necho "Cannot connect\033[1m" >&2\nexit 1\n' | put /usr/local/bin/docker
     probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
 $questions
@@ -604,6 +656,11 @@ QUESTIONS
 docker
 QUESTIONS
     says 'docker\t\t\tthe Docker daemon is not running'
+    probe <<QUESTIONS
+published
+QUESTIONS
+    says 'docker\t\t\tthe Docker daemon is not running'
+    never '^published'
     mv "$root/opt/status" "$root/var/lib/dpkg/status"
     rm -rf "$root/usr/local/bin/docker" "$root/usr/libexec/docker" "$root/lib/systemd/system/docker.service" "$root/run/systemd" "$root/run/docker.sock" "$root/var/lib/dpkg/info/docker-compose-plugin.list"
 }
@@ -654,6 +711,125 @@ QUESTIONS
     rm -rf "$root/run/systemd" "$root/usr/local/bin/systemctl"
 }
 
+# program NAME: on the made-up host, with what it does on stdin. It leaves word that it ran.
+program() {
+    { printf '#!/bin/sh\necho "%s $*" >>/opt/ran\n' "$1" && cat; } | put "/usr/local/bin/$1"
+    chmod 755 "$root/usr/local/bin/$1"
+}
+
+firewalls() {
+    program sshd <<'PROGRAM'
+echo 'a warning' >&2
+printf 'port 22\nport 2222\naddressfamily any\nlistenaddress 0.0.0.0:22\nport 1\t$(touch /tmp/pwned)\n'
+PROGRAM
+    program ip <<'PROGRAM'
+cat <<'ADDRESSES'
+2: eth0    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth0\       valid_lft forever preferred_lft forever
+2: eth0    inet6 2001:db8::7/64 scope global dynamic mngtmpaddr \       valid_lft 2591999sec preferred_lft 604799sec
+2: eth0    inet6 2001:db8::8/64 scope global temporary dynamic \       valid_lft 604799sec preferred_lft 86399sec
+2: eth0    inet6 2001:db8::9/64 scope global deprecated dynamic \       valid_lft 604799sec preferred_lft 0sec
+2: eth0    inet6 2001:db8::a/64 scope global tentative \       valid_lft forever preferred_lft forever
+3: wg0    inet 198.51.100.1 peer 198.51.100.2/32 scope global wg0\       valid_lft forever preferred_lft forever
+4: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\       valid_lft forever preferred_lft forever
+5: br-0123456789ab    inet 172.18.0.1/16 scope global br-0123456789ab\       valid_lft forever preferred_lft forever
+6: docker_gwbridge    inet 172.19.0.1/16 scope global docker_gwbridge\       valid_lft forever preferred_lft forever
+7: virbr0    inet 172.20.0.1/16 scope global virbr0\       valid_lft forever preferred_lft forever
+8: veth1234567    inet 172.21.0.1/16 scope global veth1234567\       valid_lft forever preferred_lft forever
+1: lo    inet 203.0.113.1/32 scope global lo\       valid_lft forever preferred_lft forever
+odd
+ADDRESSES
+PROGRAM
+    program iptables-save <<'PROGRAM'
+echo '# Warning: iptables-legacy tables present, use iptables-legacy-save to see them' >&2
+cat <<'RULES'
+# Generated by iptables-save v1.8.11 (nf_tables) on Sun Nov 22 09:03:04 2026
+*mangle
+:FORWARD ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:PROVISION-FORWARD - [0:0]
+-A FORWARD -j PROVISION-FORWARD
+-A PROVISION-FORWARD -i eth0 -m comment --comment "it's \"quoted\" * $(touch /tmp/pwned)" -j DROP
+-A INPUT -j ACCEPT
+COMMIT
+*filter
+:INPUT DROP [12:3456]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER-USER - [0:0]
+-A INPUT -j ufw-before-input
+-A INPUT -m comment --comment COMMIT -j ACCEPT
+-A INPUT -m comment --comment "# Table `filter' is incompatible" -j ACCEPT
+-A FORWARD -j DOCKER-USER
+-A OUTPUT -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+*nat
+:INPUT ACCEPT [0:0]
+-A INPUT -j ACCEPT
+COMMIT
+RULES
+PROGRAM
+    # More than a pipe takes at once: no line may be torn.
+    program ip6tables-save <<'PROGRAM'
+echo "# Table \`filter' is incompatible, use 'nft' tool."
+echo "# Table \`nat' is incompatible, use 'nft' tool."
+printf '*filter\n:INPUT DROP [0:0]\n'
+awk 'BEGIN { for (i = 0; i < 3000; i++) print "-A INPUT -s 2001:db8::" i " -j DROP\n-A f2b-sshd -s 2001:db8::" i " -j DROP" }'
+echo "-A INPUT -m comment --comment \"a$(printf '\t')b$(printf '\033')[31m\" -j DROP"
+echo COMMIT
+PROGRAM
+    program nft <<'PROGRAM'
+case $* in
+'list tables') printf 'table %s\n' 'ip filter' 'ip6 nat' 'inet filter' 'inet own' 'inet out' 'ip policy' 'netdev early' 'inet said' 'ip docker-bridges' 'inet f2b-table' 'ip crowdsec' 'inet firewalld' 'ip x;flush ruleset' 'ip x flush' 'arp filter' ;;
+'-t list table inet own') printf 'table inet own {\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 23 log prefix "x" reject with icmp port-unreachable\n\t}\n}\n' ;;
+'-t list table inet filter') printf 'table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n' ;;
+'-t list table inet out') printf 'table inet out {\n\tchain out {\n\t\ttype filter hook output priority filter; policy drop;\n\t}\n}\n' ;;
+'-t list table ip policy') printf 'table ip policy {\n\tchain f {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n' ;;
+'-t list table netdev early') printf 'table netdev early {\n\tchain i {\n\t\ttype filter hook ingress device "eth0" priority filter; policy accept;\n\t\tip saddr @bad drop\n\t}\n}\n' ;;
+'-t list table inet said') printf 'table inet said {\n\tchain i {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tip saddr @drop log prefix "a drop " accept comment "no reject"\n\t\tjump drop-nothing\n\t}\n}\n' ;;
+*) touch /tmp/pwned ;;
+esac
+PROGRAM
+    probe </dev/null
+    never '^(sshd-port|address|rule|foreign-table|published)'
+    check "nothing runs that nobody asked for: $(cat "$root/opt/ran" 2>/dev/null)" [ ! -e "$root/opt/ran" ]
+    probe <<QUESTIONS
+firewall
+QUESTIONS
+    check "sshd's ports: $(value sshd-port)" [ "$(value sshd-port | sort)" = "22
+2222" ]
+    # busybox sh has an `ip` of its own, to which the made-up one is nothing.
+    addresses="192.0.2.7
+2001:db8::7
+198.51.100.1"
+    [ "$way" != busybox-sh ] || addresses=''
+    check "addresses: $(value address)" [ "$(value address)" = "$addresses" ]
+    check "rules: $(value "rule${TAB}4")" [ "$(value "rule${TAB}4")" = "mangle${TAB}-A FORWARD -j PROVISION-FORWARD
+mangle${TAB}-A PROVISION-FORWARD -i eth0 -m comment --comment \"it's \\\"quoted\\\" * \$(touch /tmp/pwned)\" -j DROP
+filter${TAB}:INPUT DROP
+filter${TAB}:FORWARD ACCEPT
+filter${TAB}-A INPUT -j ufw-before-input
+filter${TAB}-A INPUT -m comment --comment COMMIT -j ACCEPT
+filter${TAB}-A INPUT -m comment --comment \"# Table \`filter' is incompatible\" -j ACCEPT
+filter${TAB}-A DOCKER-USER -j RETURN" ]
+    check "rules of IPv6: 3002" [ "$(grep -cE "^rule${TAB}6${TAB}filter${TAB}(:INPUT DROP|-A INPUT -s 2001:db8::[0-9]+ -j DROP|-A INPUT -m comment --comment \"a\?b\?\[31m\" -j DROP)\$" "$root/opt/answer")" = 3002 ]
+    check "tables of others: $(value foreign-table)" [ "$(value foreign-table | sort)" = "inet own
+ip policy
+ip6 filter
+netdev early" ]
+    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 8 + 2 + 4 + $(value address | wc -l))) ]
+    rm -f "$root/opt/ran"
+    for name in sshd ip ip6tables-save iptables-save nft; do
+        printf '#!/bin/sh\necho broken >&2\nexit 1\n' | put "/usr/local/bin/$name"
+        chmod 755 "$root/usr/local/bin/$name"
+    done
+    probe <<QUESTIONS
+firewall
+QUESTIONS
+    never '^(sshd-port|address|rule|foreign-table)'
+    for name in sshd ip ip6tables-save iptables-save nft; do rm -f "$root/usr/local/bin/$name"; done
+}
+
 leaves_nothing() {
     lay=$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")
     probe <<QUESTIONS
@@ -677,6 +853,7 @@ for way in $WAYS; do
     runs_and_leases
     what_is_reached
     docker_daemon
+    firewalls
     units
     leaves_nothing
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
