@@ -293,13 +293,13 @@ own_addresses() {
 }
 
 # loaded_rules 4|6 FAMILY PROGRAM: of the chains that matter. A nat table filters
-# nothing; any other that iptables cannot read is somebody else's.
+# nothing; any other that iptables cannot read, or not all of, is somebody else's.
 loaded_rules() {
     have "$3" || return 0
     table=''
     for line in $("$3" 2>/dev/null </dev/null); do
         case $table$line in
-        '# Table `'*"' is incompatible"*)
+        '# Table `'*"' is incompatible"* | '# Table `'*"' contains incompatible"*)
             name=${line#*'`'}
             [ "${name%%"'"*}" = nat ] || printf 'foreign-table\t%s %s\n' "$2" "${name%%"'"*}"
             ;;

@@ -773,6 +773,7 @@ PROGRAM
     program ip6tables-save <<'PROGRAM'
 echo "# Table \`filter' is incompatible, use 'nft' tool."
 echo "# Table \`nat' is incompatible, use 'nft' tool."
+echo "# Table \`mangle' contains incompatible base-chains, use 'nft' tool to list them."
 printf '*filter\n:INPUT DROP [0:0]\n'
 awk 'BEGIN { for (i = 0; i < 3000; i++) print "-A INPUT -s 2001:db8::" i " -j DROP\n-A f2b-sshd -s 2001:db8::" i " -j DROP" }'
 echo "-A INPUT -m comment --comment \"a$(printf '\t')b$(printf '\033')[31m\" -j DROP"
@@ -816,8 +817,9 @@ filter${TAB}-A DOCKER-USER -j RETURN" ]
     check "tables of others: $(value foreign-table)" [ "$(value foreign-table | sort)" = "inet own
 ip policy
 ip6 filter
+ip6 mangle
 netdev early" ]
-    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 8 + 2 + 4 + $(value address | wc -l))) ]
+    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 8 + 2 + 5 + $(value address | wc -l))) ]
     rm -f "$root/opt/ran"
     for name in sshd ip ip6tables-save iptables-save nft; do
         printf '#!/bin/sh\necho broken >&2\nexit 1\n' | put "/usr/local/bin/$name"
