@@ -1,11 +1,13 @@
 //! **provision**: from a bare server to a running stack.
 //!
-//! Imports go one way: `commands → run → plan → steps → facts → host`;
+//! Imports go one way: `commands → run → plan → steps → facts → host`; `exposure` stands on
+//! `steps` and `facts`;
 //! `report` is told and asks nothing; `steps` and `plan` do no input or output.
 
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod exposure;
 pub mod facts;
 pub mod host;
 pub mod plan;

@@ -147,6 +147,14 @@ impl Host {
         }
     }
 
+    /// Whether ssh reaches it through another: a jump host, or a proxy.
+    pub fn is_behind_another(&self) -> bool {
+        match &self.kind {
+            Kind::Ssh(ssh) => ssh.is_behind_another(),
+            Kind::Local => false,
+        }
+    }
+
     /// The login that ssh uses; none for `local`.
     pub fn login(&self) -> Option<&str> {
         match &self.kind {

@@ -52,6 +52,8 @@ struct Resolved {
     port: String,
     connect_timeout: String,
     jump: String,
+    /// Whether a program of the person's own makes the connection.
+    proxied: bool,
 }
 
 /// How long a connection may take, in seconds, unless the user's configuration says otherwise.
@@ -79,6 +81,11 @@ impl Ssh {
     /// Where the host is, as seen from here.
     pub fn address(&self) -> &str {
         &self.resolved.address
+    }
+
+    /// Whether something stands between us and the host: a jump host, or a proxy.
+    pub fn is_behind_another(&self) -> bool {
+        self.resolved.proxied || !matches!(self.resolved.jump.as_str(), "" | "none")
     }
 
     /// The login.
@@ -161,6 +168,7 @@ async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError
             "userknownhostsfile" => resolved.known_hosts = value,
             "connecttimeout" => resolved.connect_timeout = value,
             "proxyjump" => resolved.jump = value,
+            "proxycommand" => resolved.proxied = value != "none",
             _ => {}
         }
     }
