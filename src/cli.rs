@@ -30,7 +30,8 @@ Exit codes:
   7   somebody else's run holds the host
   8   detached: the run goes on by itself
   9   cancelled between two changes
-  10  not confirmed: nobody said yes";
+  10  not confirmed: nobody said yes
+  11  what is reached from here is not what was declared";
 
 /// From a bare Ubuntu or Debian server to a running stack.
 #[derive(Debug, Parser)]
@@ -79,6 +80,8 @@ pub enum Command {
     Check(Check),
     /// Print what is known of a host, as JSON
     Facts(Facts),
+    /// Try from here which ports are reached, and hold that against what is declared
+    Expose(Expose),
     /// List the runs that a host remembers
     Runs(Runs),
     /// Show a run: what was done, what it said, which files it kept
@@ -149,6 +152,13 @@ pub struct Facts {
     /// Print the probe's own lines, as the host sent them
     #[arg(long)]
     pub raw: bool,
+}
+
+/// `provision expose`
+#[derive(Debug, Args)]
+pub struct Expose {
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 /// `provision runs`

@@ -28,6 +28,8 @@ pub enum Exit {
     Cancelled = 9,
     /// Nobody said yes.
     NotConfirmed = 10,
+    /// What is reached from here is not what was declared.
+    Exposed = 11,
 }
 
 impl From<Exit> for ExitCode {

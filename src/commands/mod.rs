@@ -1,6 +1,7 @@
 //! One file a verb, or a few that belong together; what they share is here.
 
 mod exit;
+mod expose;
 mod failure;
 mod history;
 mod index;
@@ -19,6 +20,7 @@ pub use exit::Exit;
 
 use crate::cli::{Cli, Command, Global, Target};
 use crate::config::{self, Settings};
+use crate::facts::Questions;
 use crate::host::{Destination, Password, Passwords, SshOptions};
 use crate::report::{Event, Failure, Reporter, Verbosity, choose, print};
 use crate::run::Link;
@@ -48,6 +50,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Plan(plan) => on_hosts(&plan.target, &global, Verb::Plan(plan)).await,
         Command::Check(check) => on_hosts(&check.target, &global, Verb::Check).await,
         Command::Facts(facts) => on_hosts(&facts.target, &global, Verb::Facts(facts)).await,
+        Command::Expose(expose) => on_hosts(&expose.target, &global, Verb::Expose).await,
         Command::Runs(runs) => {
             let reporter = choose(global.json, verbosity(&global), &[runs.host.to_string()]);
             history::runs(link(&runs.host, &global), global.json, &*reporter).await
@@ -97,6 +100,7 @@ enum Verb<'a> {
     Plan(&'a crate::cli::Plan),
     Check,
     Facts(&'a crate::cli::Facts),
+    Expose,
 }
 
 async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
@@ -104,8 +108,11 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Ok(settings) => settings,
         Err(failure) => return complain(global, &failure),
     };
+    let expose = matches!(verb, Verb::Expose);
     let stack = match session::read_stack(&settings) {
         Ok(stack) => stack,
+        // What is exposed is worth knowing of a host without a stack.
+        Err(_) if expose && !session::has_compose_file(&settings) => None,
         Err(failure) => return complain(global, &failure),
     };
     let mut hosts = if target.hosts.is_empty() { settings.hosts.clone() } else { target.hosts.clone() };
@@ -128,6 +135,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         ssh: ssh_options(global),
         passwords: Arc::new(passwords(global, Some(Arc::clone(&reporter)))),
         force: target.force,
+        also: if expose { expose::questions() } else { Questions::new() },
     };
     let sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
     match verb {
@@ -137,6 +145,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,
+        Verb::Expose => expose::expose(sessions, global).await,
     }
 }
 
@@ -147,7 +156,7 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
     let load = |playbook| config::load(&here, playbook, global.config.as_deref());
     let settings = match load(target.playbook.as_deref()) {
         // Facts are worth having without a playbook.
-        Err(error) if error.is_unnamed() && matches!(verb, Verb::Facts(_) | Verb::Check) => {
+        Err(error) if error.is_unnamed() && matches!(verb, Verb::Facts(_) | Verb::Check | Verb::Expose) => {
             load(Some("docker")).map(|settings| Settings { warnings: Vec::new(), ..settings })
         }
         other => other,
@@ -223,6 +232,7 @@ fn exit_of(failure: &Failure) -> Exit {
         Exit::Detached,
         Exit::Cancelled,
         Exit::NotConfirmed,
+        Exit::Exposed,
     ]
     .into_iter()
     .find(|exit| *exit as u8 == failure.code)

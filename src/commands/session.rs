@@ -7,14 +7,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::exit::Exit;
 use super::failure;
 use crate::config::Settings;
+use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
 use crate::host::{Destination, Passwords, SshOptions};
 use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::Bundle;
+use crate::stack::compose::FILE_NAMES;
 use crate::stack::images::{Lookup, Platform};
-use crate::steps::{self, Docker, Firewall, Machine, Model, Packages, Stack, StackInput, Step, User};
+use crate::steps::{
+    self, Docker, Firewall, Machine, Model, Opening, Packages, Stack, StackInput, Step, User,
+};
 
 /// More than this no probe says.
 const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
@@ -35,6 +39,7 @@ pub(super) struct Session<'a> {
     steps: Vec<Box<dyn Step>>,
     reporter: &'a dyn Reporter,
     force: bool,
+    also: Questions,
     /// The facts of the last probe.
     pub facts: Facts,
 }
@@ -47,11 +52,13 @@ pub(super) struct Common<'a> {
     pub ssh: SshOptions,
     pub passwords: Arc<Passwords>,
     pub force: bool,
+    /// What is asked besides what the steps ask.
+    pub also: Questions,
 }
 
 impl<'a> Session<'a> {
     pub fn new(destination: Destination, common: &Common<'a>) -> Self {
-        let Common { settings, stack, reporter, ssh, passwords, force } = common;
+        let Common { settings, stack, reporter, ssh, passwords, force, also } = common;
         Self {
             name: destination.to_string(),
             ssh_config: ssh.config.clone(),
@@ -62,6 +69,7 @@ impl<'a> Session<'a> {
             steps: build(settings, *stack),
             reporter: *reporter,
             force: *force,
+            also: also.clone(),
             facts: Facts::default(),
         }
     }
@@ -96,7 +104,7 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         self.connect().await?;
         self.tell(&Event::Probing);
-        let mut questions = Questions::new();
+        let mut questions = self.also.clone();
         for step in &self.steps {
             step.questions(&mut questions);
         }
@@ -228,6 +236,21 @@ impl<'a> Session<'a> {
         names.into_iter().zip(answers).collect()
     }
 
+    /// What the firewall lets in by the playbook; none where the playbook leaves it as it is.
+    pub fn openings(&self) -> Option<Vec<Opening>> {
+        let has_step = self.steps.iter().any(|step| step.name() == "firewall");
+        let options = &self.settings.options.firewall;
+        (has_step && options.allow.is_some()).then(|| options.openings(&self.facts.ssh_ports()))
+    }
+
+    /// What is declared to be reached: by the firewall's rules, or else by the Compose file.
+    pub fn declared(&self) -> Vec<Declaration> {
+        match self.openings() {
+            Some(openings) => exposure::by_rules(&openings),
+            None => exposure::by_compose(&self.facts, self.stack.map(|stack| &stack.project)),
+        }
+    }
+
     /// Whether a run is going on there, and who started it.
     pub fn run_going_on(&self) -> Option<(String, String)> {
         let lease = self.facts.lease.as_ref()?;
@@ -266,6 +289,11 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
         }
     }
     steps
+}
+
+/// Whether the stack's folder has a Compose file.
+pub(super) fn has_compose_file(settings: &Settings) -> bool {
+    FILE_NAMES.iter().any(|name| settings.stack_folder.join(name).is_file())
 }
 
 /// Reads the stack's folder, when the playbook has a stack.

@@ -1,6 +1,7 @@
 //! `provision up`: plan, ask, do, prove.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,6 +16,7 @@ use crate::report::{
 };
 use crate::run::{self, Followed, Follower};
 use crate::stack::compose::{Port, Project, Protocol};
+use crate::steps::Opening;
 
 /// How often another one's run may come between our plan and our run.
 const ROUNDS: u32 = 5;
@@ -213,8 +215,10 @@ async fn drive(session: &mut Session<'_>, mut plan: Plan, project: Option<&Proje
                 match ended(&follower, &session.name, &id) {
                     Some(failure) => return Outcome::Failed(failure),
                     None => {
+                        let ruled = session.openings().is_some() && !session.link.is_local();
+                        let exposed = if ruled { super::expose::after_run(session).await } else { None };
                         session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
-                        return Outcome::Done;
+                        return exposed.map_or(Outcome::Done, Outcome::Failed);
                     }
                 }
             }
@@ -282,7 +286,7 @@ async fn summary(
     if let Some(project) = project {
         // Nothing was changed: what answered yesterday is not knocked at again.
         let knock = run.is_some();
-        addresses = published(project, &address, knock).await;
+        addresses = published(project, &address, knock, &doors(session)).await;
         if run.is_some() {
             let on = match &session.ssh_config {
                 _ if session.link.is_local() => String::new(),
@@ -303,8 +307,29 @@ async fn summary(
     Summary { run, applied, already_so, milliseconds, addresses, next }
 }
 
+/// Whom the firewall lets in, and who we are.
+struct Doors {
+    /// None where the firewall is left as it is.
+    openings: Option<Vec<Opening>>,
+    ours: Option<IpAddr>,
+}
+
+fn doors(session: &Session<'_>) -> Doors {
+    Doors { openings: session.openings(), ours: session.facts.identity.ssh_client }
+}
+
+impl Doors {
+    /// Whether the firewall keeps us from this port.
+    fn are_closed(&self, number: u16, protocol: Protocol) -> bool {
+        let admits =
+            |opening: &Opening| opening.is_public() || self.ours.is_none_or(|ours| opening.admits(ours));
+        let lets_in = |opening: &Opening| opening.covers(number, &protocol.to_string()) && admits(opening);
+        self.openings.as_ref().is_some_and(|openings| !openings.iter().any(lets_in))
+    }
+}
+
 /// Where the stack is published, and whether it is reached from here.
-async fn published(project: &Project, host: &str, knock: bool) -> Vec<Address> {
+async fn published(project: &Project, host: &str, knock: bool, doors: &Doors) -> Vec<Address> {
     let ports = project
         .services
         .iter()
@@ -312,19 +337,27 @@ async fn published(project: &Project, host: &str, knock: bool) -> Vec<Address> {
         .flat_map(|service| service.ports.iter().map(move |port| (service.name.clone(), port)));
     join_all(ports.filter_map(|(service, port)| {
         let published = port.published.filter(|range| range.count() == port.target.count())?;
-        Some(async move { address(service, port, published.first, host, knock).await })
+        Some(async move { address(service, port, published.first, host, knock, doors).await })
     }))
     .await
 }
 
-async fn address(service: String, port: &Port, number: u16, host: &str, knock: bool) -> Address {
+async fn address(
+    service: String,
+    port: &Port,
+    number: u16,
+    host: &str,
+    knock: bool,
+    doors: &Doors,
+) -> Address {
     let loopback = port.host_ip.is_some_and(|ip| ip.is_loopback());
+    let closed = !loopback && doors.are_closed(number, port.protocol);
     let at = match port.host_ip.filter(|ip| !ip.is_unspecified()) {
         Some(ip) => ip.to_string(),
         None => host.to_owned(),
     };
     let place = if at.contains(':') { format!("[{at}]:{number}") } else { format!("{at}:{number}") };
-    let reachable = if knock && !loopback && port.protocol == Protocol::Tcp {
+    let reachable = if knock && !loopback && !closed && port.protocol == Protocol::Tcp {
         let connected =
             tokio::time::timeout(PORT_PATIENCE, tokio::net::TcpStream::connect((at.as_str(), number))).await;
         Some(matches!(connected, Ok(Ok(_))))
@@ -336,5 +369,5 @@ async fn address(service: String, port: &Port, number: u16, host: &str, knock: b
         Protocol::Tcp => format!("http://{place}"),
         other => format!("{place}/{other}"),
     };
-    Address { service, address, reachable }
+    Address { service, address, reachable, closed }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::exposure::Exposure;
 use crate::plan::{Finding, Plan};
 
 /// An event. With `--json` each is one line: `{"host":…,"at":…,"event":…, …}`.
@@ -123,6 +124,13 @@ pub enum Event {
         /// The run's id.
         run: String,
     },
+    /// Ports of the host are being tried from here.
+    Knocking {
+        /// How many.
+        ports: usize,
+    },
+    /// What of the host is reached from here.
+    Exposure(Exposure),
     /// Something that a person should know, and that stops nothing.
     Warning {
         /// One sentence.
@@ -186,8 +194,11 @@ pub struct Address {
     pub service: String,
     /// `http://HOST:PORT`, or `HOST:PORT/udp`.
     pub address: String,
-    /// Whether a connection from here succeeded; none where it was not tried (loopback, UDP).
+    /// Whether a connection from here succeeded; none where it was not tried (loopback, UDP, or
+    /// closed by the firewall).
     pub reachable: Option<bool>,
+    /// Whether the firewall, as the playbook rules it, does not let us in there.
+    pub closed: bool,
 }
 
 /// Why a host failed: what, where and what to do.

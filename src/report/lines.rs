@@ -103,6 +103,9 @@ impl Lines {
             Event::CheckingImages { count } => {
                 self.detail(&format!("looking up {} in their registries", counted(*count, "image")))
             }
+            Event::Knocking { ports } => {
+                self.detail(&format!("trying {} from here", counted(*ports, "port")))
+            }
             Event::Planned { plan } => {
                 self.detail(&format!("{} planned", counted(plan.changes().count(), "change")))
             }
@@ -199,6 +202,7 @@ impl Lines {
         match event {
             Event::Warning { text } => self.warning(text),
             Event::Finding(finding) => self.finding(finding),
+            Event::Exposure(exposure) => super::exposure::lines(exposure, self.paint, self.verbosity),
             Event::ConnectionLost { reason, attempt } => {
                 let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
                 match attempt {
@@ -304,6 +308,7 @@ impl Lines {
             let reach = match each.reachable {
                 Some(true) => format!("{} reachable from here", self.paint.green("✓")),
                 Some(false) => format!("{} not reachable from here", self.paint.red("✗")),
+                None if each.closed => self.paint.dim("closed by the firewall"),
                 None => String::new(),
             };
             format!("  {service}{after_service}{}{after_address}{reach}", self.paint.bold(&address))

@@ -4,6 +4,7 @@
 //! printed through [`harmless`].
 
 mod event;
+mod exposure;
 mod findings;
 mod json;
 mod lines;
@@ -22,6 +23,7 @@ use console::Term;
 use indicatif::MultiProgress;
 
 pub use event::*;
+pub use exposure::render_exposure;
 pub use findings::render_findings;
 pub use plan_markdown::render_plan_markdown;
 pub use plan_view::render_plan;

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::exposure::{Answer, Exposure, Row, State, Tried, Verdict};
 use crate::plan::{Action, Change, FileChange, Finding, Level, Plan, PlannedStep, Risk};
+use crate::stack::compose::PortRange;
 
 /// A change without files.
 pub(super) fn change(id: &str, title: &str, reason: &str, risks: Vec<Risk>) -> Change {
@@ -221,6 +223,7 @@ pub(super) fn summary() -> Summary {
         service: service.into(),
         address: address.into(),
         reachable,
+        closed: service == "redis",
     };
     Summary {
         run: Some("20250704-093000-k3f9".into()),
@@ -233,6 +236,45 @@ pub(super) fn summary() -> Summary {
             address("redis", "127.0.0.1:6379", None),
         ],
         next: vec!["provision logs web1".into()],
+    }
+}
+
+/// What a host exposes: a row of each kind.
+pub(super) fn exposure() -> Exposure {
+    use Answer::{NoAnswer, Reachable, Refused};
+    let row = |port: u16, owner: &str, by: &str, (ipv4, ipv6), verdict| Row {
+        ports: PortRange { first: port, last: port },
+        protocol: "tcp".into(),
+        owners: Some(owner.to_owned()).into_iter().filter(|owner| !owner.is_empty()).collect(),
+        loopback: false,
+        declared: Some(by.to_owned()).into_iter().filter(|by| !by.is_empty()).collect(),
+        from: Vec::new(),
+        ipv4: Some(ipv4),
+        ipv6: Some(ipv6),
+        verdict,
+    };
+    let mut rows = vec![
+        row(9999, "nc", "", (Reachable, Refused), Verdict::Undeclared),
+        row(5432, "db (three)", "allow", (Reachable, Reachable), Verdict::Undeclared),
+        row(8080, "web (three)", "allow", (NoAnswer, NoAnswer), Verdict::Blocked),
+        row(443, "", "allow", (Refused, Refused), Verdict::NothingListens),
+        row(22, "sshd", "ssh", (Reachable, Reachable), Verdict::AsDeclared),
+        row(8000, "api (three)", "allow", (Reachable, Reachable), Verdict::AsDeclared),
+        row(8001, "api (three)", "allow", (Reachable, Reachable), Verdict::AsDeclared),
+        row(9100, "node_exporter", "", (NoAnswer, NoAnswer), Verdict::Closed),
+        row(6379, "redis", "", (Refused, Refused), Verdict::Closed),
+        row(51820, "", "allow", (Refused, Refused), Verdict::NotTried),
+    ];
+    rows[1].from = vec!["10.0.0.0/8".into()];
+    rows[8].loopback = true;
+    rows[9].protocol = "udp".into();
+    (rows[9].ipv4, rows[9].ipv6) = (None, None);
+    let tried = |address: [u16; 8]| Tried { address: Some(address.into()), state: State::Answers };
+    Exposure {
+        ipv4: Tried { address: Some([203, 0, 113, 5].into()), state: State::Answers },
+        ipv6: tried([0x2001, 0xdb8, 0, 0, 0, 0, 0, 5]),
+        rows,
+        others: 51,
     }
 }
 
@@ -302,6 +344,8 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Cancelling { run: run.clone() },
         ended("stack/up", ChangeOutcome::Failed, 3_100),
         Event::RunEnded { run, outcome: RunOutcome::Cancelled, milliseconds: 25_000 },
+        Event::Knocking { ports: 63 },
+        Event::Exposure(exposure()),
         Event::Warning { text: "the clock of web1 is 4 minutes behind".into() },
         Event::Summary(summary()),
         Event::Failed(failure()),

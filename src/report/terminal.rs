@@ -62,6 +62,7 @@ impl Terminal {
             Event::CheckingImages { count } => {
                 Live::Begin(format!("looking up {}", counted(*count, "image")))
             }
+            Event::Knocking { ports } => Live::Begin(format!("trying {} from here", counted(*ports, "port"))),
             Event::RunStarted { .. } => Live::Begin("starting the run".into()),
             Event::RunAttached { .. } | Event::ChangeEnded { .. } => {
                 Live::Begin("waiting for the host".into())
@@ -78,9 +79,11 @@ impl Terminal {
             Event::Planned { .. } | Event::Detached { .. } | Event::Summary(_) | Event::Failed(_) => {
                 Live::End
             }
-            Event::NewHostKey { .. } | Event::Finding(_) | Event::Resuming { .. } | Event::Warning { .. } => {
-                Live::Keep
-            }
+            Event::NewHostKey { .. }
+            | Event::Finding(_)
+            | Event::Resuming { .. }
+            | Event::Exposure(_)
+            | Event::Warning { .. } => Live::Keep,
         }
     }
 
