@@ -185,7 +185,7 @@ case $verb in
         : >"$base/runs/$run/cancel"
         ;;
     prove)
-        [ -d "$base/runs/$run" ] || exit 66
+        [ -e "$base/runs/$run/awaits" ] || exit 66
         : >"$base/runs/$run/proven"
         ;;
     list) list ;;

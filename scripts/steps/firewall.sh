@@ -14,7 +14,7 @@ chain=PROVISION-FORWARD
 # rules: ports that are let in, of the host and of its containers.
 
 rules_guard() {
-    [ ! -e "$memory/armed" ] || return 1
+    [ ! -e "$memory/armed" ] && [ ! -e "$memory/reverting" ] || return 1
     rules_stand
 }
 
@@ -66,7 +66,8 @@ hooked() {
 
 # chains_loaded PROGRAM COUNT MARK
 chains_loaded() {
-    "$1" -w -C INPUT -j ufw-before-input 2>/dev/null || {
+    case $1 in ip6*) first=ufw6-before-input ;; *) first=ufw-before-input ;; esac
+    "$1" -w -C INPUT -j "$first" 2>/dev/null || {
         say "ufw's rules are not loaded ($1)"
         return 1
     }
@@ -154,6 +155,8 @@ arm() {
         { mkdir "$memory/before" && cp -a /etc/ufw "$memory/before/rules" &&
             cp -a /etc/default/ufw "$memory/before/defaults"; } ||
             fail "no copy of /etc/ufw could be kept"
+        loaded iptables-save ufw >"$memory/before/loaded"
+        loaded ip6tables-save ufw6 >"$memory/before/loaded6"
     fi
     rm -rf "$memory/steps" "$memory/changes"
     { mkdir "$memory/steps" "$memory/changes" &&
@@ -163,7 +166,8 @@ arm() {
     cat >"$units/$revert_unit.service" <<UNIT
 [Unit]
 Description=set the firewall back: nobody has proven that this host is still reached
-ConditionPathExists=$memory/armed
+ConditionPathExists=|$memory/armed
+ConditionPathExists=|$memory/reverting
 
 [Service]
 Type=oneshot
@@ -190,20 +194,28 @@ UNIT
         fail "the timer that sets the firewall back could not be started"
 }
 
+# loaded PROGRAM NAME: the rules of ufw's chains and of ours as the kernel has them just now. Files
+# are not enough: somebody may have edited them and not loaded them since.
+loaded() {
+    "$1" -t filter | grep -E "^(\*|COMMIT|:$2-|-A $2-)"
+    "$1" -t mangle | grep -E "^(\*|COMMIT|:$chain |-A $chain )"
+}
+
 # disarm: the new rules stay.
 disarm() {
     systemctl stop "$revert_unit.timer"
-    # Too late: it has begun to set itself back.
-    [ -e "$memory/armed" ] || set_back
+    rm -f "$dir/awaits"
+    # Only one of two can take it: this, or the timer that has just begun.
+    mv "$memory/armed" "$memory/proven" 2>/dev/null || set_back
     forget
     rm -f "$memory/reverted"
 }
 
 forget() {
-    rm -rf "$memory/armed" "$memory/before" "$memory/steps" "$memory/changes" "$memory/step.sh" \
-        "$memory/add" "$memory/remove" "$units/$revert_unit.service" "$units/$revert_unit.timer" \
-        "$units/timers.target.wants/$revert_unit.timer"
+    systemctl stop "$revert_unit.timer"
+    rm -f "$units/$revert_unit.service" "$units/$revert_unit.timer" "$units/timers.target.wants/$revert_unit.timer"
     systemctl daemon-reload
+    find "$memory" -mindepth 1 -maxdepth 1 ! -name reverted -exec rm -rf {} +
 }
 
 # undo WHY: sets everything back at once and ends the change.
@@ -216,9 +228,10 @@ undo() {
 }
 
 set_back() {
+    while [ -e "$memory/reverting" ]; do sleep 0.2; done
     hint "see what else keeps ssh out ('iptables -S', 'ip6tables -S', the provider's own firewall), then run provision again"
     hint "a slow way to the host may want a longer 'revert_after' in [steps.firewall]"
-    fail "the firewall has set itself back, since $(why)"
+    fail "the firewall has set itself back: $(sed -n 3p "$memory/reverted")"
 }
 
 why() {
@@ -238,6 +251,7 @@ prove() {
         return 0
     fi
     rm -f "$dir/proven"
+    : >"$dir/awaits"
     printf 'await: new-connection\n'
     while [ ! -e "$dir/proven" ]; do
         [ -e "$memory/armed" ] || set_back
@@ -256,24 +270,24 @@ prove_here() {
         systemctl start "$revert_unit.service"
         set_back
     done <"$memory/ssh"
-    rm -f "$memory/ssh"
 }
 
 # enters ADDRESS PORT
 enters() {
     space=provision-outside outside=prov-out inside=prov-in
     case $1 in
-        *:*) here=fd70:726f:7669:7369::1 bits=128 ;;
-        *) here=192.0.2.1 bits=32 ;;
+        *:*) here=fd70:726f:7669:7369::1 bits=128 known=nodad ;;
+        *) here=192.0.2.1 bits=32 known= ;;
     esac
     ip netns delete "$space" 2>/dev/null
     entered=1
+    # shellcheck disable=SC2086 # no word where there is none
     if ! { ip netns add "$space" &&
         ip link add "$inside" type veth peer name "$outside" netns "$space" &&
-        ip address add "$here/$bits" dev "$inside" nodad &&
+        ip address add "$here/$bits" dev "$inside" $known &&
         ip link set "$inside" up &&
         ip route add "$1/$bits" dev "$inside" &&
-        ip -n "$space" address add "$1/$bits" dev "$outside" nodad &&
+        ip -n "$space" address add "$1/$bits" dev "$outside" $known &&
         ip -n "$space" link set "$outside" up &&
         ip -n "$space" route add "$here/$bits" dev "$outside"; }; then
         notice "no network could be made beside the host to try its firewall; the rules were only read"
@@ -290,8 +304,10 @@ enters() {
 
 # revert: what the timer does; the former rules are loaded again, and nothing of the new ones remains.
 rules_revert() {
-    [ -e "$memory/armed" ] || return 0
-    read -r run <"$memory/armed"
+    mv "$memory/armed" "$memory/reverting" 2>/dev/null
+    [ -e "$memory/reverting" ] || return 0
+    read -r run <"$memory/reverting"
+    rm -f "/var/lib/provision/runs/$run/awaits"
     printf '%s\n%s\n%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$run" "$(why)" >"$memory/reverted"
     ufw --force disable
     rm -rf /etc/ufw
@@ -299,7 +315,8 @@ rules_revert() {
     cp -a "$memory/before/defaults" /etc/default/ufw
     if grep -qix 'ENABLED=yes' /etc/ufw/ufw.conf; then
         ufw reload
+        iptables-restore -w -n <"$memory/before/loaded"
+        ip6tables-restore -w -n <"$memory/before/loaded6"
     fi
-    rm -f "$memory/why"
     forget
 }

@@ -95,10 +95,10 @@ pub enum Risk {
     },
     /// Others are let in at a port.
     LetsIn {
-        /// The port or range, with protocol and who may: `8080/tcp`, `5432/tcp from 10.0.0.0/8`.
+        /// The port or range with its protocol: `8080/tcp`.
         port: String,
-        /// Whether everybody may.
-        public: bool,
+        /// The networks and addresses that may; empty where anybody may.
+        from: Vec<String>,
         /// Who answers there: services, processes; empty where nobody does yet.
         behind: Vec<String>,
     },

@@ -178,7 +178,10 @@ impl Host {
         let facts = &model.facts;
         let rules = RULES.map(|path| ufw::read(model.text(path).unwrap_or_default()));
         let mut faults = Vec::new();
-        let jumps = |family| loaded(facts, family, "filter", "-A INPUT -j ufw-before-input");
+        let jumps = |family| {
+            let name = if family == 6 { "ufw6" } else { "ufw" };
+            loaded(facts, family, "filter", &format!("-A INPUT -j {name}-before-input"))
+        };
         let active = is_enabled(facts) && families(facts).all(jumps);
         if !is_enabled(facts) {
             faults.push("ufw is not enabled");
@@ -407,8 +410,8 @@ impl Firewall {
         openings
             .iter()
             .map(|opening| Risk::LetsIn {
-                port: opening.to_string(),
-                public: opening.is_public(),
+                port: format!("{}/{}", opening.ports, opening.protocol.as_str()),
+                from: opening.narrowed_to(),
                 behind: self.behind(facts, opening),
             })
             .collect()
@@ -427,13 +430,17 @@ impl Firewall {
                 add(port.owner());
             }
         }
-        for service in self.project.iter().flat_map(|project| project.enabled()) {
+        for (project, service) in self
+            .project
+            .iter()
+            .flat_map(|project| project.enabled().map(move |service| (&project.name, service)))
+        {
             let publishes = service.ports.iter().any(|port| {
                 let ports = port.published.filter(|ports| ports.overlaps(opening.ports));
                 ports.is_some() && opening.protocol.is(port.protocol)
             });
             if publishes {
-                add(service.name.clone());
+                add(format!("{} ({project})", service.name));
             }
         }
         for socket in &facts.listening {

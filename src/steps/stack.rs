@@ -2,6 +2,7 @@
 
 mod containers;
 mod files;
+mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -128,6 +129,7 @@ impl Step for Stack {
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
+        step.warnings.extend(self.remarks_on_ports(model.openings.as_deref()));
         step.changes.extend(self.pull(model, &mut step.warnings)?);
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a story ends where something is not as it must be")]
 
 mod change;
+mod firewall;
 mod lab;
 mod resilience;
 mod trouble;
@@ -21,7 +22,9 @@ fn main() {
     if let Some(reason) = &missing {
         eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
     }
-    let stories = [up::STORIES, change::STORIES, &resilience::stories(), &trouble::stories()].concat();
+    let stories =
+        [up::STORIES, change::STORIES, firewall::STORIES, &resilience::stories(), &trouble::stories()]
+            .concat();
     let trials = stories
         .into_iter()
         .map(|(name, story)| Trial::test(name, story).with_ignored_flag(missing.is_some()))

@@ -313,6 +313,14 @@ impl Opening {
         self.from.iter().any(|net| net.contains(&address))
     }
 
+    /// Who may, for a person; empty where everybody may, of both families.
+    pub fn narrowed_to(&self) -> Vec<String> {
+        if anybody().iter().all(|net| self.from.contains(net)) {
+            return Vec::new();
+        }
+        self.from.iter().map(|net| Source(*net).to_string()).collect()
+    }
+
     /// Whether everybody is let in, of one family at least.
     pub fn is_public(&self) -> bool {
         self.from.iter().any(|net| net.prefix_len() == 0)
@@ -325,14 +333,9 @@ impl fmt::Display for Opening {
         if self.ssh {
             f.write_str(" (ssh)")?;
         }
-        let mut all = anybody();
-        all.retain(|net| !self.from.contains(net));
-        match (all.as_slice(), self.from.as_slice()) {
-            ([], _) => Ok(()),
-            (_, from) => {
-                let from: Vec<_> = from.iter().map(|net| Source(*net).to_string()).collect();
-                write!(f, " from {}", from.join(", "))
-            }
+        match self.narrowed_to().as_slice() {
+            [] => Ok(()),
+            from => write!(f, " from {}", from.join(", ")),
         }
     }
 }

@@ -1,0 +1,444 @@
+//! What comes in to a host and its containers, seen from outside, and a change that locks nobody out.
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use libtest_mimic::Failed;
+
+use super::Story;
+use super::lab::{Folder, Host, eventually, ssh_config};
+
+pub const STORIES: &[Story] = &[
+    ("firewall::containers_and_their_ports", containers_and_their_ports),
+    ("firewall::rules_by_hand", rules_by_hand),
+    ("firewall::ssh_is_shut_out", ssh_is_shut_out),
+    ("firewall::everything_is_shut_out", everything_is_shut_out),
+    ("firewall::nobody_proves", nobody_proves),
+    ("firewall::another_port_and_some_networks", another_port_and_some_networks),
+    ("firewall::on_the_host_itself", on_the_host_itself),
+    ("firewall::somebody_else_rules", somebody_else_rules),
+];
+
+const ALONE: &str = "steps = [\"firewall\"]\n";
+
+/// A page on 8080 and another one on 9090, in a network with both families.
+fn two_pages() -> Folder {
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        r#"
+name: two
+services:
+  shown:
+    image: nginx:1.27
+    ports: ["8080:80"]
+    restart: unless-stopped
+  hidden:
+    image: nginx:1.27
+    ports: ["9090:80"]
+    restart: unless-stopped
+networks:
+  default:
+    enable_ipv6: true
+    ipam:
+      config:
+        - subnet: fd92::/64
+"#,
+    );
+    folder
+}
+
+/// Docker filters IPv6 only when it is told, before Engine 27.
+const IPV6: &str = "[steps.docker.daemon]\nexperimental = true\nip6tables = true\n";
+
+impl Host {
+    fn address6(&self) -> String {
+        format!("fd91::{}", self.address.rsplit('.').next().expect("a number"))
+    }
+
+    /// Whether a port takes connections from the machine that the hosts stand on: IPv4, IPv6.
+    fn reached(&self, port: u16) -> (bool, bool) {
+        let connects = |address: &str| {
+            let address: IpAddr = address.parse().expect("an address");
+            TcpStream::connect_timeout(&SocketAddr::new(address, port), Duration::from_secs(2)).is_ok()
+        };
+        (connects(&self.address), connects(&self.address6()))
+    }
+
+    /// Whether this host gets through to another one's port.
+    fn reaches(&self, address: &str, port: u16) -> bool {
+        let command = format!("timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo yes || echo no");
+        self.inside(&command).contains("yes")
+    }
+
+    fn serves(&self, port: u16) {
+        self.inside(&format!(
+            "systemd-run -q --unit=page-{port} python3 -m http.server {port} --bind :: -d /tmp"
+        ));
+        eventually("a page is served", 20, || {
+            self.inside(&format!("ss -Hltn sport = :{port}")).contains("LISTEN")
+        });
+    }
+
+    /// All of ufw's files and whether it is at work.
+    fn ufw(&self) -> String {
+        self.inside("cd /etc/ufw && find . -type f -exec sha256sum {} + | sort; stat -c '%n %a' *; ufw status verbose")
+    }
+
+    #[track_caller]
+    fn nothing_is_armed(&self) {
+        eventually("nothing is left of the way back", 20, || {
+            let left = self.inside(
+                "cd /etc/systemd/system && ls -d provision* */provision* 2>/dev/null; \
+                 ls /var/lib/provision/firewall; systemctl is-active provision-firewall-revert.timer; true",
+            );
+            left.replace("reverted\n", "") == "inactive\n"
+        });
+    }
+}
+
+fn install_ufw(host: &Host) {
+    host.inside("apt-get -q update && apt-get install -q -y --no-install-recommends ufw");
+}
+
+/// A published port that nobody declared is shut for others, whatever is restarted; the declared
+/// one stays open, and containers reach each other and the outside.
+fn containers_and_their_ports() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    let folder = two_pages();
+    folder.settings(IPV6);
+    folder.provision(&["up", "--yes", &host.name]).expect(0);
+    assert_eq!(host.reached(8080), (true, true));
+    assert_eq!(host.reached(9090), (true, true), "open to everybody before");
+
+    folder.settings(&format!("{IPV6}[steps.firewall]\nallow = [8080]\n"));
+    let planned = folder.planned(&host);
+    let did = folder.provision(&["up", "--yes", &host.name]);
+    did.expect(0).said(&[
+        "let in 22/tcp (ssh), 8080/tcp and nothing else",
+        "anybody may reach 8080/tcp: shown (two)",
+        "shuts 9090/tcp (hidden (two)) for others",
+        "hidden publishes 9090/tcp and the firewall does not let it in",
+        "a new connection got in; the rules stay",
+    ]);
+    assert_eq!(planned, ["firewall/install", "firewall/rules"]);
+    host.nothing_is_armed();
+
+    let filtered = |after: &str| {
+        eventually(&format!("the page is back after {after}"), 60, || host.reached(8080) == (true, true));
+        assert!(host.get(8080).expect("the page").contains("nginx"), "after {after}");
+        assert_eq!(host.reached(9090), (false, false), "after {after}");
+        assert_eq!(host.reached(22), (true, true), "after {after}");
+    };
+    filtered("up");
+    // From container to container, and out.
+    for url in ["http://hidden", "http://10.91.0.1:8080"] {
+        let fetch =
+            format!("docker run --rm --network two_default busybox:1.36 wget -q -T 5 -O /dev/null {url}");
+        host.inside(&format!("docker pull -q busybox:1.36 >/dev/null; {fetch}"));
+    }
+    host.inside("docker restart two-shown-1 two-hidden-1");
+    filtered("docker restart");
+    host.inside("systemctl restart docker");
+    filtered("systemctl restart docker");
+    host.inside("ufw reload");
+    filtered("ufw reload");
+    host.lab("reboot");
+    filtered("a reboot");
+    eventually("nothing is to be changed", 60, || folder.planned(&host).is_empty());
+    folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
+
+    // What is switched off takes our rules along.
+    host.inside("ufw disable");
+    assert_eq!(host.reached(9090), (true, true), "ufw is off");
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["ufw is not enabled"]);
+    filtered("up again");
+    Ok(())
+}
+
+/// Rules that a person made stay; ours come back when somebody takes them away, and go when
+/// nobody asks for them any more.
+fn rules_by_hand() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    install_ufw(&host);
+    host.inside(
+        "ufw allow 7000/tcp; ufw deny from 198.51.100.7; ufw limit 7002/tcp; ufw allow 8080/tcp comment mine",
+    );
+    host.inside("iptables -I DOCKER-USER -s 198.51.100.9 -j DROP");
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
+    let plan = || folder.provision(&["plan", "--playbook", "./alone.toml", &host.name]);
+    folder.settings("[steps.firewall]\nallow = [8080, { port = \"8443-8445\", protocol = \"udp\" }]\n");
+    up().expect(0).said(&[
+        "rules made by hand stay as they are: allow 7000/tcp from anywhere (IPv4)",
+        "1 rule made by hand in DOCKER-USER stay",
+    ]);
+    let by_hand = ["7000/tcp", "198.51.100.7", "7002/tcp                   LIMIT", "# mine"];
+    let status = || host.inside("ufw status");
+    let kept = || {
+        let (status, user) = (status(), host.inside("iptables -S DOCKER-USER"));
+        for rule in by_hand {
+            assert!(status.contains(rule), "{rule}\n{status}");
+        }
+        assert!(user.contains("-s 198.51.100.9/32 -j DROP"), "{user}");
+    };
+    kept();
+    assert!(status().contains("8443:8445/udp"), "{}", status());
+    up().expect(0).said(&["nothing to change"]);
+
+    // Somebody adds one: nothing to change. Somebody takes ours away, or what is loaded of ours.
+    host.inside("ufw allow 7001/tcp");
+    up().expect(0).said(&["nothing to change"]);
+    host.inside("ufw delete allow 8443:8445/udp");
+    let did = plan();
+    assert!(did.stdout.contains("not let in by ufw: 8443-8445/udp from anywhere (IPv4)"), "{}", did.stdout);
+    up().expect(0);
+    assert!(status().contains("8443:8445/udp"), "{}", status());
+    host.inside("iptables -t mangle -D PROVISION-FORWARD 3");
+    assert!(plan().stdout.contains("the rules for containers are not loaded as they should be"));
+    up().expect(0);
+    host.inside("ip6tables -t mangle -D FORWARD -j PROVISION-FORWARD");
+    up().expect(0).said(&["the rules for containers are not loaded"]);
+    host.inside("ufw reload");
+    up().expect(0).said(&["nothing to change"]);
+
+    folder.settings("[steps.firewall]\nallow = [8080]\n");
+    let did = up();
+    did.expect(0).said(&["let in and no longer asked for: allow 8443-8445/udp from anywhere (IPv4)"]);
+    assert!(!status().contains("8443"), "{}", status());
+    folder.settings("[steps.firewall]\nallow = []\n");
+    up().expect(0);
+    kept();
+    folder.settings("");
+    up().expect(0).said(&["nothing to change"]);
+    kept();
+    Ok(())
+}
+
+/// The host's own rules would keep ssh out as soon as ufw is on: it sets itself back.
+fn ssh_is_shut_out() -> Result<(), Failed> {
+    let host = Host::make("debian12");
+    install_ufw(&host);
+    before_all(&host, "-p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
+    let before = host.ufw();
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    folder.settings("[steps.firewall]\nallow = []\nrevert_after = 8\n");
+    let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
+    up().fails(
+        6,
+        &[
+            "the firewall has set itself back: no new connection from the laptop succeeded within 8 seconds",
+            "in firewall/rules",
+        ],
+    );
+    assert_eq!(host.ssh("echo in"), "in\n", "reached again");
+    assert_eq!(host.ufw(), before, "nothing of it remains");
+    assert!(!host.inside("iptables-save; ip6tables-save").contains("PROVISION"), "nor in the kernel");
+    host.nothing_is_armed();
+
+    host.inside("sed -i '/--dport 22 .*DROP/d' /etc/ufw/before.rules");
+    up().expect(0).said(&["the firewall set itself back at ", "after run "]);
+    up().expect(0).said(&["nothing to change"]);
+    assert_eq!(host.inside("ls -A /var/lib/provision/firewall"), "");
+    Ok(())
+}
+
+/// A rule in ufw's own files, which it has not loaded yet.
+fn before_all(host: &Host, rule: &str) {
+    host.inside(&format!(
+        "sed -i '0,/^# End required lines/s/^# End required lines/&\\n-A ufw-before-input {rule}/' /etc/ufw/before.rules; \
+         grep -q '^-A ufw-before-input {rule}$' /etc/ufw/before.rules"
+    ));
+}
+
+/// What is under way dies as well; the rules that were loaded before are loaded again, although
+/// the files that they came from have changed since.
+fn everything_is_shut_out() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    let folder = two_pages();
+    folder.settings("[steps.firewall]\nallow = [8080]\nrevert_after = 25\n");
+    folder.provision(&["up", "--yes", &host.name]).expect(0);
+    before_all(&host, "-j DROP");
+    let before = host.ufw();
+
+    folder.settings("[steps.firewall]\nallow = [8080, 9090]\nrevert_after = 25\n");
+    folder.provision(&["up", "--yes", &host.name]).fails(6, &["the firewall has set itself back"]);
+    assert_eq!(host.ssh("echo in"), "in\n", "reached again");
+    assert_eq!(host.ufw(), before);
+    assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, false), "as it was before");
+    host.nothing_is_armed();
+
+    host.inside("sed -i '/^-A ufw-before-input -j DROP$/d' /etc/ufw/before.rules");
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["the firewall set itself back"]);
+    assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, true));
+    Ok(())
+}
+
+/// The laptop dies before it can prove anything, and the host goes down before its time is over:
+/// the next boot sets it back. What was never proven is no rest.
+fn nobody_proves() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    install_ufw(&host);
+    let before = host.ufw();
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    let start = |seconds: u32| {
+        folder.settings(&format!("[steps.firewall]\nallow = [8080]\nrevert_after = {seconds}\n"));
+        // The way in is closed for what is new only after the run was sent.
+        before_all(&host, "-p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
+        let mut child = folder.spawn(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
+        eventually("the proof is awaited", 60, || {
+            host.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null || true")
+                .contains("await: new-connection")
+        });
+        let _ = child.kill();
+        let _ = child.wait();
+        host.inside("sed -i '/--dport 22 .*DROP/d' /etc/ufw/before.rules /var/lib/provision/firewall/before/rules/before.rules");
+    };
+    start(60);
+    host.lab("stop");
+    host.lab("start");
+    eventually("it sets itself back after a reboot", 100, || host.inside("ufw status").contains("inactive"));
+    assert_eq!(host.ufw(), before);
+    host.nothing_is_armed();
+    host.inside("rm -r /var/lib/provision/runs");
+
+    // Somebody comes back before the time is over: the rules stand, and are proven first.
+    start(600);
+    host.inside("systemctl kill -s KILL 'provision-run-*'");
+    host.inside("iptables -D ufw-before-input -p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
+    let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
+    up().expect(0).said(&["an earlier change was not proven to let us in again", "a new connection got in"]);
+    host.nothing_is_armed();
+    up().expect(0).said(&["nothing to change"]);
+    assert!(host.inside("ufw status").contains("8080/tcp"));
+    Ok(())
+}
+
+/// ssh is let in where it really is, and a port for some networks answers those alone.
+fn another_port_and_some_networks() -> Result<(), Failed> {
+    let (host, friend, stranger) = (Host::make("debian13"), Host::make("debian13"), Host::make("debian13"));
+    host.inside("echo Port 2222 >/etc/ssh/sshd_config.d/port.conf && systemctl restart ssh");
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    let config = folder.path().join("ssh_config");
+    folder.write(
+        "ssh_config",
+        &format!("Host {}\n  Port 2222\nInclude {}\n", host.name, ssh_config().display()),
+    );
+    let config = config.to_str().expect("a path");
+    let up = || folder.provision(&["up", "-F", config, "--yes", "--playbook", "./alone.toml", &host.name]);
+    // The key is known under another port.
+    folder.write(
+        "ssh_config",
+        &format!(
+            "Host {}\n  Port 2222\n  UserKnownHostsFile {}\nInclude {}\n",
+            host.name,
+            folder.path().join("known").display(),
+            ssh_config().display()
+        ),
+    );
+    folder.settings(&format!(
+        "[steps.firewall]\nallow = [{{ port = 8000, from = [\"{}\", \"{}\"] }}]\n",
+        friend.address,
+        friend.address6()
+    ));
+    up().expect(0).said(&["let in 2222/tcp (ssh), 8000/tcp from ", "anybody may reach 2222/tcp: sshd"]);
+    up().expect(0).said(&["nothing to change"]);
+    host.serves(8000);
+    host.serves(22);
+    for address in [host.address.clone(), host.address6()] {
+        assert!(friend.reaches(&address, 8000), "a friend at {address}");
+        assert!(!stranger.reaches(&address, 8000), "a stranger at {address}");
+        assert!(!friend.reaches(&address, 22), "no ssh there");
+        assert!(stranger.reaches(&address, 2222), "ssh at {address}");
+    }
+
+    // A way in that does not admit the one who sets it is refused before anything is changed.
+    let before = host.ufw();
+    folder.settings("[steps.firewall]\nallow = [{ port = \"ssh\", from = [\"198.51.100.0/24\"] }]\n");
+    up().fails(3, &["these rules would shut out the connection that sets them", "10.91.0.1"]);
+    assert_eq!(host.ufw(), before);
+    folder.settings("[steps.firewall]\nallow = [{ port = \"ssh\", from = [\"10.91.0.1\"] }]\n");
+    up().expect(0).said(&["10.91.0.1 may reach 2222/tcp: sshd", "no longer asked for"]);
+    assert!(!stranger.reaches(&host.address, 2222) && !friend.reaches(&host.address, 8000));
+    assert_eq!(host.reached(2222), (true, false));
+    Ok(())
+}
+
+/// Nobody is there to prove anything: the host tries from a network beside itself.
+fn on_the_host_itself() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    install_ufw(&host);
+    let copied = Command::new("scp")
+        .arg("-qF")
+        .arg(ssh_config())
+        .arg(env!("CARGO_BIN_EXE_provision"))
+        .arg(format!("root@{}:provision", host.name))
+        .status()?;
+    assert!(copied.success());
+    host.inside("printf '%s\\n' 'steps = [\"firewall\"]' '[options.firewall]' 'allow = [8080]' 'revert_after = 20' >/root/alone.toml");
+    let up = || {
+        let output = host.try_root("./provision up local --yes --playbook ./alone.toml");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    before_all(&host, "-i prov-in -j DROP");
+    let before = host.ufw();
+    let (code, said) = up();
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("the host itself is not reached at port 22"), "{said}");
+    assert_eq!(host.ufw(), before);
+    host.nothing_is_armed();
+
+    host.inside("sed -i '/-i prov-in -j DROP/d' /etc/ufw/before.rules");
+    let (code, said) = up();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("no network could be made"), "{said}");
+    assert!(host.inside("ufw status").contains("8080/tcp"));
+    assert!(!host.inside("ip link; ip netns").contains("prov"), "nothing of the try is left");
+    let (code, said) = up();
+    assert!(code == Some(0) && said.contains("nothing to change"), "{said}");
+    Ok(())
+}
+
+/// Who rules already is not fought: nothing is changed.
+fn somebody_else_rules() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    host.inside(
+        "apt-get -q update && apt-get install -q -y --no-install-recommends iptables nftables firewalld",
+    );
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    folder.settings("[steps.firewall]\nallow = [8080]\n");
+    let packages = host.inside("dpkg-query -W");
+    let refused = |text: &str| {
+        folder
+            .provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name])
+            .fails(3, &[text, "does not fight it, and nothing was changed", "leave `allow` out"]);
+    };
+    refused("firewalld rules this host's firewall");
+    host.inside("systemctl disable --now firewalld");
+
+    let table = |name: &str, rule: &str| {
+        host.inside(&format!(
+            "printf '%s\\n' 'table inet {name} {{' 'chain input {{' 'type filter hook input priority 0;' '{rule}' '}}' '}}' | nft -f -"
+        ));
+    };
+    table("mine", "tcp dport 9999 drop");
+    refused("a ruleset of somebody's own is loaded in nftables (inet mine)");
+    host.inside("nft delete table inet mine");
+    // What only watches keeps nobody out.
+    table("watch", "counter");
+
+    host.inside("iptables -A INPUT -p tcp --dport 9999 -j REJECT");
+    refused("iptables has rules of somebody's own");
+    host.inside("iptables -F INPUT");
+    assert_eq!(host.inside("dpkg-query -W"), packages);
+    assert_eq!(host.inside("ls -d /var/lib/provision 2>/dev/null || true"), "");
+
+    folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]).expect(0);
+    Ok(())
+}
