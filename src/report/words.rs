@@ -14,8 +14,8 @@ pub(super) fn risk(risk: &Risk) -> String {
         }
         Risk::InterruptsService { services } => format!("may interrupt {}", services.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
-        Risk::LetsIn { port, public, behind } => {
-            let who = if *public { "anybody" } else { "some" };
+        Risk::LetsIn { port, from, behind } => {
+            let who = if from.is_empty() { "anybody".to_owned() } else { from.join(", ") };
             match behind.as_slice() {
                 [] => format!("{who} may reach {port}, where nothing answers yet"),
                 behind => format!("{who} may reach {port}: {}", behind.join(", ")),
@@ -37,10 +37,8 @@ pub(super) fn risk(risk: &Risk) -> String {
 pub(super) fn is_grave(risk: &Risk) -> bool {
     !matches!(
         risk,
-        Risk::Downloads { .. }
-            | Risk::RestartsDocker { live_restore: true }
-            | Risk::LetsIn { public: false, .. }
-    )
+        Risk::Downloads { .. } | Risk::RestartsDocker { live_restore: true } | Risk::LetsIn { .. }
+    ) || matches!(risk, Risk::LetsIn { from, .. } if from.is_empty())
 }
 
 /// `-` where a change only takes files away, `~` where it touches what is there, `+` where it adds.
