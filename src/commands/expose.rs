@@ -126,15 +126,18 @@ fn from_itself() -> Failure {
 }
 
 fn not_direct(host: &str, address: &str, knocked: [Option<&Knocked>; 2], indirect: bool) -> Failure {
-    let tried: Vec<_> = knocked.into_iter().flatten().map(|knocked| knocked.address.to_string()).collect();
-    let tried = match tried.as_slice() {
-        [] => format!("{address} leads to no address that could be tried"),
-        tried => format!("nothing answers at {}", tried.join(" or ")),
-    };
-    let way = if indirect { "; ssh goes through another host" } else { "; ssh comes another way" };
+    let said = knocked.into_iter().flatten().map(|knocked| match knocked.intercepted {
+        true => format!("a proxy on the way answers on every port of {}", knocked.address),
+        false => format!("nothing answers at {}", knocked.address),
+    });
+    let mut why = said.collect::<Vec<_>>().join(", ");
+    if why.is_empty() {
+        why = format!("{address} is no address of the host itself");
+    }
+    let way = if indirect { "; ssh goes through another host" } else { "" };
     failure::with_hint(
         Exit::NotReached,
-        format!("{host} is not reached directly from here: {tried}{way}"),
+        format!("{host} is not reached directly from here: {why}{way}"),
         format!("run `provision expose {host}` on a machine that reaches it without a detour"),
     )
 }

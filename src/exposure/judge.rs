@@ -29,7 +29,8 @@ pub fn ports(facts: &Facts, declared: &[Declaration]) -> Ports {
     let patient = all.iter().filter(is_declared).copied().collect();
     all.extend(WELL_KNOWN);
     all.remove(&0);
-    Ports { all, patient }
+    let decoys = (61_000..65_000).rev().step_by(997).filter(|port| !all.contains(port)).collect();
+    Ports { all, patient, decoys }
 }
 
 /// Holds what was found against what is declared. `knocked` is IPv4 and IPv6.
@@ -48,9 +49,10 @@ pub fn judge(facts: &Facts, declared: &[Declaration], knocked: [Option<&Knocked>
         None => Tried { address: None, state: State::NoAddress },
         Some(knocked) => Tried {
             address: Some(knocked.address),
-            state: match (knocked.answers(), knocked.no_route) {
-                (true, _) => State::Answers,
-                (_, true) => State::NoRoute,
+            state: match knocked {
+                _ if knocked.answers() => State::Answers,
+                _ if knocked.intercepted => State::Intercepted,
+                _ if knocked.no_route => State::NoRoute,
                 _ => State::NoAnswer,
             },
         },

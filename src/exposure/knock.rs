@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -28,6 +28,8 @@ pub struct Ports {
     pub all: BTreeSet<u16>,
     /// Those that get a second try, because they are declared.
     pub patient: BTreeSet<u16>,
+    /// Ports on which nothing of the host can answer: who answers there is somebody else.
+    pub decoys: BTreeSet<u16>,
 }
 
 /// What came of knocking at an address.
@@ -41,12 +43,15 @@ pub struct Knocked {
     pub answers: BTreeMap<u16, Answer>,
     /// Whether there is no way to such addresses from here.
     pub no_route: bool,
+    /// Whether connections are made even where nothing listens: a proxy or a protection on the
+    /// way answers, and what the host would say is not known.
+    pub intercepted: bool,
 }
 
 impl Knocked {
     /// Whether the host answers there at all.
     pub fn answers(&self) -> bool {
-        self.answers.values().any(|answer| *answer != Answer::NoAnswer)
+        !self.intercepted && self.answers.values().any(|answer| *answer != Answer::NoAnswer)
     }
 
     /// Our own address, as the host sees it: where our ssh comes from, or what we see ourselves,
@@ -78,9 +83,18 @@ impl Default for Knocker {
 impl Knocker {
     /// Knocks at an address.
     pub async fn knock(&self, address: SocketAddr, ports: &Ports) -> Knocked {
-        let first = self.round(address, &ports.all, PATIENCE).await;
+        let (first, decoys) =
+            join(self.round(address, &ports.all, PATIENCE), self.round(address, &ports.decoys, PATIENCE))
+                .await;
         let no_route = !first.is_empty() && first.iter().all(|(_, said)| matches!(said, Said::NoRoute));
-        let mut knocked = Knocked { address: address.ip(), ours: None, answers: BTreeMap::new(), no_route };
+        let opened = decoys.iter().filter(|(_, said)| matches!(said, Said::Opened(_))).count();
+        let mut knocked = Knocked {
+            address: address.ip(),
+            ours: None,
+            answers: BTreeMap::new(),
+            no_route,
+            intercepted: opened * 2 > decoys.len(),
+        };
         knocked.take(first);
         // The way to the host may only be slow.
         if knocked.answers() {

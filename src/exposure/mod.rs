@@ -50,6 +50,8 @@ pub enum State {
     Answers,
     /// Nothing answered, on no port: what is reached there is not known.
     NoAnswer,
+    /// Connections are made on every port, even where nothing listens: something on the way answers.
+    Intercepted,
     /// There is no way from here to addresses of this family.
     NoRoute,
     /// The host has no address of this family that could be tried from here.

@@ -69,6 +69,7 @@ fn knocked(address: IpAddr, reachable: &[u16], refused: &[u16], silent: &[u16]) 
         ours: Some(ip(if address.is_ipv4() { "198.51.100.9" } else { "2001:db8:9::9" })),
         answers,
         no_route: false,
+        intercepted: false,
     }
 }
 
@@ -97,6 +98,7 @@ fn knocks_at_what_listens_is_declared_or_is_well_known() {
         assert!(ports.all.contains(&port), "{port}");
     }
     assert!(!ports.all.contains(&10_000), "a range is not tried as a whole");
+    assert!(ports.decoys.len() > 2 && ports.decoys.is_disjoint(&ports.all));
     assert_eq!(ports.patient.into_iter().collect::<Vec<_>>(), [4443, 9999]);
 }
 
@@ -147,6 +149,9 @@ fn a_family_in_which_nothing_answers_is_not_judged() {
     let exposure = judge(&facts(), &wanted, [Some(&v4), Some(&v6)]);
     assert_eq!((exposure.ipv4.state, exposure.ipv6.state), (State::Answers, State::NoAnswer));
     assert_eq!(exposure.undeclared().count() + exposure.missing().count(), 0);
+    let proxied = Knocked { intercepted: true, ..knocked(V6, &[22, 80, 443, 9999], &[], &[]) };
+    let exposure = judge(&facts(), &wanted, [Some(&v4), Some(&proxied)]);
+    assert_eq!((exposure.ipv6.state, exposure.undeclared().count()), (State::Intercepted, 0));
     v6.no_route = true;
     assert_eq!(judge(&facts(), &wanted, [Some(&v4), Some(&v6)]).ipv6.state, State::NoRoute);
     assert_eq!(judge(&facts(), &wanted, [Some(&v4), None]).ipv6.state, State::NoAddress);
@@ -292,10 +297,13 @@ async fn knocks_at_real_ports() -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         listener.local_addr()?.port()
     };
-    let ports = Ports { all: [open.port(), shut].into(), patient: [shut].into() };
+    let mut ports = Ports { all: [open.port(), shut].into(), patient: [shut].into(), decoys: [shut].into() };
     let knocked = Knocker::default().knock(open, &ports).await;
     assert_eq!(knocked.answers.get(&open.port()), Some(&Answer::Reachable));
     assert_eq!(knocked.answers.get(&shut), Some(&Answer::Refused));
     assert!(knocked.answers() && knocked.is_ourselves());
+    ports.decoys = [open.port()].into();
+    let knocked = Knocker::default().knock(open, &ports).await;
+    assert!(knocked.intercepted && !knocked.answers());
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! What is reached from here, as a table.
 
 use super::Verbosity;
-use super::findings::WIDTH;
 use super::paint::Paint;
-use super::text::{columns, fit, harmless, wrap};
+use super::text::{columns, fit, harmless};
 use crate::exposure::{Answer, Exposure, Row, State, Verdict};
 
 /// No more than this of who answers, and of what declares it.
@@ -171,10 +170,11 @@ fn remarks(exposure: &Exposure) -> Vec<String> {
         let why = match tried.state {
             State::Answers => continue,
             State::NoAnswer => format!("nothing answers there{at}"),
+            State::Intercepted => format!("a proxy on the way answers on every port{at}"),
             State::NoRoute => format!("no route{at}"),
-            State::NoAddress => "no address of the host that could lead there".into(),
+            State::NoAddress => "the host has no address for it that leads there from here".into(),
         };
-        remarks.extend(wrap(&format!("{family} could not be tried from here: {why}"), WIDTH));
+        remarks.push(format!("{family} could not be tried from here: {why}"));
     }
     remarks
 }
@@ -198,9 +198,15 @@ mod tests {
     #[test]
     fn says_which_family_could_not_be_tried() {
         let mut exposure = samples::exposure();
-        exposure.ipv6 = crate::exposure::Tried { address: None, state: State::NoAddress };
+        exposure.ipv6.state = State::NoAddress;
         exposure.rows.truncate(1);
         insta::assert_snapshot!(render_exposure(&exposure, false, Verbosity::Normal));
+        let of = |state| {
+            exposure.ipv6.state = state;
+            render_exposure(&exposure, false, Verbosity::Normal).lines().last().unwrap_or_default().to_owned()
+        };
+        let said = [State::Answers, State::NoAnswer, State::Intercepted, State::NoRoute].map(of);
+        insta::assert_snapshot!("families", said.join("\n"));
     }
 
     proptest! {
