@@ -108,7 +108,10 @@ fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
             format!("a ruleset of somebody's own is loaded in nftables ({tables})"),
             "systemctl disable --now nftables",
         ))
-    } else if !is_enabled(facts) && has_rules_by_hand(facts) {
+    } else if !is_enabled(facts)
+        && !loaded(facts, 4, "filter", "-A INPUT -j ufw-before-input")
+        && has_rules_by_hand(facts)
+    {
         Some(("iptables has rules of somebody's own for what comes in".to_owned(), "iptables -S INPUT"))
     } else {
         None

@@ -14,7 +14,7 @@ use crate::stack::images::Availability;
 const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
 
 /// A bare host as one was recorded, with a clock like ours and a network.
-fn bare() -> Facts {
+pub(super) fn bare() -> Facts {
     let mut facts = facts::parse(BARE).expect("a recorded host").facts;
     facts.reach.clear();
     facts.apt.sources.clear();
@@ -41,11 +41,11 @@ fn with_docker(engine: &str) -> Facts {
     facts
 }
 
-fn install(facts: &mut Facts, name: &str, version: &str) {
+pub(super) fn install(facts: &mut Facts, name: &str, version: &str) {
     facts.packages.insert(name.into(), Some(Package { version: version.into(), configured: true }));
 }
 
-fn put(facts: &mut Facts, path: &str, text: &str) {
+pub(super) fn put(facts: &mut Facts, path: &str, text: &str) {
     let file = File {
         mode: 0o644,
         owner: "root:root".into(),
@@ -58,7 +58,7 @@ fn put(facts: &mut Facts, path: &str, text: &str) {
     facts.files.insert(path.into(), Some(file));
 }
 
-fn options(text: &str) -> Options {
+pub(super) fn options(text: &str) -> Options {
     toml::from_str(text).expect(text)
 }
 
