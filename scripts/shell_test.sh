@@ -112,6 +112,11 @@ $(cat "$base/runs/$run/journal")"
     printf '%s\n' "$(head -n 3 "$base/runs/$run/journal")" >"$base/runs/$run/journal"
     check 'a run without an end and a unit has died' has "$(ask follow "$run")" 'died'
     check 'list says so, too' has "$(ask list '')" 'died'
+    ask prove "$run"
+    check 'what is not awaited is not proven' is "$? $(ls "$base/runs/$run")" "66 $(printf 'holder\njournal\nkept')"
+    : >"$base/runs/$run/awaits"
+    ask prove "$run"
+    check 'what is awaited is proven' [ -e "$base/runs/$run/proven" ]
     ask cancel "$run"
     check 'cancel leaves word' [ -e "$base/runs/$run/cancel" ]
     check 'nothing in a journal is a command' [ ! -e /mnt/pwned ]
@@ -223,6 +228,50 @@ cron i4 keeps restarting (exit code 127)
         'api\trunning\tUp 1 minute\ti1\nold\texited\tExited (1) 1 minute ago\ti2\n')" 0
 }
 
+# --- the firewall ------------------------------------------------------------------------
+
+# hooked_into: what firewall.sh makes of ufw's after.init, and of that when it comes again.
+hooked_into() {
+    cat >/mnt/hook <<'HOOK'
+. "$1/steps/firewall.sh"
+etc=/mnt/ufw
+keep() { :; }
+undo() { echo "undo: $*"; exit 1; }
+hook
+cp /mnt/ufw/after.init /mnt/once
+hook
+cmp /mnt/once /mnt/ufw/after.init
+HOOK
+    sh /mnt/hook "$HERE"
+    stat -c %a /mnt/ufw/after.init
+    cat /mnt/ufw/after.init
+}
+
+the_firewall_is_hooked() {
+    mkdir -p /mnt/ufw
+    # shellcheck disable=SC2016 # it is written, not expanded
+    line='[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init "$1" # provision'
+    check 'without a file there is one' is "$(hooked_into)" "750
+#!/bin/sh
+$line"
+    printf '#!/bin/bash -e\n# mine\nexit 0\n' >/mnt/ufw/after.init
+    check "a person's own goes on behind it" is "$(hooked_into)" "750
+#!/bin/bash -e
+$line
+# mine
+exit 0"
+    chmod a-x /mnt/ufw/after.init
+    check 'what may not be executed may be again' is "$(hooked_into | head -n 3)" "750
+#!/bin/bash -e
+$line"
+    printf 'echo no interpreter\n' >/mnt/ufw/after.init
+    check 'a file without an interpreter has one' is "$(hooked_into)" "750
+#!/bin/sh
+$line
+echo no interpreter"
+    rm -rf /mnt/ufw
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -232,6 +281,7 @@ for way in dash bash busybox; do
     verbs
     runner
     containers_are_judged
+    the_firewall_is_hooked
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

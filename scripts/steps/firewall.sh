@@ -6,6 +6,7 @@
 # connection has succeeded; this one proves nothing, since its packets belong to
 # what has begun before.
 
+etc=/etc/ufw
 memory=/var/lib/provision/firewall
 units=/etc/systemd/system
 revert_unit=provision-firewall-revert
@@ -61,7 +62,7 @@ has_ours() {
 }
 
 hooked() {
-    [ -x /etc/ufw/after.init ] && grep -q '^\[ ! -x /etc/ufw/provision.init \]' /etc/ufw/after.init
+    [ -x "$etc/after.init" ] && grep -q '^\[ ! -x /etc/ufw/provision.init \]' "$etc/after.init"
 }
 
 # chains_loaded PROGRAM COUNT MARK
@@ -122,7 +123,7 @@ rules_verify() {
 
 # hook: ufw's own place for what is to happen when it starts and stops; the rest of the file stays.
 hook() {
-    after=/etc/ufw/after.init
+    after=$etc/after.init
     if ! hooked; then
         keep "$after"
         {

@@ -32,7 +32,7 @@ const HOOK: &str = "/etc/ufw/after.init";
 const RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
 /// Ours for containers, and what loads them.
 const OURS: [&str; 3] = ["/etc/ufw/provision.rules", "/etc/ufw/provision6.rules", "/etc/ufw/provision.init"];
-const LOADER: &str = include_str!("../../scripts/firewall/provision.init");
+const LOADER: &str = include_str!("../../scripts/firewall-init.sh");
 /// Left on the host while the proof is awaited, and when it did not come (`scripts/steps/firewall.sh`).
 const ARMED: &str = "/var/lib/provision/firewall/armed";
 const REVERTED: &str = "/var/lib/provision/firewall/reverted";

@@ -12,6 +12,7 @@ use super::lab::{Folder, Host, eventually, ssh_config};
 pub const STORIES: &[Story] = &[
     ("firewall::containers_and_their_ports", containers_and_their_ports),
     ("firewall::rules_by_hand", rules_by_hand),
+    ("firewall::what_is_exposed", what_is_exposed),
     ("firewall::ssh_is_shut_out", ssh_is_shut_out),
     ("firewall::everything_is_shut_out", everything_is_shut_out),
     ("firewall::nobody_proves", nobody_proves),
@@ -214,6 +215,52 @@ fn rules_by_hand() -> Result<(), Failed> {
     folder.settings("");
     up().expect(0).said(&["nothing to change"]);
     kept();
+    Ok(())
+}
+
+/// `expose` sees what is reached from here, whoever opened it, and what is not although it should be.
+fn what_is_exposed() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    let folder = two_pages();
+    let expose = |arguments: &[&str]| folder.provision(&[&["expose", &host.name], arguments].concat());
+    // Before anything is there only ssh is, and it should be.
+    let nowhere = Folder::empty();
+    let did = nowhere.provision(&["expose", &host.name]);
+    did.expect(0);
+    assert!(did.stdout.contains("22/tcp") && did.stdout.contains("sshd"), "{}", did.stdout);
+
+    folder.settings("[steps.firewall]\nallow = [8080]\n");
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&[
+        "8080/tcp",
+        "shown (two)",
+        "none reachable",
+    ]);
+    expose(&[]).expect(0);
+
+    // Somebody opens one behind our back.
+    host.serves(9999);
+    expose(&[]).expect(0);
+    host.inside("iptables -I INPUT -p tcp --dport 9999 -j ACCEPT");
+    let did = expose(&[]);
+    did.fails(11, &["9999/tcp (python3) is reached from here and not declared"]);
+    let row = did.stdout.lines().find(|line| line.contains("9999/tcp")).expect("a row");
+    assert!(row.contains("python3") && row.contains("reachable"), "{row}");
+    let did = expose(&["--json"]);
+    let events = did.events();
+    let exposure = events.iter().find(|event| event["event"] == "exposure").expect("exposure");
+    let row = exposure["rows"].as_array().expect("rows").iter().find(|row| row["ports"] == "9999");
+    assert_eq!(row.map(|row| &row["verdict"]), Some(&"undeclared".into()), "{exposure}");
+    host.inside("iptables -D INPUT -p tcp --dport 9999 -j ACCEPT");
+
+    // What should be reached and is not: shut on the way, or nobody there.
+    host.inside("iptables -t raw -I PREROUTING -p tcp --dport 8080 -j DROP");
+    expose(&[]).fails(11, &["8080/tcp (shown (two)) is declared and not reached from here"]);
+    host.inside("iptables -t raw -D PREROUTING -p tcp --dport 8080 -j DROP; docker stop two-shown-1");
+    let did = expose(&[]);
+    did.fails(11, &["8080/tcp is declared and not reached from here"]);
+    assert!(did.stdout.contains("nothing listens"), "{}", did.stdout);
+    host.inside("docker start two-shown-1");
+    eventually("it is back", 30, || expose(&[]).code == 0);
     Ok(())
 }
 

@@ -163,15 +163,17 @@ fn what_has_been_made_is_left_alone() {
     );
 }
 
+type Change = fn(&mut Facts);
+
 #[test]
 fn what_differs_is_named() {
     let good = as_changed(&host(), ALLOW);
-    let change = |change: fn(&mut Facts)| {
+    let change = |change: Change| {
         let mut facts = good.clone();
         change(&mut facts);
         reason(&facts, ALLOW)
     };
-    let cases: &[(fn(&mut Facts), &str)] = &[
+    let cases: &[(Change, &str)] = &[
         (|facts| put(facts, "/etc/ufw/ufw.conf", "ENABLED=no\n"), "ufw is not enabled"),
         (
             |facts| facts.firewall.loaded.retain(|rule| rule.family == 4 || rule.table != "filter"),
