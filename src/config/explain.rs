@@ -216,9 +216,10 @@ fn locate<'d>(table: &'d DeTable<'d>, span: &Range<usize>) -> Option<Place<'d>> 
 fn below<'d>(value: &'d toml::Spanned<DeValue<'d>>, span: &Range<usize>) -> Option<Place<'d>> {
     let inner = match value.get_ref() {
         DeValue::Table(table) => locate(table, span),
-        DeValue::Array(items) => {
-            items.iter().find_map(|item| below(item, span)).map(|place| Place { in_list: true, ..place })
-        }
+        DeValue::Array(items) => items
+            .iter()
+            .find_map(|item| below(item, span))
+            .map(|place| Place { in_list: place.in_list || place.path.is_empty(), ..place }),
         _ => None,
     };
     let itself =

@@ -175,7 +175,10 @@ fn one_exec_however_many_steps() -> Result<(), Failed> {
     folder.write(
         "many.toml",
         r#"
-steps = ["machine", "packages", "docker", "user", "stack"]
+steps = ["machine", "packages", "docker", "user", "firewall", "stack"]
+
+[options.firewall]
+allow = [8080, "8443-8445", { port = 53, protocol = "udp", from = ["10.91.0.0/24", "fd91::/64"] }]
 
 [options.machine]
 cpus = 1

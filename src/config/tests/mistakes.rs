@@ -57,6 +57,11 @@ fn mistakes_in_values() {
     let sheet = sheet(
         &[
             "[steps.stack]\nwait = \"soon\"",
+            "[steps.firewall]\nallow = \"ssh\"",
+            "[steps.firewall]\nallow = [443, \"smtp\"]",
+            "[steps.firewall]\nallow = [{ port = 443, form = [] }]",
+            "[steps.firewall]\nallow = [{ port = 443, from = \"10.0.0.0/8\" }]",
+            "[steps.firewall]\nallow = [{ port = 443, from = [\"10.0.0.1/8\"] }]",
             "[steps.stack]\nwait = -5",
             "[steps.stack]\nwait = 1.5",
             "[steps.stack]\nwait = 99999999999999999999999999999999999999999999",
