@@ -64,7 +64,7 @@ async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Playbooks => {
             let lines: String =
-                config::shipped().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+                config::shipped_playbooks().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
             print(&lines);
             Exit::Done
         }
