@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::Bundle;
-use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, write_env};
+use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::shipped;
 use crate::steps::{
@@ -210,8 +210,9 @@ impl<'a> Session<'a> {
         let platform = Platform::from_dpkg(&self.facts.system.architecture);
         let mut names = Vec::new();
         let mut pairs = Vec::new();
-        for service in stack.project.services.iter().filter(|service| service.enabled && service.is_pulled())
-        {
+        let proof = self.settings.options.stack.proof.as_deref();
+        let starts = |service: &&Service| service.enabled || proof == Some(&service.name);
+        for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
             let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
             // The host's own registry is none that can be asked from here.

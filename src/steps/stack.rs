@@ -127,7 +127,9 @@ impl Stack {
 
     /// Images that are pulled, each once: as the project names them, and what the host is to pull.
     fn images(&self) -> BTreeMap<&str, String> {
+        let proof = self.options.proof.as_deref().and_then(|name| self.input.project.service(name));
         self.services()
+            .chain(proof)
             .filter(|service| service.is_pulled())
             .filter_map(|service| {
                 // The full name: a name without a tag would stand for all tags there are.
