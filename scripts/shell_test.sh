@@ -295,7 +295,7 @@ secrets_are_made() {
     printf /mnt/secrets >/mnt/change/arg/folder
     printf 'db\npage\n' >/mnt/change/arg/values
     # shellcheck disable=SC2016 # what looks like a command must not become one
-    printf '%s\n' '@server.env 0:0 aa11' ' A={db} $(id) `id` \n "q" {' ' B=x{page}{db}y' '@db 999:998 bb22' ' {db}' \
+    printf '%s\n' '@server.env 0:0 aa11' ' A={db} $(id) `id` \n "q" {' ' B=x{page}{db}y {} {"a": "{db}"}' '@db 999:998 bb22' ' {db}' \
         >/mnt/change/arg/templates
     check 'nothing is there' is "$(secret guard)" 1
     check 'they are made' is "$(secret apply)" "made db
@@ -307,7 +307,7 @@ made page
     check 'two values are two' [ "$db" != "$page" ]
     # shellcheck disable=SC2016
     check 'a file has its lines' is "$(cat /mnt/secrets/server.env)" 'A='"$db"' $(id) `id` \n "q" {
-B=x'"$page$db"'y'
+B=x'"$page$db"'y {} {"a": "'"$db"'"}'
     check 'and its owner alone' is "$(cd /mnt/secrets && stat -c '%n %a %u:%g' server.env db made values values/db)" \
         'server.env 400 0:0
 db 400 999:998

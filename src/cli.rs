@@ -86,6 +86,8 @@ pub enum Command {
     Runs(Runs),
     /// Show a run: what was done, what it said, which files it kept
     Show(Show),
+    /// List the secrets that a host has made, or show one
+    Secrets(Secrets),
     /// List the playbooks that ship
     Playbooks,
     /// Print the JSON schema of provision.toml, or of playbooks
@@ -178,6 +180,32 @@ pub struct Show {
     /// The host, for a run that was not started from here
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<Destination>,
+}
+
+/// `provision secrets`
+#[derive(Debug, Args)]
+pub struct Secrets {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+    /// What to do; `list` unless told
+    #[command(subcommand)]
+    pub verb: Option<SecretsVerb>,
+    /// Only those of this stack
+    #[arg(long, value_name = "NAME", global = true)]
+    pub stack: Option<String>,
+}
+
+/// What to do with a host's secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsVerb {
+    /// Their stacks and names, and nothing of what is in them
+    List,
+    /// The value of one, alone on stdout
+    Show {
+        /// The secret's name
+        name: String,
+    },
 }
 
 /// `provision schema`

@@ -84,8 +84,10 @@ filled() {
     while :; do
         case $rest in *'{'*'}'*) ;; *) break ;; esac
         out=$out${rest%%'{'*}
-        value=
         rest=${rest#*'{'}
+        # A brace that is none of ours: JSON has such.
+        case ${rest%%'}'*} in '' | *[!A-Za-z0-9._-]*) out=$out'{' && continue ;; esac
+        value=
         IFS= read -r value <"$folder/values/${rest%%'}'*}" || [ -n "$value" ] || return 1
         out=$out$value
         rest=${rest#*'}'}

@@ -7,6 +7,7 @@ mod history;
 mod index;
 mod look;
 mod saved;
+mod secrets;
 mod session;
 mod up;
 
@@ -62,6 +63,10 @@ async fn dispatch(cli: Cli) -> Exit {
             }
             Err(failure) => complain(&global, &failure),
         },
+        Command::Secrets(secrets) => {
+            let reporter = choose(global.json, verbosity(&global), &[secrets.host.to_string()]);
+            secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await
+        }
         Command::Playbooks => {
             let lines: String =
                 config::shipped_playbooks().map(|(name, text)| format!("{name:<10} {text}\n")).collect();

@@ -1,6 +1,8 @@
 //! The Compose projects that ship, each a folder beside the playbook of its name.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -26,7 +28,12 @@ fn write_dir(dir: &Dir<'_>, root: &Path, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for file in dir.files() {
         let path = file.path().strip_prefix(root).unwrap_or(file.path());
-        std::fs::write(folder.join(path), file.contents())?;
+        let path = folder.join(path);
+        std::fs::write(&path, file.contents())?;
+        // What is a program may be executed; the binary holds no permission bits.
+        if file.contents().starts_with(b"#!") {
+            std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
     }
     for below in dir.dirs() {
         let path = below.path().strip_prefix(root).unwrap_or(below.path());

@@ -85,11 +85,6 @@ impl Secrets {
     /// What a person has to mend.
     fn check(&self) -> Result<(), Refusal> {
         let refuse = |what: String, hint: &str| Err(Refusal::new(STEP, what, hint));
-        let is_name = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && name.len() <= 64
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        };
         let mut seen = BTreeSet::new();
         for name in &self.options.generate {
             if !is_name(name) {
@@ -135,9 +130,17 @@ impl Secrets {
     }
 }
 
-/// The names that stand in braces.
+/// A name in a folder of the host, and in a line.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// The names that stand in braces; other braces, JSON's for one, are none of ours.
 fn names(line: &str) -> impl Iterator<Item = &str> {
-    line.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
+    let inside = line.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    inside.map(|(name, _)| name).filter(|name| is_name(name))
 }
 
 fn template_hash(file: &SecretFile) -> String {
@@ -225,7 +228,7 @@ mod tests {
     const TEXT: &str = r#"
 secrets.generate = ["db", "page"]
 secrets.files = [
-  { path = "server.env", lines = ["PASSWORD={db}", "AUTH=admin:{page}"] },
+  { path = "server.env", lines = ["PASSWORD={db}", 'AUTH={"admin": "{page}"}'] },
   { path = "db_password", owner = "999:999", lines = ["{db}"] },
 ]"#;
 
@@ -257,7 +260,7 @@ secrets.files = [
             .collect();
         let made = format!("value db\nvalue page\n{made}");
         assert!(plan(TEXT, Some(&made)).expect("it can be planned").changes.is_empty());
-        let other = TEXT.replace("admin:", "root:");
+        let other = TEXT.replace("admin", "root");
         let step = plan(&other, Some(&made)).expect("it can be planned");
         assert_eq!(step.changes[0].title, "write server.env with secrets in /etc/provision/secrets/shop");
         let more = TEXT.replace("\"page\"]", "\"page\", \"more\"]");
