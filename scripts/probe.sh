@@ -282,7 +282,8 @@ ssh_ports() {
 own_addresses() {
     for line in $(ip -o addr show scope global 2>/dev/null </dev/null); do
         case $line in
-        *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': br-'* | *': veth'* | *': virbr'*) continue ;;
+        *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': veth'* | *': virbr'*) continue ;;
+        *': br-'????????????' '*) continue ;;
         *' deprecated '* | *' tentative '* | *' temporary '*) continue ;;
         *' inet '*) line=${line#*' inet '} ;;
         *' inet6 '*) line=${line#*' inet6 '} ;;
@@ -306,7 +307,8 @@ loaded_rules() {
         "${table}COMMIT") table='' ;;
         '*filter' | '*mangle' | '*nat' | '*raw' | '*security') table=${line#?} ;;
         'filter:INPUT '* | 'filter:FORWARD '*) printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "${line%% \[*}" ;;
-        'filter-A INPUT '* | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
+        # Docker's of its networks: they tell its bridges from others that are called alike.
+        'filter-A INPUT '* | 'nat-A POSTROUTING '*' ! -o br-'*' -j MASQUERADE' | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
             printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line"
             ;;
         esac

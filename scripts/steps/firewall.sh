@@ -10,6 +10,7 @@ etc=/etc/ufw
 memory=/var/lib/provision/firewall
 units=/etc/systemd/system
 revert_unit=provision-firewall-revert
+lock=/run/provision/firewall.lock
 chain=PROVISION-FORWARD
 
 # rules: ports that are let in, of the host and of its containers.
@@ -24,21 +25,26 @@ rules_stand() {
     for path in user.rules user6.rules; do
         [ -e "/etc/ufw/$path" ] || return 1
     done
-    arg present | while IFS= read -r tuple; do
-        has_tuple "$tuple" || {
-            say "ufw lacks: ${tuple#'### tuple ### '}"
-            return 1
-        }
-    done || return 1
-    arg absent | while IFS= read -r tuple; do
-        ! has_ours "$tuple" || {
-            say "ufw still has: ${tuple#'### tuple ### '}"
-            return 1
-        }
-    done || return 1
+    tuples >"$scratch/tuples"
+    missing=$(arg present | grep -vxF -f "$scratch/tuples")
+    [ -z "$missing" ] || {
+        printf '%s\n' "$missing" | sed 's/^### tuple ###/ufw lacks:/'
+        return 1
+    }
+    # What is no longer asked for and has our mark.
+    our_tuples >"$scratch/tuples"
+    left=$(arg absent | grep -xF -f "$scratch/tuples")
+    [ -z "$left" ] || {
+        printf '%s\n' "$left" | sed 's/^### tuple ###/ufw still has:/'
+        return 1
+    }
     files_placed || return 1
     hooked || return 1
     grep -qix 'ENABLED=yes' /etc/ufw/ufw.conf || return 1
+    systemctl is-enabled --quiet ufw.service 2>/dev/null || {
+        say "ufw is not started at boot"
+        return 1
+    }
     {
         read -r count mark
         chains_loaded iptables "$count" "$mark" || return 1
@@ -50,16 +56,11 @@ $(arg marks)
 MARKS
 }
 
-# has_tuple TUPLE: whether ufw has the rule, with or without a remark of somebody's.
-has_tuple() {
-    grep -qxF "$1" /etc/ufw/user.rules /etc/ufw/user6.rules ||
-        grep -qF "$1 comment=" /etc/ufw/user.rules /etc/ufw/user6.rules
-}
+# tuples: the rules that ufw has, with or without a remark of somebody's.
+tuples() { sed -n '/^### tuple ###/{s/ comment=.*//;p;}' /etc/ufw/user.rules /etc/ufw/user6.rules; }
 
-# has_ours TUPLE: the same with our mark, "provision" in hexadecimal.
-has_ours() {
-    grep -qxF "$1 comment=70726f766973696f6e" /etc/ufw/user.rules /etc/ufw/user6.rules
-}
+# our_tuples: those with our mark, "provision" in hexadecimal.
+our_tuples() { sed -n '/^### tuple ###/s/ comment=70726f766973696f6e$//p' /etc/ufw/user.rules /etc/ufw/user6.rules; }
 
 hooked() {
     [ -x "$etc/after.init" ] && grep -q '^\[ ! -x /etc/ufw/provision.init \]' "$etc/after.init"
@@ -87,12 +88,16 @@ chains_loaded() {
 
 rules_apply() {
     command -v ufw >/dev/null 2>&1 || fail "there is no ufw on the host"
+    understands_hook
     arm
     place_files
     hook
     lint
+    # What is off is only written: nothing is loaded before all of it is there, and each call is quick.
+    sed -i 's/^[[:space:]]*ENABLED=.*/ENABLED=no/I' /etc/ufw/ufw.conf || undo "/etc/ufw/ufw.conf could not be written"
     ufw default deny incoming >/dev/null || undo "ufw did not take the default for what comes in"
-    sed -i 's/^IPV6=no$/IPV6=yes/' /etc/default/ufw
+    { sed -i '/^[[:space:]]*IPV6=/d' /etc/default/ufw && printf 'IPV6=yes\n' >>/etc/default/ufw; } ||
+        undo "/etc/default/ufw could not be written"
     # The ports of ssh are let in before anything else, and before what somebody denied.
     arg add >"$memory/add"
     while read -r place protocol ports source; do
@@ -106,19 +111,48 @@ rules_apply() {
         ufw delete allow proto "$protocol" from "$source" to any port "$ports" </dev/null 2>&1 ||
             undo "ufw did not take back $ports/$protocol from $source"
     done <"$memory/remove"
-    # Enabling it again loads all of it anew, and new connections meet the new rules from here on.
-    if grep -qix 'ENABLED=yes' /etc/ufw/ufw.conf && ufw status | grep -q '^Status: active'; then
-        ufw reload 2>&1 || undo "ufw could not load its rules"
-    else
-        ufw --force enable 2>&1 || undo "ufw could not be enabled"
-    fi
+    at_boot
+    # From here on new connections meet the new rules: the time for the proof begins now.
+    systemctl restart "$revert_unit.timer" || undo "the timer that sets the firewall back could not be started"
+    # Its time was over while all of it was written: it waits for the lock, and has done nothing.
+    systemctl stop "$revert_unit.service"
+    load
     rules_stand || undo "the rules are not loaded as they should be"
+    exec 9>&-
     prove
     disarm
 }
 
+# load: all of it anew, whatever of it is loaded already.
+load() {
+    set -- --force enable
+    ! iptables -n -L ufw-user-input >/dev/null 2>&1 || set -- reload
+    sed -i 's/^[[:space:]]*ENABLED=.*/ENABLED=yes/I' /etc/ufw/ufw.conf
+    grep -qx 'ENABLED=yes' /etc/ufw/ufw.conf || printf 'ENABLED=yes\n' >>/etc/ufw/ufw.conf
+    ufw "$@" </dev/null 2>&1 || undo "ufw could not load its rules"
+}
+
+# at_boot: what is loaded now is loaded again after a reboot.
+at_boot() {
+    systemctl is-enabled --quiet ufw.service 2>/dev/null && return 0
+    systemctl unmask ufw.service 2>&1
+    systemctl enable ufw.service 2>&1 || undo "ufw could not be set to start at boot (systemctl enable ufw)"
+}
+
 rules_verify() {
     rules_guard || fail "the firewall is not as it should be"
+}
+
+# understands_hook: a line for a shell is nothing to write into what another program reads.
+understands_hook() {
+    [ -s "$etc/after.init" ] && read -r first <"$etc/after.init" || return 0
+    case $first in
+        '#!'*[/\ ]sh | '#!'*[/\ ]sh\ * | '#!'*[/\ ]bash | '#!'*[/\ ]bash\ * | '#!'*[/\ ]dash | '#!'*[/\ ]dash\ *) ;;
+        '#!'*)
+            hint "make it a shell script that starts the other program, and run provision again"
+            fail "$etc/after.init is no shell script ($first), and a line of provision's would break it; nothing was changed"
+            ;;
+    esac
 }
 
 # hook: ufw's own place for what is to happen when it starts and stops; the rest of the file stays.
@@ -149,6 +183,13 @@ lint() {
 # arm: what stands there is kept, and a timer brings it back; also after a reboot.
 arm() {
     seconds=$(arg revert_after 90)
+    # A change and its way back never go at the same time.
+    if [ -e "$memory/reverting" ]; then
+        systemctl start "$revert_unit.service"
+        [ ! -e "$memory/reverting" ] || fail "the firewall is still being set back after an earlier change"
+    fi
+    { mkdir -p "${lock%/*}" && exec 9>"$lock" && flock -w 60 9; } ||
+        fail "the firewall is being changed by somebody else: $lock is held"
     { mkdir -p "$memory" && chmod 0700 "$memory"; } || fail "$memory could not be made"
     # Of two changes without proof the first found what was good.
     if [ ! -e "$memory/armed" ]; then
@@ -158,13 +199,14 @@ arm() {
             fail "no copy of /etc/ufw could be kept"
         loaded iptables-save ufw >"$memory/before/loaded"
         loaded ip6tables-save ufw6 >"$memory/before/loaded6"
+        systemctl is-enabled ufw.service >"$memory/before/at-boot" 2>/dev/null
     fi
     rm -rf "$memory/steps" "$memory/changes"
     { mkdir "$memory/steps" "$memory/changes" &&
         cp "$dir/step.sh" "$memory/" && cp "$dir/steps/firewall.sh" "$memory/steps/" &&
         cp "$dir/changes/list" "$memory/changes/" && cp -a "$change" "$memory/changes/"; } ||
         fail "the way back could not be prepared"
-    cat >"$units/$revert_unit.service" <<UNIT
+    cat >"$units/$revert_unit.service" <<UNIT || fail "the way back could not be prepared"
 [Unit]
 Description=set the firewall back: nobody has proven that this host is still reached
 ConditionPathExists=|$memory/armed
@@ -174,7 +216,7 @@ ConditionPathExists=|$memory/reverting
 Type=oneshot
 ExecStart=/bin/sh $memory/step.sh $memory revert ${change##*/}
 UNIT
-    cat >"$units/$revert_unit.timer" <<UNIT
+    cat >"$units/$revert_unit.timer" <<UNIT || fail "the way back could not be prepared"
 [Unit]
 Description=set the firewall back unless somebody proves that this host is still reached
 
@@ -222,8 +264,13 @@ forget() {
 # undo WHY: sets everything back at once and ends the change.
 undo() {
     printf '%s\n' "$*" >"$memory/why"
+    exec 9>&-
     systemctl stop "$revert_unit.timer"
     systemctl start "$revert_unit.service"
+    [ ! -e "$memory/reverting" ] || {
+        hint "'journalctl -u $revert_unit' on the host tells why; what stood there before is kept in $memory/before"
+        fail "$*; and the firewall could not be set back"
+    }
     rm -f "$memory/reverted"
     fail "$*; the firewall is as it was before"
 }
@@ -305,19 +352,30 @@ enters() {
 
 # revert: what the timer does; the former rules are loaded again, and nothing of the new ones remains.
 rules_revert() {
+    mkdir -p "${lock%/*}"
+    exec 9>"$lock"
+    # Who changes the rules gets to the point where a proof can be awaited, or has hung.
+    flock -w 120 9 || ! read -r run <"$memory/armed" || systemctl kill -s KILL "provision-run-$run.service"
     mv "$memory/armed" "$memory/reverting" 2>/dev/null
     [ -e "$memory/reverting" ] || return 0
     read -r run <"$memory/reverting"
     rm -f "/var/lib/provision/runs/$run/awaits"
     printf '%s\n%s\n%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$run" "$(why)" >"$memory/reverted"
-    ufw --force disable
-    rm -rf /etc/ufw
-    cp -a "$memory/before/rules" /etc/ufw
+    ufw --force disable 9>&-
+    # Moved rather than copied: a full disk has no room for another copy.
+    if [ -d "$memory/before/rules" ]; then
+        rm -rf /etc/ufw
+        mv "$memory/before/rules" /etc/ufw || fail "/etc/ufw could not be written"
+    fi
     cp -a "$memory/before/defaults" /etc/default/ufw
+    case $(cat "$memory/before/at-boot") in
+        masked*) systemctl mask ufw.service ;;
+        disabled) systemctl disable ufw.service ;;
+    esac
     if grep -qix 'ENABLED=yes' /etc/ufw/ufw.conf; then
-        ufw reload
+        ufw reload 9>&-
         iptables-restore -w -n <"$memory/before/loaded"
-        ip6tables-restore -w -n <"$memory/before/loaded6"
+        [ ! -s "$memory/before/loaded6" ] || ip6tables-restore -w -n <"$memory/before/loaded6"
     fi
     forget
 }

@@ -16,8 +16,8 @@ const WELL_KNOWN: [u16; 59] = [
     11211, 15672, 27017, 50000,
 ];
 
-/// Docker's own stand-in for a container.
-const STAND_IN: &str = "docker-proxy";
+/// Docker's own stand-ins for a container; the daemon itself is one where there is no proxy.
+const STAND_INS: [&str; 2] = ["docker-proxy", "dockerd"];
 
 /// The TCP ports to knock at.
 pub fn ports(facts: &Facts, declared: &[Declaration]) -> Ports {
@@ -173,7 +173,8 @@ impl<'a> Judge<'a> {
         let published =
             self.facts.published.iter().filter(|each| each.port == port && each.protocol == protocol);
         let containers: Vec<_> = published.map(|each| (each.is_open(), each.owner())).collect();
-        let is_process = |socket: &&Listening| containers.is_empty() || socket.process.as_str() != STAND_IN;
+        let is_process =
+            |socket: &&Listening| containers.is_empty() || !STAND_INS.contains(&socket.process.as_str());
         let processes = self
             .facts
             .listening_on(protocol, port)

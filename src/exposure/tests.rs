@@ -38,7 +38,7 @@ fn facts() -> Facts {
         listening("tcp", "0.0.0.0", 22, "sshd"),
         listening("tcp", "::", 22, "sshd"),
         listening("tcp", "0.0.0.0", 8080, "docker-proxy"),
-        listening("tcp", "::", 8080, "docker-proxy"),
+        listening("tcp", "::", 8080, "dockerd"),
         listening("tcp", "0.0.0.0", 9999, "nc"),
         listening("tcp", "127.0.0.1", 6379, "redis-server"),
         listening("udp", "0.0.0.0", 5353, "avahi-daemon"),

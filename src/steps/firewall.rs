@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use containers::{CHAIN, Ruleset, ruleset};
+use containers::{CHAIN, Ruleset, bridges, ruleset};
 pub use options::{Allow, FirewallOptions, Opening, Transport};
 use ufw::{Present, Rule};
 
@@ -33,6 +33,12 @@ const RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
 /// Ours for containers, and what loads them.
 const OURS: [&str; 3] = ["/etc/ufw/provision.rules", "/etc/ufw/provision6.rules", "/etc/ufw/provision.init"];
 const LOADER: &str = include_str!("../../scripts/firewall-init.sh");
+/// What starts it at boot.
+const UNIT: &str = "ufw.service";
+/// The host's interfaces.
+const INTERFACES: &str = "/proc/net/dev";
+/// It is absent where the kernel knows no IPv6.
+const IPV6: &str = "/proc/net/if_inet6";
 /// Left on the host while the proof is awaited, and when it did not come (`scripts/steps/firewall.sh`).
 const ARMED: &str = "/var/lib/provision/firewall/armed";
 const REVERTED: &str = "/var/lib/provision/firewall/reverted";
@@ -63,10 +69,13 @@ impl Step for Firewall {
         questions.insert(Question::Firewall);
         questions.insert(Question::Published);
         questions.insert(Question::Package("ufw".into()));
-        for unit in ["firewalld", "netfilter-persistent"] {
-            questions.insert(Question::Unit(format!("{unit}.service")));
+        for unit in ["firewalld.service", "netfilter-persistent.service", UNIT] {
+            questions.insert(Question::Unit(unit.into()));
         }
-        let files = [SETTINGS, DEFAULTS, HOOK, ARMED, REVERTED].into_iter().chain(RULES).chain(OURS);
+        let files = [SETTINGS, DEFAULTS, HOOK, ARMED, REVERTED, INTERFACES, IPV6]
+            .into_iter()
+            .chain(RULES)
+            .chain(OURS);
         questions.extend(files.map(|path| Question::File { path: path.into(), unless: None }));
     }
 
@@ -79,8 +88,9 @@ impl Step for Firewall {
         refuse_others(&model.facts)?;
         let openings = self.options.openings(&model.facts.ssh_ports());
         self.keep_ourselves(model, &openings)?;
-        step.changes.extend(install(model));
         let present = Host::read(model);
+        keep_ssh(model, &openings, &present)?;
+        step.changes.extend(install(model));
         step.warnings.extend(present.remarks(&openings));
         step.state = state(&openings, &present);
         let change = self.rules(model, &openings, &present);
@@ -129,9 +139,37 @@ fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
     })
 }
 
+/// A rule made by hand that shuts the port of this very connection, and cannot stand beside ours.
+fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Result<(), Refusal> {
+    let (Some(port), false) = (model.facts.identity.ssh_port, model.force) else { return Ok(()) };
+    let ours: Vec<Rule> = ufw::rules(openings).into_iter().filter(|rule| rule.ports.first == port).collect();
+    let admits =
+        |rule: &Rule| model.facts.identity.ssh_client.is_none_or(|client| rule.source.contains(&client));
+    let is_against = |present: &&Present| ours.iter().any(|rule| admits(rule) && present.is_against(rule));
+    let Some(rule) = host.by_hand().find(is_against) else { return Ok(()) };
+    Err(Refusal {
+        step: STEP,
+        what: format!("a rule made by hand in ufw shuts ssh, by which we come: {rule}"),
+        details: Vec::new(),
+        hints: vec![
+            "take it away on the host (`ufw status numbered`, `ufw delete NUMBER`), and run provision again"
+                .into(),
+        ],
+        findings: Vec::new(),
+    })
+}
+
 fn is_enabled(facts: &Facts) -> bool {
     let text = facts.content(SETTINGS).unwrap_or_default();
     String::from_utf8_lossy(text).lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
+}
+
+/// What a line of /etc/default/ufw says, as the shell that reads it has it: the last one holds.
+fn setting(text: &str, name: &str) -> Option<String> {
+    let value = |line: &str| Some(line.trim().strip_prefix(name)?.strip_prefix('=')?.to_owned());
+    let value = text.lines().filter_map(value).next_back()?;
+    let value = value.split([' ', '\t', '#']).next().unwrap_or_default();
+    Some(value.trim_matches(['"', '\'']).to_lowercase())
 }
 
 /// Rules of nobody's that keep something out.
@@ -191,14 +229,15 @@ impl Host {
         } else if !active {
             faults.push("ufw is enabled and its rules are not loaded");
         }
-        let set = |line: &str| {
-            model.text(DEFAULTS).is_some_and(|text| text.lines().any(|each| each.trim() == line))
-        };
-        if active && set("DEFAULT_INPUT_POLICY=\"ACCEPT\"") {
+        let defaults = model.text(DEFAULTS).unwrap_or_default();
+        if active && setting(defaults, "DEFAULT_INPUT_POLICY").as_deref() == Some("accept") {
             faults.push("ufw lets in what no rule names");
         }
-        if active && set("IPV6=no") {
+        if active && setting(defaults, "IPV6").as_deref() != Some("yes") {
             faults.push("ufw does not rule IPv6");
+        }
+        if active && facts.unit(UNIT).is_some_and(|unit| !unit.is_enabled()) {
+            faults.push("ufw is not started at boot");
         }
         let hooked = model.file(HOOK).is_some_and(|file| file.mode & 0o100 != 0)
             && model.text(HOOK).is_some_and(|text| text.contains(OURS[2]));
@@ -229,9 +268,19 @@ impl Host {
     /// What a person should know of rules that are not ours.
     fn remarks(&self, openings: &[Opening]) -> Vec<String> {
         let mut remarks = Vec::new();
+        let wanted = ufw::rules(openings);
+        let is_against = |rule: &&Present| wanted.iter().any(|wanted| rule.is_against(wanted));
+        let shut: Vec<String> = self.by_hand().filter(is_against).map(ToString::to_string).collect();
+        if !shut.is_empty() {
+            remarks.push(format!(
+                "made by hand, against `allow`, and stays: {}; take away the one or the other (`ufw status numbered`, \
+                 `ufw delete NUMBER` on the host)",
+                shut.join("; ")
+            ));
+        }
         let extra: Vec<String> = self
             .by_hand()
-            .filter(|rule| !ufw::rules(openings).iter().any(|wanted| rule.is(wanted)))
+            .filter(|rule| !is_against(rule) && !wanted.iter().any(|wanted| rule.is(wanted)))
             .map(ToString::to_string)
             .collect();
         if !extra.is_empty() {
@@ -243,11 +292,9 @@ impl Host {
         }
         for opening in openings.iter().filter(|opening| opening.ssh && opening.is_public()) {
             let port = opening.ports.first;
-            let narrow: Vec<_> = self
-                .by_hand()
-                .filter(|rule| rule.action == "allow" && rule.ports == Some(opening.ports))
-                .collect();
-            let public = |rule: &&Present| rule.source.is_some_and(|net| net.prefix_len() == 0);
+            let narrow: Vec<_> =
+                self.by_hand().filter(|rule| rule.lets_in() && rule.ports == Some(opening.ports)).collect();
+            let public = |rule: &&Present| rule.plain && rule.source.is_some_and(|net| net.prefix_len() == 0);
             if !narrow.is_empty() && !narrow.iter().any(public) {
                 remarks.push(format!(
                     "ssh was let in from some networks only, by hand; now everybody may knock at {port}: \
@@ -259,11 +306,17 @@ impl Host {
     }
 }
 
+/// Whether the kernel knows IPv6 at all; with ipv6.disable=1 ufw takes no rule for it.
+fn knows_ipv6(facts: &Facts) -> bool {
+    !matches!(facts.files.get(IPV6), Some(None))
+}
+
 /// The families of which anything is known; IPv6 may be switched off.
 fn families(facts: &Facts) -> impl Iterator<Item = u8> {
     let firewall = &facts.firewall;
-    let six =
-        firewall.loaded.iter().any(|rule| rule.family == 6) || firewall.addresses.iter().any(IpAddr::is_ipv6);
+    let six = knows_ipv6(facts)
+        && (firewall.loaded.iter().any(|rule| rule.family == 6)
+            || firewall.addresses.iter().any(IpAddr::is_ipv6));
     [4, 6].into_iter().filter(move |family| *family == 4 || six)
 }
 
@@ -285,7 +338,7 @@ fn state(openings: &[Opening], host: &Host) -> String {
         [] => "nothing is let in".to_owned(),
         open => format!("only {} let in", join(open, if open.len() == 1 { "is" } else { "are" })),
     };
-    let by_hand = host.by_hand().filter(|rule| rule.action == "allow" || rule.action == "limit").count();
+    let by_hand = host.by_hand().filter(|rule| rule.lets_in()).count();
     if by_hand > 0 {
         state.push_str(", and what rules made by hand let in");
     }
@@ -324,11 +377,17 @@ impl Firewall {
     }
 
     fn rules(&self, model: &mut Model, openings: &[Opening], host: &Host) -> Option<Change> {
-        let wanted = ufw::rules(openings);
+        let mut wanted = ufw::rules(openings);
+        wanted.retain(|rule| {
+            (rule.source.addr().is_ipv4() || knows_ipv6(&model.facts))
+                // ufw would put ours in the place of that one.
+                && !host.by_hand().any(|present| present.is_against(rule))
+        });
         let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
         let stale: Vec<&Present> =
             host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
-        let rulesets = [ruleset(openings, false), ruleset(openings, true)];
+        let bridges = bridges(model.text(INTERFACES).unwrap_or_default(), &model.facts.firewall.loaded);
+        let rulesets = [false, true].map(|v6| ruleset(openings, &bridges, v6));
         let files: Vec<FileChange> = OURS
             .into_iter()
             .zip([rulesets[0].text.as_str(), rulesets[1].text.as_str(), LOADER])
@@ -369,21 +428,22 @@ impl Firewall {
         let is_ssh = |rule: &Rule| {
             openings.iter().any(|each| each.ssh && each.ports == rule.ports && each.protocol == rule.protocol)
         };
-        let add = missing
-            .iter()
-            .map(|rule| format!("{} {}", if is_ssh(rule) { "first" } else { "last" }, rule.words()));
+        let add = ufw::calls(&missing)
+            .into_iter()
+            .map(|(rule, words)| format!("{} {words}", if is_ssh(rule) { "first" } else { "last" }));
         let ssh = openings.iter().filter(|each| each.ssh).map(|each| {
             let source = each.from.iter().find(|net| net.addr().is_ipv4()).or(each.from.first());
             format!("{} {}", each.ports.first, source.copied().map_or_else(String::new, a_source))
         });
         let by_hand = |rule: &Rule| host.by_hand().any(|present| present.is(rule));
         let tuples = wanted.iter().filter(|rule| !by_hand(rule)).map(Rule::tuple);
-        let remove = stale.iter().filter_map(|rule| rule.as_rule());
+        let remove: Vec<Rule> = stale.iter().filter_map(|rule| rule.as_rule()).collect();
+        let calls = ufw::calls(&remove.iter().collect::<Vec<_>>());
         let action = Action::new(STEP, "rules")
             .with("add", lines(add))
-            .with("remove", lines(remove.clone().map(|rule| rule.words())))
+            .with("remove", lines(calls.into_iter().map(|(_, words)| words)))
             .with("present", lines(tuples))
-            .with("absent", lines(remove.map(|rule| rule.tuple())))
+            .with("absent", lines(remove.iter().map(Rule::tuple)))
             .with("ssh", lines(ssh))
             .with(
                 "marks",
@@ -447,9 +507,13 @@ impl Firewall {
             }
         }
         for socket in &facts.listening {
+            let is_dockers = facts.published.iter().any(|port| {
+                port.port == socket.port && port.protocol == socket.protocol && socket.process == "dockerd"
+            });
             if opening.covers(socket.port, &socket.protocol)
                 && socket.is_open()
                 && socket.process != "docker-proxy"
+                && !is_dockers
             {
                 add(socket.process.clone());
             }
@@ -460,11 +524,8 @@ impl Firewall {
     /// What answers from outside now and will not any more.
     fn shuts_out(&self, facts: &Facts, openings: &[Opening], host: &Host, ruled: bool) -> Vec<Risk> {
         let stays = |port: u16, protocol: &str| openings.iter().any(|each| each.covers(port, protocol));
-        let by_hand = |port: u16| {
-            host.by_hand().any(|rule| {
-                rule.ports.is_none_or(|ports| (ports.first..=ports.last).contains(&port))
-                    && rule.action != "deny"
-            })
+        let by_hand = |port: u16, protocol: &str| {
+            host.by_hand().any(|rule| rule.plain && rule.lets_in() && rule.covers(port, protocol))
         };
         let mut shut: Vec<(u16, String, String)> = Vec::new();
         let mut add = |port: u16, protocol: &str, behind: String| {
@@ -482,7 +543,10 @@ impl Firewall {
         if !host.active {
             for socket in facts.listening.iter().filter(|socket| socket.is_open()) {
                 let is_container = facts.published.iter().any(|port| port.port == socket.port);
-                if !stays(socket.port, &socket.protocol) && !by_hand(socket.port) && !is_container {
+                if !stays(socket.port, &socket.protocol)
+                    && !by_hand(socket.port, &socket.protocol)
+                    && !is_container
+                {
                     add(socket.port, &socket.protocol, socket.process.clone());
                 }
             }

@@ -164,19 +164,30 @@ fn rules_by_hand() -> Result<(), Failed> {
     let host = Host::make("debian13-docker");
     install_ufw(&host);
     host.inside(
-        "ufw allow 7000/tcp; ufw deny from 198.51.100.7; ufw limit 7002/tcp; ufw allow 8080/tcp comment mine",
+        "ufw allow 7000/tcp; ufw deny from 198.51.100.7; ufw limit 7002/tcp; ufw allow 8080/tcp comment mine; \
+         ufw deny 7003/tcp; ufw allow log 7004/tcp",
     );
     host.inside("iptables -I DOCKER-USER -s 198.51.100.9 -j DROP");
     let folder = Folder::empty();
     folder.write("alone.toml", ALONE);
     let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
     let plan = || folder.provision(&["plan", "--playbook", "./alone.toml", &host.name]);
-    folder.settings("[steps.firewall]\nallow = [8080, { port = \"8443-8445\", protocol = \"udp\" }]\n");
+    folder.settings(
+        "[steps.firewall]\nallow = [8080, 7003, 7004, { port = \"8443-8445\", protocol = \"udp\" }]\n",
+    );
     up().expect(0).said(&[
+        "made by hand, against `allow`, and stays: deny 7003/tcp",
         "rules made by hand stay as they are: allow 7000/tcp from anywhere (IPv4)",
         "1 rule made by hand in DOCKER-USER stay",
     ]);
-    let by_hand = ["7000/tcp", "198.51.100.7", "7002/tcp                   LIMIT", "# mine"];
+    let by_hand = [
+        "7000/tcp",
+        "198.51.100.7",
+        "7002/tcp                   LIMIT",
+        "# mine",
+        "7003/tcp                   DENY",
+        "(log)",
+    ];
     let status = || host.inside("ufw status");
     let kept = || {
         let (status, user) = (status(), host.inside("iptables -S DOCKER-USER"));
@@ -204,6 +215,9 @@ fn rules_by_hand() -> Result<(), Failed> {
     up().expect(0).said(&["the rules for containers are not loaded"]);
     host.inside("ufw reload");
     up().expect(0).said(&["nothing to change"]);
+    host.inside("systemctl disable ufw");
+    up().expect(0).said(&["ufw is not started at boot"]);
+    assert_eq!(host.inside("systemctl is-enabled ufw"), "enabled\n");
 
     folder.settings("[steps.firewall]\nallow = [8080]\n");
     let did = up();

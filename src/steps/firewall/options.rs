@@ -20,8 +20,18 @@ pub struct FirewallOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Allow>>,
     /// How long a change of the rules waits for the proof that a new connection still
-    /// succeeds, in seconds; then the host sets itself back.
+    /// succeeds, in seconds, from 5 to 3600; then the host sets itself back.
+    #[serde(deserialize_with = "patience")]
+    #[schemars(range(min = 5, max = 3600))]
     pub revert_after: u32,
+}
+
+/// Less than a connection needs always fails; more leaves somebody locked out for long.
+fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let seconds = i64::deserialize(deserializer)?;
+    u32::try_from(seconds).ok().filter(|seconds| (5..=3600).contains(seconds)).ok_or_else(|| {
+        D::Error::custom(format!("`{seconds}` is too short or too long; write 5 to 3600 seconds"))
+    })
 }
 
 impl Default for FirewallOptions {

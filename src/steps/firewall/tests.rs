@@ -51,6 +51,7 @@ fn with_ufw(mut facts: Facts, enabled: bool, tuples: [&str; 2]) -> Facts {
     put(&mut facts, "/etc/ufw/user.rules", tuples[0]);
     put(&mut facts, "/etc/ufw/user6.rules", tuples[1]);
     if enabled {
+        facts.units.insert(super::UNIT.into(), unit("enabled", "active"));
         for (family, name) in [(4, "ufw"), (6, "ufw6")] {
             let rule = |rule: String| LoadedRule { family, table: "filter".into(), rule };
             facts.firewall.loaded.push(rule(":INPUT DROP".into()));
@@ -58,6 +59,10 @@ fn with_ufw(mut facts: Facts, enabled: bool, tuples: [&str; 2]) -> Facts {
         }
     }
     facts
+}
+
+fn unit(enabled: &str, active: &str) -> Unit {
+    Unit { load: "loaded".into(), active: active.into(), enabled: enabled.into() }
 }
 
 /// As the change leaves it.
@@ -70,7 +75,7 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
     };
     let mut facts = with_ufw(facts.clone(), true, [&tuples(false), &tuples(true)]);
     let modes = [0o640, 0o640, 0o755];
-    let texts = [false, true].map(|v6| super::ruleset(&openings, v6).text);
+    let texts = [false, true].map(|v6| super::ruleset(&openings, &[], v6).text);
     for ((path, text), mode) in super::OURS.into_iter().zip([&texts[0], &texts[1], super::LOADER]).zip(modes)
     {
         put(&mut facts, path, text);
@@ -145,8 +150,7 @@ fn what_is_let_in_and_what_is_shut() {
     );
     assert_eq!(
         rules.action.arguments["add"],
-        "first tcp 22 0.0.0.0/0\nfirst tcp 22 ::/0\nlast tcp 8080 0.0.0.0/0\nlast tcp 8080 ::/0\n\
-         last udp 8443:8445 10.0.0.0/8\n"
+        "first tcp 22 any\nlast tcp 8080 any\nlast udp 8443:8445 10.0.0.0/8\n"
     );
     let v4 = String::from_utf8(rules.files[0].content.clone().expect("rules")).expect("text");
     insta::assert_snapshot!(v4);
@@ -183,7 +187,19 @@ fn what_differs_is_named() {
             |facts| put(facts, "/etc/default/ufw", "IPV6=yes\nDEFAULT_INPUT_POLICY=\"ACCEPT\"\n"),
             "ufw lets in what no rule names",
         ),
+        (
+            |facts| put(facts, "/etc/default/ufw", "DEFAULT_INPUT_POLICY=accept\nIPV6=yes\n"),
+            "ufw lets in what no rule names",
+        ),
         (|facts| put(facts, "/etc/default/ufw", "IPV6=no\n"), "ufw does not rule IPv6"),
+        (|facts| put(facts, "/etc/default/ufw", "IPV6=yes\nIPV6=\"no\" # none\n"), "ufw does not rule IPv6"),
+        (|facts| put(facts, "/etc/default/ufw", "#IPV6=yes\n"), "ufw does not rule IPv6"),
+        (
+            |facts| {
+                facts.units.insert(super::UNIT.into(), unit("masked", "active"));
+            },
+            "ufw is not started at boot",
+        ),
         (|facts| put(facts, super::HOOK, "#!/bin/sh\n"), "published ports of containers are not ruled"),
         (
             |facts| put(facts, super::ARMED, "20261122-1\n"),
@@ -240,13 +256,85 @@ fn the_one_who_sets_it_is_not_shut_out() {
     assert_eq!(step.changes[1].title, "let in 2222/tcp (ssh), 22/tcp (ssh) and nothing else");
 }
 
+/// ufw knows one of two rules that differ in nothing but what they say: ours never takes its place.
+#[test]
+fn a_rule_made_by_hand_is_not_replaced() {
+    let by_hand = "### tuple ### deny tcp 8080 0.0.0.0/0 any 0.0.0.0/0 in\n\
+                   ### tuple ### allow_log udp 8443:8445 0.0.0.0/0 any 10.0.0.0/8 in\n";
+    let step = planned(&with_ufw(host(), false, [by_hand, ""]), ALLOW).expect("it can be planned");
+    let rules = &step.changes[0].action.arguments;
+    assert_eq!(rules["add"], "first tcp 22 any\nlast tcp 8080 ::/0\n");
+    assert!(!rules["present"].contains("tcp 8080 0.0.0.0/0"), "{}", rules["present"]);
+    assert_eq!(
+        step.warnings,
+        [
+            "made by hand, against `allow`, and stays: deny 8080/tcp from anywhere (IPv4); take away the one or the other \
+          (`ufw status numbered`, `ufw delete NUMBER` on the host)"
+        ]
+    );
+    // Where it is ssh there would be no way in.
+    let ssh = |source: &str| {
+        let by_hand = format!("### tuple ### reject tcp 22 0.0.0.0/0 any {source} in\n");
+        planned(&with_ufw(host(), false, [&by_hand, ""]), ALLOW)
+    };
+    let refusal = ssh("0.0.0.0/0").expect_err("it shuts us out");
+    assert!(
+        refusal.what.ends_with("shuts ssh, by which we come: reject 22/tcp from anywhere (IPv4)"),
+        "{}",
+        refusal.what
+    );
+    // Ours comes before it.
+    assert!(ssh("198.51.100.0/24").is_ok());
+}
+
+/// With ipv6.disable=1 ufw takes no rule for IPv6, and none is missing.
+#[test]
+fn a_kernel_without_ipv6() {
+    let mut facts = host();
+    facts.firewall.addresses.truncate(1);
+    facts.files.insert(super::IPV6.into(), None);
+    let step = planned(&facts, ALLOW).expect("it can be planned");
+    assert_eq!(
+        step.changes[1].action.arguments["add"],
+        "first tcp 22 0.0.0.0/0\nlast tcp 8080 0.0.0.0/0\nlast udp 8443:8445 10.0.0.0/8\n"
+    );
+    let mut done = as_changed(&facts, ALLOW);
+    put(&mut done, "/etc/ufw/user6.rules", "");
+    // Docker may have made tables that no packet meets.
+    done.firewall.loaded.retain(|rule| rule.family == 4);
+    done.firewall.loaded.push(LoadedRule { family: 6, table: "filter".into(), rule: ":INPUT ACCEPT".into() });
+    assert_eq!(reason(&done, ALLOW), "");
+}
+
+/// A bridge of somebody's own is called like Docker's: it is the outside all the same.
+#[test]
+fn bridges_that_are_not_dockers() {
+    let mut facts = host();
+    put(
+        &mut facts,
+        super::INTERFACES,
+        "Inter-| Receive\n face |bytes\n    lo: 1 2\nbr-0123456789ab: 3 4\nbr-lan: 5 6\nbr-web: 7\n br0: 8\n br-x;y: 9\n",
+    );
+    let masked = "-A POSTROUTING -s 172.20.0.0/16 ! -o br-web -j MASQUERADE";
+    facts.firewall.loaded.push(LoadedRule { family: 4, table: "nat".into(), rule: masked.into() });
+    let step = planned(&facts, ALLOW).expect("it can be planned");
+    let rules = String::from_utf8(step.changes[1].files[0].content.clone().expect("rules")).expect("text");
+    insta::assert_snapshot!(rules);
+}
+
+#[test]
+fn how_long_a_proof_is_awaited() {
+    for (text, fits) in [("5", true), ("3600", true), ("0", false), ("-1", false), ("4294967295", false)] {
+        let read = toml::from_str::<crate::steps::Options>(&format!("firewall.revert_after = {text}"));
+        assert_eq!(read.is_ok(), fits, "{text}");
+        if let Err(error) = read {
+            assert!(error.message().contains("write 5 to 3600 seconds"), "{}", error.message());
+        }
+    }
+}
+
 #[test]
 fn who_rules_already_is_not_fought() {
-    let unit = |enabled: &str, active: &str| Unit {
-        load: "loaded".into(),
-        active: active.into(),
-        enabled: enabled.into(),
-    };
     let refused = |change: &dyn Fn(&mut Facts)| {
         let mut facts = host();
         change(&mut facts);

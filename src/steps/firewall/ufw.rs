@@ -42,10 +42,29 @@ impl Rule {
     }
 
     /// What `ufw` takes: protocol, ports and source, separated by spaces.
-    pub(super) fn words(&self) -> String {
+    fn words(&self, source: &str) -> String {
         let ports = self.ports.to_string().replace('-', ":");
-        format!("{} {ports} {}", self.protocol.as_str(), self.source)
+        format!("{} {ports} {source}", self.protocol.as_str())
     }
+
+    /// Whether it is of everybody, and the other one of everybody of the other family.
+    fn is_twin(&self, other: &Self) -> bool {
+        let alike = (self.ports, self.protocol) == (other.ports, other.protocol);
+        let v6 = |rule: &Self| rule.source.addr().is_ipv6();
+        alike && v6(self) != v6(other) && self.source.prefix_len() == 0 && other.source.prefix_len() == 0
+    }
+}
+
+/// What `ufw` takes for some rules, and a rule of each: one call is enough for everybody in both families.
+pub(super) fn calls<'a>(rules: &[&'a Rule]) -> Vec<(&'a Rule, String)> {
+    let mut calls: Vec<(&Rule, String)> = Vec::new();
+    for rule in rules {
+        match calls.iter_mut().find(|(other, _)| other.is_twin(rule)) {
+            Some((_, words)) => *words = rule.words("any"),
+            None => calls.push((rule, rule.words(&rule.source.to_string()))),
+        }
+    }
+    calls
 }
 
 impl fmt::Display for Rule {
@@ -85,18 +104,37 @@ impl Present {
     /// Whether it does what a rule is to do, whoever made it.
     pub(super) fn is(&self, rule: &Rule) -> bool {
         self.plain
-            && matches!(self.action.as_str(), "allow" | "limit")
+            && self.lets_in()
             && (self.protocol == rule.protocol.as_str() || self.protocol == "any")
             && self.ports == Some(rule.ports)
             && self.source == Some(rule.source)
     }
 
+    /// Whether it says the contrary of a rule in all else the same: ufw would put one in the other's place.
+    pub(super) fn is_against(&self, rule: &Rule) -> bool {
+        self.plain
+            && !self.lets_in()
+            && self.protocol == rule.protocol.as_str()
+            && self.ports == Some(rule.ports)
+            && self.source == Some(rule.source)
+    }
+
+    /// Whether it lets in what it is about, perhaps with a line in the log (`allow_log`).
+    pub(super) fn lets_in(&self) -> bool {
+        matches!(self.action.split('_').next(), Some("allow" | "limit"))
+    }
+
+    /// Whether it is about this port.
+    pub(super) fn covers(&self, port: u16, protocol: &str) -> bool {
+        (self.protocol == protocol || self.protocol == "any")
+            && self.ports.is_none_or(|ports| (ports.first..=ports.last).contains(&port))
+    }
+
     /// Whether it lets somebody in at this port.
     pub(super) fn admits(&self, port: u16, address: IpAddr) -> bool {
         self.plain
-            && matches!(self.action.as_str(), "allow" | "limit")
-            && self.protocol != "udp"
-            && self.ports.is_none_or(|ports| (ports.first..=ports.last).contains(&port))
+            && self.lets_in()
+            && self.covers(port, "tcp")
             && self.source.is_some_and(|net| net.contains(&address))
     }
 
@@ -156,7 +194,11 @@ fn present(tuple: &str) -> Option<Present> {
         protocol: (*protocol).to_owned(),
         ports: range(ports),
         source,
-        plain: *direction == "in" && everywhere(destination) && *source_ports == "any" && known,
+        plain: *direction == "in"
+            && !action.contains(':')
+            && everywhere(destination)
+            && *source_ports == "any"
+            && known,
         ours: comment == hex(COMMENT),
         text: fields.to_owned(),
     })
@@ -224,6 +266,51 @@ mod tests {
             assert!(read[0].is(&rule), "{read:?}");
             assert_eq!(read[0].as_rule(), Some(rule));
         }
+    }
+
+    #[test]
+    fn what_a_rule_lets_in() {
+        let wanted = |port| Rule {
+            ports: PortRange { first: port, last: port },
+            protocol: Transport::Tcp,
+            source: "0.0.0.0/0".parse().expect("a network"),
+        };
+        for (tuple, is, against) in [
+            ("allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", true, false),
+            ("allow_log tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", true, false),
+            ("limit_log-all tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", true, false),
+            ("allow any 80 0.0.0.0/0 any 0.0.0.0/0 in", true, false),
+            ("deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", false, true),
+            ("reject_log tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", false, true),
+            // ufw tells these apart from ours.
+            ("deny any 80 0.0.0.0/0 any 0.0.0.0/0 in", false, false),
+            ("deny tcp 80 0.0.0.0/0 any 192.0.2.7 in", false, false),
+            ("deny tcp 80 0.0.0.0/0 any 0.0.0.0/0 in_eth0", false, false),
+            ("route:allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", false, false),
+        ] {
+            let read = read(&format!("### tuple ### {tuple}"));
+            let rule = &read[0];
+            assert_eq!((rule.is(&wanted(80)), rule.is_against(&wanted(80))), (is, against), "{tuple}");
+        }
+    }
+
+    #[test]
+    fn one_call_for_both_families() {
+        let rule = |port, source: &str| Rule {
+            ports: PortRange { first: port, last: port },
+            protocol: Transport::Tcp,
+            source: source.parse().expect("a network"),
+        };
+        let rules = [
+            rule(80, "0.0.0.0/0"),
+            rule(80, "::/0"),
+            rule(81, "::/0"),
+            rule(82, "10.0.0.0/8"),
+            rule(82, "::/0"),
+        ];
+        let rules: Vec<&Rule> = rules.iter().collect();
+        let words: Vec<_> = calls(&rules).into_iter().map(|(_, words)| words).collect();
+        assert_eq!(words, ["tcp 80 any", "tcp 81 ::/0", "tcp 82 10.0.0.0/8", "tcp 82 ::/0"]);
     }
 
     #[test]
