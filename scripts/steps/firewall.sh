@@ -115,7 +115,7 @@ rules_apply() {
     # From here on new connections meet the new rules: the time for the proof begins now.
     systemctl restart "$revert_unit.timer" || undo "the timer that sets the firewall back could not be started"
     # Its time was over while all of it was written: it waits for the lock, and has done nothing.
-    systemctl stop "$revert_unit.service"
+    systemctl stop "$revert_unit.service" 2>/dev/null
     load
     rules_stand || undo "the rules are not loaded as they should be"
     exec 9>&-
@@ -194,9 +194,12 @@ arm() {
     # Of two changes without proof the first found what was good.
     if [ ! -e "$memory/armed" ]; then
         rm -rf "$memory/before"
-        { mkdir "$memory/before" && cp -a /etc/ufw "$memory/before/rules" &&
-            cp -a /etc/default/ufw "$memory/before/defaults"; } ||
-            fail "no copy of /etc/ufw could be kept"
+        # What is in it, wherever it is: the folder may be a link.
+        { mkdir -p "$memory/before/rules" && cp -a "$etc/." "$memory/before/rules/" &&
+            cp -pL /etc/default/ufw "$memory/before/defaults"; } || {
+            rm -rf "$memory/before"
+            fail "no copy of $etc could be kept in $memory; nothing was changed"
+        }
         loaded iptables-save ufw >"$memory/before/loaded"
         loaded ip6tables-save ufw6 >"$memory/before/loaded6"
         systemctl is-enabled ufw.service >"$memory/before/at-boot" 2>/dev/null
@@ -216,11 +219,15 @@ ConditionPathExists=|$memory/reverting
 Type=oneshot
 ExecStart=/bin/sh $memory/step.sh $memory revert ${change##*/}
 UNIT
+    # systemd counts OnActiveSec anew whenever it is reloaded, by whomever: this holds all the same. The
+    # minute is for writing the rules. An empty line would take away what stands before it, so it is first.
+    latest=$(date -u -d "@$(($(date +%s) + seconds + 60))" '+%Y-%m-%d %H:%M:%S UTC')
     cat >"$units/$revert_unit.timer" <<UNIT || fail "the way back could not be prepared"
 [Unit]
 Description=set the firewall back unless somebody proves that this host is still reached
 
 [Timer]
+OnCalendar=$latest
 OnActiveSec=$seconds
 AccuracySec=1s
 
@@ -362,12 +369,10 @@ rules_revert() {
     rm -f "/var/lib/provision/runs/$run/awaits"
     printf '%s\n%s\n%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$run" "$(why)" >"$memory/reverted"
     ufw --force disable 9>&-
-    # Moved rather than copied: a full disk has no room for another copy.
-    if [ -d "$memory/before/rules" ]; then
-        rm -rf /etc/ufw
-        mv "$memory/before/rules" /etc/ufw || fail "/etc/ufw could not be written"
-    fi
-    cp -a "$memory/before/defaults" /etc/default/ufw
+    # Away with the new ones first: a full disk has room for the old ones then.
+    find "$etc/" -mindepth 1 -delete
+    cp -a "$memory/before/rules/." "$etc/" || fail "$etc could not be written; what stood there is kept in $memory/before"
+    cp -p "$memory/before/defaults" /etc/default/ufw
     case $(cat "$memory/before/at-boot") in
         masked*) systemctl mask ufw.service ;;
         disabled) systemctl disable ufw.service ;;

@@ -74,6 +74,10 @@ pub enum RunError {
 /// How long a broken connection is tried again.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Said to who leaves while the run waits for the proof that a new connection gets in.
+const UNPROVEN: &str = "nobody has proven yet that the new rules let anybody in: the host sets its firewall back, \
+                        unless `provision up` follows the run in time";
+
 /// How long a second Ctrl-C is waited for.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(3);
 
@@ -211,6 +215,9 @@ impl<'a> Following<'a> {
                     }
                     let may_cancel = !self.cancelling.get();
                     (self.tell)(&Event::Detached { run: self.run.to_owned(), may_cancel });
+                    if self.state.borrow().awaits_proof {
+                        (self.tell)(&Event::Warning { text: UNPROVEN.to_owned() });
+                    }
                     if !may_cancel {
                         return Ok(Step::Detached);
                     }

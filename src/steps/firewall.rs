@@ -287,8 +287,12 @@ impl Host {
             remarks.push(format!("rules made by hand stay as they are: {}", extra.join("; ")));
         }
         if self.others > 0 {
-            let rules = if self.others == 1 { "rule" } else { "rules" };
-            remarks.push(format!("{} {rules} made by hand in DOCKER-USER stay as they are", self.others));
+            let stay = if self.others == 1 {
+                "rule made by hand in DOCKER-USER stays as it is"
+            } else {
+                "rules made by hand in DOCKER-USER stay as they are"
+            };
+            remarks.push(format!("{} {stay}", self.others));
         }
         for opening in openings.iter().filter(|opening| opening.ssh && opening.is_public()) {
             let port = opening.ports.first;

@@ -301,6 +301,12 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     host.nothing_is_armed();
 
     host.inside("sed -i '/--dport 22 .*DROP/d' /etc/ufw/before.rules");
+    // A line for a shell would break what is none, and so nothing is changed.
+    host.inside("mv /etc/ufw/after.init /root/ && printf '#!/usr/bin/perl\\n' >/etc/ufw/after.init");
+    let before = host.ufw();
+    up().fails(6, &["/etc/ufw/after.init is no shell script (#!/usr/bin/perl)", "nothing was changed"]);
+    assert_eq!(host.ufw(), before);
+    host.inside("mv /root/after.init /etc/ufw/");
     up().expect(0).said(&["the firewall set itself back at ", "after run "]);
     up().expect(0).said(&["nothing to change"]);
     assert_eq!(host.inside("ls -A /var/lib/provision/firewall"), "");

@@ -155,6 +155,9 @@ impl fmt::Display for Present {
             (true, Some(ports), Some(source)) => {
                 write!(f, "{} {ports}/{} from {}", self.action, self.protocol, everybody_or(source))
             }
+            (true, None, Some(source)) if self.protocol == "any" => {
+                write!(f, "{} everything from {}", self.action, everybody_or(source))
+            }
             _ => f.write_str(&self.text),
         }
     }
@@ -246,7 +249,7 @@ mod tests {
                 "deny udp 99 0.0.0.0/0 any 0.0.0.0/0 in_eth0",
                 "allow 53/any from 192.0.2.7",
                 "allow tcp 80,443 0.0.0.0/0 any 0.0.0.0/0 in",
-                "deny any any 0.0.0.0/0 any 198.51.100.0/24 in",
+                "deny everything from 198.51.100.0/24",
             ]
         );
     }
