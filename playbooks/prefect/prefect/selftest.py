@@ -179,7 +179,7 @@ def targets():
         apis = sum(each["labels"]["job"] == "prefect-api" for each in found)
         require(apis == replicas, f"Prometheus sees {apis} API replicas instead of {replicas}")
         # An exporter may answer without having reached what it tells of.
-        for metric in ("pg_up", "redis_up", "nginx_up", "prefect_flow_runs_total", "prefect_probe_up"):
+        for metric in ("pg_up", "redis_up", "nginx_up", "prefect_flow_runs_total", 'prefect_probe_up{target="nginx"}'):
             query = urllib.parse.urlencode({"query": f"min({metric})"})
             _, answer = ask("GET", f"http://prometheus:9090/api/v1/query?{query}", auth=None)
             result = answer["data"]["result"]
