@@ -76,7 +76,7 @@ def find_api():
     return address.replace("http", "https", 1) if status == 400 else address
 
 
-API = eventually(30, find_api)
+API = ""
 
 
 def api(method, path, body=None, wanted=(200, 201, 204)):
@@ -210,6 +210,12 @@ def backup():
 
 
 def main():
+    global API
+    try:
+        API = eventually(30, find_api)
+    except (Failed, OSError) as error:
+        print(f"FAILED  nginx does not answer: {error}")
+        return 1
     proofs = [health, closed, flow_run, websocket, background]
     if "monitoring" in SWITCHES:
         proofs.append(targets)
