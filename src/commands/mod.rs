@@ -6,6 +6,7 @@ mod failure;
 mod history;
 mod index;
 mod look;
+mod open;
 mod saved;
 mod secrets;
 mod session;
@@ -63,6 +64,10 @@ async fn dispatch(cli: Cli) -> Exit {
             }
             Err(failure) => complain(&global, &failure),
         },
+        Command::Open(open) => {
+            let reporter = choose(global.json, verbosity(&global), &[open.host.to_string()]);
+            open::open(link(&open.host, &global), open, &global, &*reporter).await
+        }
         Command::Secrets(secrets) => {
             let reporter = choose(global.json, verbosity(&global), &[secrets.host.to_string()]);
             secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await

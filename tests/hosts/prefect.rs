@@ -1,9 +1,12 @@
 //! The stack that ships, on a bare host, with one command and no editing.
 
+use std::io::{Read, Write};
+
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, Host};
+use super::lab::{Folder, Host, eventually};
+use super::resilience::signal;
 
 pub const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
 
@@ -54,6 +57,21 @@ fn from_nothing() -> Result<(), Failed> {
         host.get(9090).is_err() && host.get(8888).is_err(),
         "pages for administrators are the host's own"
     );
+
+    // Their way in is ssh.
+    let port = 20_000 + (std::process::id() % 20_000) as u16;
+    let mut open = folder.spawn(&["open", &host.name, "prometheus", "--port", &port.to_string()]);
+    eventually("Prometheus' page is here", 30, || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
+            let mut answer = String::new();
+            let asked = stream.write_all(b"GET /-/healthy HTTP/1.0\r\nHost: x\r\n\r\n");
+            asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.contains("Healthy")
+        })
+    });
+    signal("INT", &open.id().to_string());
+    assert_eq!(open.wait()?.code(), Some(0), "Ctrl-C closes it");
+    let did = folder.provision(&["open", &host.name, "grafana"]);
+    did.fails(2, &["no service `grafana` publishes a port", "`pgadmin`, `prometheus`"]);
 
     nothing_leaks(&host, &folder, &[&did.stdout, &did.stderr]);
 
