@@ -272,6 +272,61 @@ echo no interpreter"
     rm -rf /mnt/ufw
 }
 
+# --- secrets --------------------------------------------------------------------------------
+
+# secret PHASE: what secrets.sh does in /mnt/secrets, and its code.
+secret() {
+    cat >/mnt/secret <<'SECRET'
+change=/mnt/change scratch=/mnt
+arg() { cat "$change/arg/$1"; }
+say() { echo "$*"; }
+fail() { echo "error: $*"; exit 1; }
+chmod() { case $* in *\ /etc/*) ;; *) command chmod "$@" ;; esac; }
+. "$1/steps/secrets.sh"
+"made_$2"
+echo "$?"
+SECRET
+    sh /mnt/secret "$HERE" "$1"
+}
+
+secrets_are_made() {
+    rm -rf /mnt/change
+    mkdir -p /mnt/change/arg
+    printf /mnt/secrets >/mnt/change/arg/folder
+    printf 'db\npage\n' >/mnt/change/arg/values
+    # shellcheck disable=SC2016 # what looks like a command must not become one
+    printf '%s\n' '@server.env 0:0 aa11' ' A={db} $(id) `id` \n "q" {' ' B=x{page}{db}y {} {"a": "{db}"}' '@db 999:998 bb22' ' {db}' \
+        >/mnt/change/arg/templates
+    check 'nothing is there' is "$(secret guard)" 1
+    check 'they are made' is "$(secret apply)" "made db
+made page
+0"
+    check 'and there' is "$(secret guard)" 0
+    db=$(cat /mnt/secrets/values/db) page=$(cat /mnt/secrets/values/page)
+    check 'a value is 32 hexadecimal digits' is "$(printf %s "$db" | tr -d 0-9a-f | wc -c) $(printf %s "$db" | wc -c)" '0 32'
+    check 'two values are two' [ "$db" != "$page" ]
+    # shellcheck disable=SC2016
+    check 'a file has its lines' is "$(cat /mnt/secrets/server.env)" 'A='"$db"' $(id) `id` \n "q" {
+B=x'"$page$db"'y {} {"a": "'"$db"'"}'
+    check 'and its owner alone' is "$(cd /mnt/secrets && stat -c '%n %a %u:%g' server.env db made values values/db)" \
+        'server.env 400 0:0
+db 400 999:998
+made 644 0:0
+values 700 0:0
+values/db 600 0:0'
+    check 'what is there is told without what is in it' is "$(cat /mnt/secrets/made)" 'value db
+value page
+file server.env aa11
+file db bb22'
+    printf '%s\n' '@server.env 0:0 cc33' ' {page}' >/mnt/change/arg/templates
+    check 'another content is another file' is "$(secret guard) $(secret apply)" '1 0'
+    check 'with the values of before' is "$(cat /mnt/secrets/server.env)" "$page"
+    printf '%s\n' '@server.env 0:0 dd44' ' {gone}' >/mnt/change/arg/templates
+    check 'a value that is not there is said' has "$(secret apply 2>/dev/null)" 'error: a file could not be written'
+    check 'and the file stays' is "$(cat /mnt/secrets/server.env)" "$page"
+    rm -rf /mnt/secrets /mnt/change
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -282,6 +337,7 @@ for way in dash bash busybox; do
     runner
     containers_are_judged
     the_firewall_is_hooked
+    secrets_are_made
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

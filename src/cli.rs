@@ -82,10 +82,14 @@ pub enum Command {
     Facts(Facts),
     /// Try from here which ports are reached, and hold that against what is declared
     Expose(Expose),
+    /// Reach a page that listens on the host itself: an ssh tunnel, and its address here
+    Open(Open),
     /// List the runs that a host remembers
     Runs(Runs),
     /// Show a run: what was done, what it said, which files it kept
     Show(Show),
+    /// List the secrets that a host has made, or show one
+    Secrets(Secrets),
     /// List the playbooks that ship
     Playbooks,
     /// Print the JSON schema of provision.toml, or of playbooks
@@ -178,6 +182,46 @@ pub struct Show {
     /// The host, for a run that was not started from here
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<Destination>,
+}
+
+/// `provision open`
+#[derive(Debug, Args)]
+pub struct Open {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+    /// The Compose service, or the port on the host
+    #[arg(value_name = "SERVICE|PORT")]
+    pub service: String,
+    /// The port here; the one on the host, or a free one, unless told
+    #[arg(short, long, value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// `provision secrets`
+#[derive(Debug, Args)]
+pub struct Secrets {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+    /// What to do; `list` unless told
+    #[command(subcommand)]
+    pub verb: Option<SecretsVerb>,
+    /// Only those of this stack
+    #[arg(long, value_name = "NAME", global = true)]
+    pub stack: Option<String>,
+}
+
+/// What to do with a host's secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsVerb {
+    /// Their stacks and names, and nothing of what is in them
+    List,
+    /// The value of one, alone on stdout
+    Show {
+        /// The secret's name
+        name: String,
+    },
 }
 
 /// `provision schema`

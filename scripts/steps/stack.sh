@@ -273,7 +273,7 @@ restart_stale() {
         while IFS=$TAB read -r id service started sources; do
             [ -n "$sources" ] || continue
             touch -d "$started" "$scratch/started" || continue
-            ! newer_in "$sources" || { say "restarting $service: files that it mounts have changed"; docker restart "$id" >/dev/null; }
+            ! { newer_in "$sources" || newer_secret "$sources"; } || { say "restarting $service: files that it mounts have changed"; docker restart "$id" >/dev/null; }
         done
 }
 
@@ -290,6 +290,16 @@ newer_in() {
         done
         case :$1 in *":$folder:"*) return 0 ;; esac
     done <"$state/manifest"
+    return 1
+}
+
+# newer_secret SOURCES: the same of files with secrets.
+newer_secret() {
+    secrets=/etc/provision/secrets/$name
+    for path in "$secrets"/*; do
+        # shellcheck disable=SC3013 # dash, bash and busybox have it
+        case :$1 in *":$path:"*) [ ! "$path" -nt "$scratch/started" ] || return 0 ;; esac
+    done
     return 1
 }
 
@@ -312,3 +322,21 @@ up_apply() {
 up_verify() {
     up_guard || fail "the stack is not as it should be: $(told "$(settled)")"
 }
+
+# proof: a service of the project that says whether all of it works.
+
+proof_guard() { [ "$(cat "$state/proven" 2>/dev/null)" = "$(arg hash)" ]; }
+
+proof_apply() {
+    rm -f "$state/proven"
+    service=$(arg service)
+    # Its network and what it waits for are the stack's; only itself it starts.
+    if ! compose --profile "$service" run --rm -T --no-deps --quiet-pull "$service" </dev/null 2>&1; then
+        hint "look further on the host: sudo docker compose -p $name ps; sudo docker compose -p $name logs"
+        hint "the same again, on the host: cd $folder && sudo docker compose --profile $service run --rm $service"
+        fail "$name runs, and does not work as it should; the lines above say what"
+    fi
+    printf '%s\n' "$(arg hash)" >"$state/proven"
+}
+
+proof_verify() { proof_guard || fail "nothing is proven"; }

@@ -6,7 +6,9 @@ mod failure;
 mod history;
 mod index;
 mod look;
+mod open;
 mod saved;
+mod secrets;
 mod session;
 mod up;
 
@@ -62,9 +64,17 @@ async fn dispatch(cli: Cli) -> Exit {
             }
             Err(failure) => complain(&global, &failure),
         },
+        Command::Open(open) => {
+            let reporter = choose(global.json, verbosity(&global), &[open.host.to_string()]);
+            open::open(link(&open.host, &global), open, &global, &*reporter).await
+        }
+        Command::Secrets(secrets) => {
+            let reporter = choose(global.json, verbosity(&global), &[secrets.host.to_string()]);
+            secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await
+        }
         Command::Playbooks => {
             let lines: String =
-                config::shipped().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+                config::shipped_playbooks().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
             print(&lines);
             Exit::Done
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::exit::Exit;
 use super::failure;
-use crate::config::Settings;
+use crate::config::{Settings, listed, nearest};
 use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
 use crate::host::{Destination, Passwords, SshOptions};
@@ -14,10 +14,11 @@ use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::Bundle;
-use crate::stack::compose::FILE_NAMES;
+use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
+use crate::stack::shipped;
 use crate::steps::{
-    self, Docker, Firewall, Machine, Model, Opening, Packages, Stack, StackInput, Step, User,
+    self, Docker, Firewall, Machine, Model, Opening, Packages, Secrets, Stack, StackInput, Step, User,
 };
 
 /// More than this no probe says.
@@ -209,8 +210,9 @@ impl<'a> Session<'a> {
         let platform = Platform::from_dpkg(&self.facts.system.architecture);
         let mut names = Vec::new();
         let mut pairs = Vec::new();
-        for service in stack.project.services.iter().filter(|service| service.enabled && service.is_pulled())
-        {
+        let proof = self.settings.options.stack.proof.as_deref();
+        let starts = |service: &&Service| service.enabled || proof == Some(&service.name);
+        for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
             let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
             // The host's own registry is none that can be asked from here.
@@ -279,6 +281,10 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
                 options.firewall.clone(),
                 stack.map(|input| input.project.clone()),
             ))),
+            "secrets" => {
+                let name = stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name);
+                steps.push(Box::new(Secrets::new(options.secrets.clone(), name)));
+            }
             "stack" => {
                 if let Some(input) = stack {
                     steps.push(Box::new(Stack::new(options.stack.clone(), input.clone())));
@@ -302,14 +308,43 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
         return Ok(None);
     }
     let options = &settings.options.stack;
-    let folder = &settings.stack_folder;
     let wrong = |what: String| failure::plain(Exit::Usage, what);
-    let project = crate::stack::compose::Project::load(folder, options.name.as_deref())
-        .map_err(|error| wrong(error.to_string()))?;
+    let shipped = settings.ships_stack.then(|| shipped_stack(settings)).transpose()?;
+    let folder = shipped.as_ref().map_or(settings.stack_folder.as_path(), |(_, folder)| folder);
+    let env = options.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+    let loading = Loading { name: options.name.clone(), env, ..Loading::default() };
+    let project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
     let mut bundle = Bundle::collect(folder, &options.ignore, &project.sensitive)
         .map_err(|error| wrong(error.to_string()))?;
     leave_out_our_own(&mut bundle, settings);
+    if !loading.env.is_empty() {
+        bundle.lay_over_env(&write_env(&loading.env));
+    }
     Ok(Some(StackInput { project, bundle }))
+}
+
+/// The Compose project that ships, in a folder of its own as long as the first of the pair lives.
+fn shipped_stack(settings: &Settings) -> Result<(tempfile::TempDir, PathBuf), Failure> {
+    let failed = |error: std::io::Error| {
+        failure::plain(Exit::Usage, format!("the stack that ships could not be unpacked: {error}"))
+    };
+    let name = &settings.playbook.name;
+    let place = tempfile::TempDir::new().map_err(failed)?;
+    let folder = place.path().join(name);
+    shipped::write(name, &folder).map_err(failed)?;
+    // Its settings are known, all of them.
+    let text = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
+    let known = Environment::parse(&text, ".env")
+        .map_err(|error| failure::plain(Exit::Bug, format!("playbooks/{name}/{error}")))?;
+    if let Some(unknown) = settings.options.stack.env.keys().find(|key| known.get(key).is_none()) {
+        let what = format!("the playbook {name} has no setting `{unknown}` ([steps.stack.env])");
+        let hint = match nearest(unknown, known.names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("its settings are {}", listed(known.names())),
+        };
+        return Err(failure::with_hint(Exit::Usage, what, hint));
+    }
+    Ok((place, folder))
 }
 
 /// The settings, the playbook and saved plans may lie in the stack's folder and are no part of it.

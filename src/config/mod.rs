@@ -20,12 +20,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use playbook::{Playbook, shipped};
+pub use nearest::{listed, nearest};
+pub use playbook::{Playbook, shipped as shipped_playbooks};
 pub use problem::{ConfigError, Excerpt, Problem};
 pub use schema::{playbook_schema, schema};
 
 use crate::host::Destination;
 use crate::stack::compose::FILE_NAMES;
+use crate::stack::shipped;
 use crate::steps::Options;
 use playbook::{Chosen, ReadPlaybook};
 use project::Project;
@@ -47,6 +49,8 @@ pub struct Settings {
     /// The folder of the Compose project: `path` of the stack step, relative to the file that
     /// says it; the working directory when none does.
     pub stack_folder: PathBuf,
+    /// Whether the Compose project is the one that ships with the playbook.
+    pub ships_stack: bool,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -71,8 +75,10 @@ pub fn load(
         Chosen::None => default_playbook(stack_folder.as_deref().unwrap_or(directory))?,
         chosen => playbook::find(directory, chosen)?,
     };
-    let stack_folder =
-        stack_folder.or_else(|| playbook.stack_folder()).unwrap_or_else(|| directory.to_path_buf());
+    let own = stack_folder.or_else(|| playbook.stack_folder());
+    let ships_stack =
+        own.is_none() && playbook.playbook.path.is_none() && shipped::has(&playbook.playbook.name);
+    let stack_folder = own.unwrap_or_else(|| directory.to_path_buf());
 
     let mut options = playbook.options.clone();
     let mut warnings = playbook.warnings.clone();
@@ -86,7 +92,7 @@ pub fn load(
     }
     let options = Options::deserialize(options)
         .map_err(|error| ConfigError::Together { reason: error.message().trim().to_owned() })?;
-    Ok(Settings { playbook: playbook.playbook, options, hosts, file, stack_folder, warnings })
+    Ok(Settings { playbook: playbook.playbook, options, hosts, file, stack_folder, ships_stack, warnings })
 }
 
 /// The playbook when nobody names one: a folder with a Compose file says enough.

@@ -1,7 +1,7 @@
 //! The known name that a mistyped one was meant to be.
 
 /// The nearest of the known names, if one is near enough to be meant.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let wanted = plain(name);
     // A third of the letters may be wrong, more would be guessing.
     let allowed = (wanted.chars().count() / 3).max(1);
@@ -22,7 +22,7 @@ fn plain(name: &str) -> String {
 }
 
 /// Names as a sentence holds them: `` `a`, `b` ``.
-pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+pub fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }

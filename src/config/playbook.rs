@@ -14,9 +14,10 @@ use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
 use crate::steps::{NAMES, Options};
 
 /// What ships, by name.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("docker", include_str!("../../playbooks/docker.toml")),
     ("compose", include_str!("../../playbooks/compose.toml")),
+    ("prefect", include_str!("../../playbooks/prefect.toml")),
 ];
 
 /// A list of steps.

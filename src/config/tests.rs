@@ -134,11 +134,11 @@ fn all_that_ships_can_be_loaded() {
     let mut names: Vec<String> =
         names.filter_map(|name| Some(name.strip_suffix(".toml")?.to_owned())).collect();
     names.sort_unstable();
-    let mut known: Vec<&str> = shipped().map(|(name, _)| name).collect();
+    let mut known: Vec<&str> = shipped_playbooks().map(|(name, _)| name).collect();
     known.sort_unstable();
     assert_eq!(names, known, "every file in playbooks/ ships");
     let folder = folder(&[]);
-    for (name, description) in shipped() {
+    for (name, description) in shipped_playbooks() {
         let settings = load(folder.path(), Some(name), None).expect(name);
         assert_eq!(settings.playbook.name, name);
         assert_eq!(settings.playbook.description, description);

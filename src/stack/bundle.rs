@@ -141,6 +141,17 @@ impl Bundle {
         Ok(Bundle { root: dir.to_path_buf(), files })
     }
 
+    /// Lays lines over those of `.env`, which is made where there is none: what stands last holds.
+    pub fn lay_over_env(&mut self, lines: &str) {
+        let text = format!("\n# From [steps.stack.env]; what stands last holds.\n{lines}");
+        let (mut content, at) = match self.files.binary_search_by(|file| file.path.as_str().cmp(".env")) {
+            Ok(at) => (self.files.remove(at).content, at),
+            Err(at) => (Vec::new(), at),
+        };
+        content.extend_from_slice(text.as_bytes());
+        self.files.insert(at, file(".env".to_owned(), false, true, content));
+    }
+
     /// A hash over all paths, modes and contents; it does not depend on where
     /// the folder is.
     #[must_use]

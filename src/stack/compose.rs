@@ -17,9 +17,10 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use dotenv::Environment;
+pub use dotenv::{Environment, write as write_env};
 pub use ports::{Port, PortRange, Protocol};
 pub use source::Naming;
 use yaml::Place;
@@ -181,6 +182,8 @@ pub enum ComposeError {
 pub struct Loading {
     /// The project's name, before every other source.
     pub name: Option<String>,
+    /// Values that go over those of `.env`.
+    pub env: BTreeMap<String, String>,
     /// Variables that get their value on the host, such as generated secrets.
     pub host_variables: Vec<String>,
     /// Files that are made on the host, relative to the folder.

@@ -3,10 +3,12 @@
 //! - [`compose`] reads the project as Docker Compose will read it there;
 //! - [`bundle`] gathers the folder's files, with modes and hashes;
 //! - [`images`] asks the registries whether each image exists for the host's
-//!   architecture.
+//!   architecture;
+//! - [`shipped`] holds the projects that come with the program.
 //!
 //! Nothing here talks to the host.
 
 pub mod bundle;
 pub mod compose;
 pub mod images;
+pub mod shipped;

@@ -10,6 +10,7 @@ mod machine;
 mod model;
 mod packages;
 mod requirement;
+mod secrets;
 mod size;
 mod stack;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use machine::{Machine, MachineOptions};
 pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
 pub use requirement::Requirement;
+pub use secrets::{SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
 pub use stack::{Stack, StackInput, StackOptions};
 pub use user::{User, UserOptions};
@@ -56,12 +58,14 @@ pub struct Options {
     pub user: UserOptions,
     /// What comes in.
     pub firewall: FirewallOptions,
+    /// Secrets that the host makes for itself.
+    pub secrets: SecretsOptions,
     /// The Compose project.
     pub stack: StackOptions,
 }
 
 /// The names of all steps, in the order in which a playbook usually has them.
-pub const NAMES: [&str; 6] = ["machine", "packages", "docker", "user", "firewall", "stack"];
+pub const NAMES: [&str; 7] = ["machine", "packages", "docker", "user", "firewall", "secrets", "stack"];
 
 /// The plan of a host: a fold over its steps, each seeing the host as the ones before leave it.
 pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Model) -> Result<Plan, Refusal> {
@@ -77,6 +81,7 @@ pub fn script(step: &str) -> Option<&'static str> {
         "docker" => Some(include_str!("../../scripts/steps/docker.sh")),
         "user" => Some(include_str!("../../scripts/steps/user.sh")),
         "firewall" => Some(include_str!("../../scripts/steps/firewall.sh")),
+        "secrets" => Some(include_str!("../../scripts/steps/secrets.sh")),
         "stack" => Some(include_str!("../../scripts/steps/stack.sh")),
         _ => None,
     }

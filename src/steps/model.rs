@@ -19,6 +19,8 @@ pub struct Model {
     pub images: BTreeMap<String, Availability>,
     /// What the firewall lets in, where a step before rules it.
     pub openings: Option<Vec<Opening>>,
+    /// Whether files with secrets are written anew by a step before.
+    pub secrets_change: bool,
     /// Whether the host is this very machine.
     pub local: bool,
     /// Whether findings that may be forced are forced.

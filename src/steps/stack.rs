@@ -34,13 +34,57 @@ pub struct StackOptions {
     pub folder: Option<String>,
     /// How long containers may take until they are well, in seconds.
     pub wait: u32,
+    /// Values that go over those of the folder's `.env`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, EnvValue>,
+    /// A service that proves the stack: it is run once when all is well, and must end with 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
 }
 
 impl Default for StackOptions {
     fn default() -> Self {
-        Self { path: None, name: None, folder: None, wait: 300, ignore: Vec::new() }
+        Self {
+            path: None,
+            name: None,
+            folder: None,
+            wait: 300,
+            env: BTreeMap::new(),
+            proof: None,
+            ignore: Vec::new(),
+        }
+    }
+}
+
+/// A value in `.env`, which people also write as a number or as true and false.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "Written", into = "String")]
+#[schemars(with = "Written")]
+pub struct EnvValue(pub String);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Number(i64),
+    Truth(bool),
+}
+
+impl From<Written> for EnvValue {
+    fn from(written: Written) -> Self {
+        Self(match written {
+            Written::Text(text) => text,
+            Written::Number(number) => number.to_string(),
+            Written::Truth(truth) => truth.to_string(),
+        })
+    }
+}
+
+impl From<EnvValue> for String {
+    fn from(value: EnvValue) -> Self {
+        value.0
     }
 }
 
@@ -83,7 +127,9 @@ impl Stack {
 
     /// Images that are pulled, each once: as the project names them, and what the host is to pull.
     fn images(&self) -> BTreeMap<&str, String> {
+        let proof = self.options.proof.as_deref().and_then(|name| self.input.project.service(name));
         self.services()
+            .chain(proof)
             .filter(|service| service.is_pulled())
             .filter_map(|service| {
                 // The full name: a name without a tag would stand for all tags there are.
@@ -113,6 +159,9 @@ impl Step for Stack {
             unless: Some(manifest_sum(&self.input.bundle)),
         });
         questions.insert(Question::File { path: self.state("applied"), unless: None });
+        if self.options.proof.is_some() {
+            questions.insert(Question::File { path: self.state("proven"), unless: None });
+        }
         for file in &self.input.bundle.files {
             let path = format!("{}/{}", self.folder(), file.path);
             questions.insert(if file.sensitive {
@@ -133,6 +182,7 @@ impl Step for Stack {
         step.changes.extend(self.pull(model, &mut step.warnings)?);
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));
+        step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
         Ok(step)
@@ -296,6 +346,7 @@ impl Stack {
             () if changed || (!applied && model.file(&self.state("applied")).is_some()) => {
                 "the bundle has changed".into()
             }
+            () if model.secrets_change => "its secrets have changed".into(),
             () if !troubles.is_empty() => troubles.join(", "),
             () if !applied => "an earlier start was not finished".into(),
             () => return None,
@@ -343,6 +394,27 @@ impl Stack {
                 .with("wait", self.options.wait.to_string())
                 .with("build", if builds { "yes" } else { "no" })
                 .within(self.options.wait.saturating_mul(2).saturating_add(if builds { 3600 } else { 600 })),
+        })
+    }
+}
+
+impl Stack {
+    /// The proof that it works, behind every start, and until it has succeeded once.
+    fn prove(&self, model: &Model, starts: bool) -> Option<Change> {
+        let service = self.options.proof.as_deref()?;
+        let hash = self.input.bundle.hash();
+        let proven = model.text(&self.state("proven")).map(str::trim) == Some(hash.as_str());
+        if proven && !starts {
+            return None;
+        }
+        Some(Change {
+            id: "stack/proof".into(),
+            title: format!("prove that {} works ({service})", self.input.project.name),
+            reason: if starts { "it is started anew".into() } else { "it has not been proven yet".into() },
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: None,
+            action: self.action("proof").with("service", service).with("hash", hash).within(900),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::stack::images::Availability;
 const BARE: &str = include_str!("../../tests/fixtures/facts/debian12-bare.txt");
 
 /// A bare host as one was recorded, with a clock like ours and a network.
-pub(super) fn bare() -> Facts {
+pub(in crate::steps) fn bare() -> Facts {
     let mut facts = facts::parse(BARE).expect("a recorded host").facts;
     facts.reach.clear();
     facts.apt.sources.clear();

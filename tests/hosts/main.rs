@@ -7,6 +7,7 @@
 mod change;
 mod firewall;
 mod lab;
+mod prefect;
 mod resilience;
 mod trouble;
 mod up;
@@ -22,12 +23,23 @@ fn main() {
     if let Some(reason) = &missing {
         eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
     }
-    let stories =
-        [up::STORIES, change::STORIES, firewall::STORIES, &resilience::stories(), &trouble::stories()]
-            .concat();
+    let no_images = std::env::var("PROVISION_NO_PREFECT").ok();
+    if let Some(reason) = &no_images {
+        eprintln!("\nSKIPPED: the stories of Prefect: {reason}\n");
+    }
+    let is_missing = |name: &str| missing.is_some() || no_images.is_some() && name.starts_with("prefect::");
+    let stories = [
+        prefect::STORIES,
+        up::STORIES,
+        change::STORIES,
+        firewall::STORIES,
+        &resilience::stories(),
+        &trouble::stories(),
+    ]
+    .concat();
     let trials = stories
         .into_iter()
-        .map(|(name, story)| Trial::test(name, story).with_ignored_flag(missing.is_some()))
+        .map(|(name, story)| Trial::test(name, story).with_ignored_flag(is_missing(name)))
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

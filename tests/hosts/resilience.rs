@@ -168,7 +168,7 @@ impl Chance {
 }
 
 /// Sends a signal to a process, or with a minus to its group.
-fn signal(name: &str, target: &str) {
+pub fn signal(name: &str, target: &str) {
     let sent = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "kill");
 }

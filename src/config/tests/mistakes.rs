@@ -165,7 +165,7 @@ fn mistakes_in_files() {
     let cases: Vec<String> = vec![
         refused(none, None, None),
         refused(none, Some("compsoe"), None),
-        refused(none, Some("prefect"), None),
+        refused(none, Some("traefik"), None),
         refused(none, Some(""), None),
         refused(&[("site.toml", "")], Some("site"), None),
         refused(none, Some("./site.toml"), None),

@@ -65,6 +65,18 @@ impl Environment {
         self
     }
 
+    /// Lays values over those of `.env`.
+    #[must_use]
+    pub fn with_values(mut self, values: &BTreeMap<String, String>) -> Environment {
+        self.values.extend(values.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    /// The names of all variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// The value of a variable.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -83,6 +95,25 @@ impl Environment {
     /// What `.env` itself leaves open.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+}
+
+/// Lines that set variables to these values, as Compose reads them back.
+#[must_use]
+pub fn write(values: &BTreeMap<String, String>) -> String {
+    values.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect()
+}
+
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@,+%=-".contains(c);
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else if value.contains(['\'', '\\', '\n']) {
+        let escaped =
+            value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('\n', "\\n");
+        format!("\"{escaped}\"")
+    } else {
+        format!("'{value}'")
     }
 }
 
@@ -385,6 +416,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read(value in "[^\0\r]{0,40}") {
+            let values = BTreeMap::from([("A".to_owned(), value.clone()), ("B".to_owned(), "b".to_owned())]);
+            let read = Environment::parse(&write(&values), ".env").expect("what we wrote");
+            prop_assert_eq!(read.get("A"), Some(value.as_str()));
+            prop_assert_eq!(read.get("B"), Some("b"));
+        }
+
         #[test]
         fn never_panics(text in "[A-Ca-c='\"\\\\$#{}:?\n\r\t ü-]{0,60}|.{0,60}") {
             let _ = Environment::parse(&text, ".env");

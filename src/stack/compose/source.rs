@@ -33,7 +33,7 @@ pub(super) struct Assembled {
 
 /// Reads a folder. All that touches the disk is here.
 pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
-    let env = environment(dir)?.with_host(loading.host_variables.iter().cloned());
+    let env = environment(dir)?.with_values(&loading.env).with_host(loading.host_variables.iter().cloned());
     let mut notes = Vec::new();
     let names = file_names(dir, &env, &mut notes)?;
     let mut sources = Vec::with_capacity(names.len());

@@ -1,0 +1,161 @@
+//! `provision open`: a page of the host's own, here.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::exit::Exit;
+use super::{exit_of, failure};
+use crate::cli::{Global, Open};
+use crate::facts::{self, Facts, Published, Question};
+use crate::host::Destination;
+use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::run::Link;
+
+/// How long the tunnel may take until it stands.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `provision open HOST SERVICE`
+pub(super) async fn open(mut link: Link, arguments: &Open, global: &Global, reporter: &dyn Reporter) -> Exit {
+    let name = link.name();
+    let opened = async {
+        let Destination::Ssh(host) = &arguments.host else {
+            let what = "on this very machine there is no way to make: its pages are on localhost";
+            return Err(failure::plain(Exit::Usage, what));
+        };
+        let facts = published(&mut link).await?;
+        link.close().await;
+        let page = choose(&facts, &arguments.service, &name)?;
+        tunnel(&page, arguments.port, &host.to_string(), global).await
+    };
+    match opened.await {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            reporter.tell(&name, &Event::Failed(failure.clone()));
+            exit_of(&failure)
+        }
+    }
+}
+
+/// What the containers of the host publish.
+async fn published(link: &mut Link) -> Result<Facts, Failure> {
+    link.connect().await.map_err(failure::from_host)?;
+    let host = link.host().map_err(failure::from_host)?;
+    let mut text = String::new();
+    let mut keep = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    host.exec(&facts::probe(&[Question::Published].into()), link.passwords(), &mut keep)
+        .await
+        .map_err(failure::from_host)?;
+    let parsed = facts::parse(&text).map_err(|error| failure::from_facts(&error, &link.name()))?;
+    Ok(parsed.facts)
+}
+
+/// A page on the host.
+struct Page {
+    name: String,
+    address: String,
+    port: u16,
+}
+
+/// The service's page, or what answers at that port.
+fn choose(facts: &Facts, wanted: &str, host: &str) -> Result<Page, Failure> {
+    let tcp: Vec<&Published> = facts.published.iter().filter(|port| port.protocol == "tcp").collect();
+    let page = |port: &Published| Page {
+        name: harmless(if port.service.is_empty() { &port.container } else { &port.service }).into_owned(),
+        address: match port.address {
+            address if address.is_unspecified() => "127.0.0.1".to_owned(),
+            address => address.to_string(),
+        },
+        port: port.port,
+    };
+    let found = tcp.iter().find(|port| port.service == wanted || port.container == wanted);
+    if let Some(port) = found.or_else(|| tcp.iter().find(|port| wanted.parse() == Ok(port.port))) {
+        return Ok(page(port));
+    }
+    // A program of the host's own.
+    if let Ok(port) = wanted.parse() {
+        return Ok(Page { name: format!("port {port}"), address: "127.0.0.1".to_owned(), port });
+    }
+    let known: BTreeSet<&str> =
+        tcp.iter().map(|port| port.service.as_str()).filter(|name| !name.is_empty()).collect();
+    let hint = if known.is_empty() {
+        "no container there publishes anything; a port number is taken as well".to_owned()
+    } else {
+        format!("these do: {}", harmless(&crate::config::listed(known)))
+    };
+    Err(failure::with_hint(Exit::Usage, format!("no service `{wanted}` publishes a port on {host}"), hint))
+}
+
+/// Until Ctrl-C.
+async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> Result<(), Failure> {
+    let here = match port {
+        Some(port) => port,
+        None if is_free(page.port) => page.port,
+        None => a_free_one()?,
+    };
+    let address =
+        if page.address.contains(':') { format!("[{}]", page.address) } else { page.address.clone() };
+    let mut command = tokio::process::Command::new("ssh");
+    if let Some(config) = &global.ssh_config {
+        command.arg("-F").arg(config);
+    }
+    let forward = format!("127.0.0.1:{here}:{address}:{}", page.port);
+    let mut ssh = command
+        .args([
+            "-N",
+            "-T",
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-o",
+            "ControlPath=none",
+            "-L",
+            &forward,
+            "--",
+            host,
+        ])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            failure::plain(Exit::NotReached, format!("the `ssh` program could not be started: {error}"))
+        })?;
+    let stands = async {
+        while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, here)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = stands => {}
+        ended = ssh.wait() => return Err(ended_early(ended.ok().and_then(|status| status.code()))),
+        () = tokio::time::sleep(PATIENCE) => return Err(ended_early(None)),
+    }
+    print(&format!("http://localhost:{here} is {} on {}; Ctrl-C closes it\n", page.name, harmless(host)));
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        ended = ssh.wait() => Err(ended_early(ended.ok().and_then(|status| status.code()))),
+    }
+}
+
+fn ended_early(code: Option<i32>) -> Failure {
+    let code = code.map_or_else(String::new, |code| format!(" (exit code {code})"));
+    failure::with_hint(
+        Exit::NotReached,
+        format!("ssh did not keep the tunnel open{code}"),
+        "what ssh said stands above; `--port` names another port here",
+    )
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+fn a_free_one() -> Result<u16, Failure> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| failure::plain(Exit::Usage, format!("no port is free here: {error}")))
+}

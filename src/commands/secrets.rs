@@ -1,0 +1,116 @@
+//! `provision secrets`: which secrets a host has made, and what they are.
+
+use std::collections::BTreeSet;
+
+use super::exit::Exit;
+use super::{exit_of, failure};
+use crate::cli::{Secrets, SecretsVerb};
+use crate::config::{listed, nearest};
+use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::run::Link;
+
+const SCRIPT: &str = include_str!("../../scripts/secrets.sh");
+
+/// `provision secrets HOST`
+pub(super) async fn secrets(
+    mut link: Link,
+    arguments: &Secrets,
+    json: bool,
+    reporter: &dyn Reporter,
+) -> Exit {
+    let done = match &arguments.verb {
+        None | Some(SecretsVerb::List) => list(&mut link, arguments.stack.as_deref(), json).await,
+        Some(SecretsVerb::Show { name }) => show(&mut link, arguments.stack.as_deref(), name).await,
+    };
+    let name = link.name();
+    link.close().await;
+    match done {
+        Ok(text) => {
+            print(&text);
+            Exit::Done
+        }
+        Err(failure) => {
+            reporter.tell(&name, &Event::Failed(failure.clone()));
+            exit_of(&failure)
+        }
+    }
+}
+
+async fn list(link: &mut Link, stack: Option<&str>, json: bool) -> Result<String, Failure> {
+    let all = names(link, stack).await?;
+    if json {
+        return Ok(all
+            .iter()
+            .map(|(stack, name)| format!("{}\n", serde_json::json!({ "stack": stack, "name": name })))
+            .collect());
+    }
+    if all.is_empty() {
+        return Ok(format!("{} has made no secrets\n", link.name()));
+    }
+    let width = all.iter().map(|(stack, _)| stack.len()).max().unwrap_or(0);
+    Ok(all.iter().map(|(stack, name)| format!("{stack:<width$}  {name}\n")).collect())
+}
+
+/// The value alone, so that it can be piped.
+async fn show(link: &mut Link, stack: Option<&str>, name: &str) -> Result<String, Failure> {
+    let all = names(link, stack).await?;
+    let stacks: Vec<_> =
+        all.iter().filter(|(_, each)| each == name).map(|(stack, _)| stack.as_str()).collect();
+    let stack = match stacks.as_slice() {
+        [stack] => *stack,
+        [] => {
+            let known: BTreeSet<&str> = all.iter().map(|(_, name)| name.as_str()).collect();
+            let hint = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => {
+                    "`provision up` makes those that the playbook asks for".to_owned()
+                }
+                None => format!("it has {}", listed(known)),
+            };
+            let what = format!("{} has no secret `{name}`", link.name());
+            return Err(failure::with_hint(Exit::Usage, what, hint));
+        }
+        several => {
+            let what = format!("several stacks have a secret `{name}`: {}", several.join(", "));
+            return Err(failure::with_hint(Exit::Usage, what, "name one of them with `--stack`"));
+        }
+    };
+    let lines = ask(link, &[("verb", "show"), ("stack", stack), ("name", name)]).await?;
+    let value = lines.first().and_then(|line| line.strip_prefix("value "));
+    value.map(|value| format!("{}\n", harmless(value))).ok_or_else(|| {
+        failure::plain(
+            Exit::Refused,
+            format!("the secret `{name}` was there a moment ago and is not any more"),
+        )
+    })
+}
+
+/// Stack and name of each.
+async fn names(link: &mut Link, only: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+    let lines = ask(link, &[("verb", "list")]).await?;
+    let pairs = lines.iter().filter_map(|line| line.split_once('\t'));
+    let harmless = |text| harmless(text).into_owned();
+    Ok(pairs
+        .filter(|(stack, _)| only.is_none_or(|only| only == *stack))
+        .map(|(stack, name)| (harmless(stack), harmless(name)))
+        .collect())
+}
+
+async fn ask(link: &mut Link, parameters: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
+    let mut body = crate::host::squeeze(SCRIPT);
+    for (key, value) in parameters {
+        body.push_str(&format!("{key} {}\n", harmless(value)));
+    }
+    link.connect().await.map_err(failure::from_host)?;
+    let host = link.host().map_err(failure::from_host)?;
+    let mut lines = Vec::new();
+    let ended = host
+        .exec(body.as_bytes(), link.passwords(), &mut |line| lines.push(line.to_owned()))
+        .await
+        .map_err(failure::from_host)?;
+    if ended.code != 0 {
+        let what = format!("{} could not look for its secrets (exit code {})", link.name(), ended.code);
+        return Err(Failure { output: ended.stderr, ..failure::plain(Exit::Failed, what) });
+    }
+    Ok(lines)
+}
