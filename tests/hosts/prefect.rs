@@ -13,7 +13,7 @@ pub const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
 /// What the lab has no image for stays off, and is said so.
 const SETTINGS: &str = "
 [steps.stack.env]
-COMPOSE_PROFILES = \"admin,monitoring,backup\"
+COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 ";
 
 /// A bare host to a stack that has proven itself; again nothing to change; its secrets are the
