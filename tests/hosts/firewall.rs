@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Whether a port takes connections from the machine that the hosts stand on: IPv4, IPv6.
-    fn reached(&self, port: u16) -> (bool, bool) {
+    pub fn reached(&self, port: u16) -> (bool, bool) {
         let connects = |address: &str| {
             let address: IpAddr = address.parse().expect("an address");
             TcpStream::connect_timeout(&SocketAddr::new(address, port), Duration::from_secs(2)).is_ok()
