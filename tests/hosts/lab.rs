@@ -100,10 +100,16 @@ impl Host {
 
     /// What a port answers to an HTTP request from outside the host.
     pub fn get(&self, port: u16) -> Result<String, String> {
+        self.ask(port, "/")
+    }
+
+    /// The same for a path.
+    pub fn ask(&self, port: u16, path: &str) -> Result<String, String> {
         let mut stream =
             TcpStream::connect((self.address.as_str(), port)).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|error| error.to_string())?;
-        stream.write_all(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n").map_err(|error| error.to_string())?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
         Ok(answer)

@@ -49,10 +49,10 @@ fn from_nothing() -> Result<(), Failed> {
     up(&[]).expect(0).said(&["nothing to change"]);
 
     // From outside: the API is there, and wants to know who asks.
-    let health = ask(&host, "/api/health");
-    assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("true"), "{health}");
-    let flows = ask(&host, "/api/work_pools/none");
-    assert!(flows.starts_with("HTTP/1.1 401"), "{flows}");
+    let health = host.ask(4200, "/api/health")?;
+    assert!(health.contains(" 200 ") && health.ends_with("true"), "{health}");
+    let flows = host.ask(4200, "/api/work_pools/none")?;
+    assert!(flows.contains(" 401 "), "{flows}");
     for port in [3000, 5432, 6379, 8081, 8888, 9090] {
         assert_eq!(host.reached(port), (false, false), "{port} is the host's own");
     }
@@ -80,13 +80,6 @@ fn from_nothing() -> Result<(), Failed> {
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");
     Ok(())
-}
-
-fn ask(host: &Host, path: &str) -> String {
-    host.inside(&format!(
-        "curl -s -o /tmp/answer -w 'HTTP/1.1 %{{http_code}} ' http://{}:4200{path}; cat /tmp/answer",
-        host.address
-    ))
 }
 
 /// The values of secrets are where they are needed, and nowhere else.
