@@ -1,0 +1,101 @@
+//! What stops the plan: others who rule, and rules that would shut out who sets them.
+
+use super::host::{Host, is_enabled, loaded};
+use super::options::Opening;
+use super::ufw::{self, Present, Rule};
+use super::{Firewall, RULES, STEP};
+use crate::facts::Facts;
+use crate::steps::{Model, Refusal};
+
+/// What else filters packets: two that do not know of each other lock somebody out.
+pub(super) fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
+    let is_active = |unit: &str| facts.unit(unit).is_some_and(|unit| unit.is_active() || unit.is_enabled());
+    let other = if is_active("firewalld.service") {
+        Some(("firewalld rules this host's firewall".to_owned(), "systemctl disable --now firewalld"))
+    } else if is_active("netfilter-persistent.service") {
+        Some((
+            "netfilter-persistent loads rules of somebody's own (/etc/iptables)".to_owned(),
+            "apt-get remove netfilter-persistent",
+        ))
+    } else if !facts.firewall.foreign_tables.is_empty() {
+        let tables = facts.firewall.foreign_tables.join(", ");
+        Some((
+            format!("a ruleset of somebody's own is loaded in nftables ({tables})"),
+            "systemctl disable --now nftables",
+        ))
+    } else if !is_enabled(facts)
+        && !loaded(facts, 4, "filter", "-A INPUT -j ufw-before-input")
+        && has_rules_by_hand(facts)
+    {
+        Some(("iptables has rules of somebody's own for what comes in".to_owned(), "iptables -S INPUT"))
+    } else {
+        None
+    };
+    let Some((what, command)) = other else { return Ok(()) };
+    Err(Refusal {
+        step: STEP,
+        what: format!("{what}; provision does not fight it, and nothing was changed"),
+        details: Vec::new(),
+        hints: vec![
+            "leave `allow` out of [steps.firewall], and the firewall stays as it is".into(),
+            format!("or let provision rule it: look at what is there and take it away (`{command}`)"),
+        ],
+        findings: Vec::new(),
+    })
+}
+
+/// Rules of nobody's that keep something out.
+fn has_rules_by_hand(facts: &Facts) -> bool {
+    facts.firewall.loaded.iter().filter(|rule| rule.table == "filter").any(|rule| {
+        let keeps_out = ["-j DROP", "-j REJECT"].iter().any(|verdict| rule.rule.contains(verdict));
+        rule.rule.starts_with(":INPUT DROP") || (rule.rule.starts_with("-A INPUT ") && keeps_out)
+    })
+}
+
+/// A rule made by hand that shuts the port of this very connection, and cannot stand beside ours.
+pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Result<(), Refusal> {
+    let (Some(port), false) = (model.facts.identity.ssh_port, model.force) else { return Ok(()) };
+    let ours: Vec<Rule> = ufw::rules(openings).into_iter().filter(|rule| rule.ports.first == port).collect();
+    let admits =
+        |rule: &Rule| model.facts.identity.ssh_client.is_none_or(|client| rule.source.contains(&client));
+    let is_against = |present: &&Present| ours.iter().any(|rule| admits(rule) && present.is_against(rule));
+    let Some(rule) = host.by_hand().find(is_against) else { return Ok(()) };
+    Err(Refusal {
+        step: STEP,
+        what: format!("a rule made by hand in ufw shuts ssh, by which we come: {rule}"),
+        details: Vec::new(),
+        hints: vec![
+            "take it away on the host (`ufw status numbered`, `ufw delete NUMBER`), and run provision again"
+                .into(),
+        ],
+        findings: Vec::new(),
+    })
+}
+
+impl Firewall {
+    /// Nobody shuts the door on the way in.
+    pub(super) fn keep_ourselves(&self, model: &Model, openings: &[Opening]) -> Result<(), Refusal> {
+        let Some(client) = model.facts.identity.ssh_client.filter(|_| !model.local) else { return Ok(()) };
+        let Some(port) = model.facts.identity.ssh_port else { return Ok(()) };
+        let admitted = openings.iter().any(|each| each.covers(port, "tcp") && each.admits(client))
+            || RULES.iter().any(|path| {
+                let rules = ufw::read(model.text(path).unwrap_or_default());
+                rules.iter().any(|rule| !rule.ours && rule.admits(port, client))
+            });
+        if admitted || model.force {
+            return Ok(());
+        }
+        Err(Refusal {
+            step: STEP,
+            what: format!(
+                "these rules would shut out the connection that sets them: ssh comes from {client}, to port {port}"
+            ),
+            details: openings.iter().filter(|each| each.ssh).map(|each| format!("let in: {each}")).collect(),
+            hints: vec![
+                format!("add \"{client}\" to `from` of port \"ssh\" in [steps.firewall] allow"),
+                "`--force` goes on all the same; the host sets itself back when you are locked out".into(),
+            ],
+            findings: Vec::new(),
+        })
+    }
+}
