@@ -16,7 +16,7 @@ use crate::plan::{Action, Change, PlannedStep, sha256};
 const STEP: &str = "secrets";
 
 /// Below it there is a folder a stack.
-pub const ROOT: &str = "/etc/provision/secrets";
+const ROOT: &str = "/etc/provision/secrets";
 
 /// Secrets that the host makes for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,13 +43,6 @@ pub struct SecretFile {
 
 fn root() -> String {
     "0:0".into()
-}
-
-impl SecretsOptions {
-    /// The absolute paths of the files, for a stack of that name.
-    pub fn paths(&self, stack: &str) -> impl Iterator<Item = String> {
-        self.files.iter().map(move |file| format!("{ROOT}/{stack}/{}", file.path))
-    }
 }
 
 /// The secrets step.

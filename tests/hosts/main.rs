@@ -32,7 +32,7 @@ fn main() {
         prefect::STORIES,
         up::STORIES,
         change::STORIES,
-        firewall::STORIES,
+        &firewall::stories(),
         &resilience::stories(),
         &trouble::stories(),
     ]
