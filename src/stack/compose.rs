@@ -81,6 +81,11 @@ pub struct Service {
     pub enabled: bool,
     /// How many containers it has.
     pub scale: u32,
+    /// Whether a new container is started before the one that it replaces is stopped:
+    /// `deploy.update_config.order: start-first`.
+    pub start_first: bool,
+    /// Whether its container has a fixed name, so that there can be one only.
+    pub named: bool,
 }
 
 impl Service {

@@ -3,6 +3,7 @@
 mod containers;
 mod files;
 mod ports;
+mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::stack::images::Availability;
 
 use containers::{expected, troubles};
 use files::manifest_sum;
+use rolling::{cannot_overlap, rolling};
 
 const STEP: &str = "stack";
 
@@ -179,6 +181,7 @@ impl Step for Stack {
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
         step.warnings.extend(self.remarks_on_ports(model.openings.as_deref()));
+        step.warnings.extend(self.services().filter_map(cannot_overlap));
         step.changes.extend(self.pull(model, &mut step.warnings)?);
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));
@@ -351,20 +354,30 @@ impl Stack {
             () if !applied => "an earlier start was not finished".into(),
             () => return None,
         };
-        let running: Vec<_> = services
-            .iter()
-            .filter(|service| {
-                containers
-                    .iter()
-                    .any(|container| container.service == service.name && container.state == "running")
-            })
-            .map(|service| service.name.clone())
-            .collect();
+        let runs = |service: &str| {
+            containers.iter().any(|container| container.service == service && container.state == "running")
+        };
+        let mut rolling = rolling(&services);
+        rolling.retain(|each| runs(each.service));
         let mut risks = Vec::new();
+        let mut reason = reason;
         if containers.is_empty() {
             risks.extend(opened(&services));
-        } else if !running.is_empty() && (changed || !applied) {
-            risks.push(Risk::InterruptsService { services: running });
+        } else if changed || !applied || model.secrets_change {
+            let names: Vec<_> = rolling.iter().map(|each| each.service).collect();
+            let interrupted: Vec<_> = services
+                .iter()
+                .map(|service| service.name.as_str())
+                .filter(|name| runs(name) && !names.contains(name))
+                .map(str::to_owned)
+                .collect();
+            if !interrupted.is_empty() {
+                risks.push(Risk::InterruptsService { services: interrupted });
+            }
+            if !names.is_empty() {
+                reason =
+                    format!("{reason}; of {} one container after the other is replaced", names.join(", "));
+            }
         }
         let orphans: BTreeSet<_> = containers
             .iter()
@@ -393,7 +406,12 @@ impl Stack {
                 .with("hash", hash)
                 .with("wait", self.options.wait.to_string())
                 .with("build", if builds { "yes" } else { "no" })
-                .within(self.options.wait.saturating_mul(2).saturating_add(if builds { 3600 } else { 600 })),
+                .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
+                .within(
+                    (self.options.wait.saturating_add(60))
+                        .saturating_mul(rolling.iter().map(|each| each.count).sum::<u32>().saturating_add(2))
+                        .saturating_add(if builds { 3600 } else { 480 }),
+                ),
         })
     }
 }

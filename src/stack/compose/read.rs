@@ -138,6 +138,8 @@ fn service(
         profiles,
         enabled,
         scale: scale(name, node)?,
+        start_first: start_first(name, node)?,
+        named: node.get("container_name").is_some(),
     };
     let place = entry.place.clone();
     Ok(Placed { service, place, ports: port_places, depends_on: places, healthcheck_off })
@@ -296,6 +298,22 @@ fn scale(name: &str, node: &Node) -> Result<u32, ComposeError> {
         let what = format!("service {name:?} cannot have {shown:?} containers");
         invalid(&count.place, what, "write a whole number")
     })
+}
+
+fn start_first(name: &str, node: &Node) -> Result<bool, ComposeError> {
+    let config = node.get("deploy").and_then(|deploy| deploy.get("update_config"));
+    let Some(order) = config.and_then(|config| config.get("order")) else { return Ok(false) };
+    match order.text() {
+        Some("start-first") => Ok(true),
+        Some("stop-first") => Ok(false),
+        other => {
+            let what = format!(
+                "service {name:?} cannot be updated in the order {:?}",
+                other.unwrap_or(order.kind())
+            );
+            Err(invalid(&order.place, what, "write `start-first` or `stop-first`"))
+        }
+    }
 }
 
 fn active(profiles: &[String], env: &Environment) -> bool {
