@@ -10,12 +10,9 @@ use serde_json::Value;
 
 use super::super::Story;
 use super::super::lab::{Folder, Host, ssh_config};
-use super::provisioned;
+use super::{on_a_stack, password};
 
-pub const STORIES: &[Story] = &[("prefect::client", || {
-    let (host, folder) = provisioned()?;
-    works(&host, &folder)
-})];
+pub const STORIES: &[Story] = &[("prefect::client", || on_a_stack(works))];
 
 const FLOW: &str = include_str!("client/flow.py");
 const PAGE: &str = include_str!("client/page.py");
@@ -27,12 +24,10 @@ const WITH_PASSWORD: &str = "set -a; . ./client.env; /opt/client/bin/python3";
 /// the page lists it. `host` has the stack.
 pub fn works(host: &Host, folder: &Folder) -> Result<(), Failed> {
     let person = Host::make("debian13-client");
-    let shown = folder.provision(&["secrets", &host.name, "show", "prefect"]);
-    shown.expect(0);
     let environment = format!(
         "PREFECT_API_URL=http://{}:4200/api\nPREFECT_API_AUTH_STRING=prefect:{}\n",
         host.address,
-        shown.stdout.trim()
+        password(host, folder)
     );
     put(&person, "client.env", &environment)?;
     put(&person, "flow.py", FLOW)?;
@@ -40,7 +35,8 @@ pub fn works(host: &Host, folder: &Folder) -> Result<(), Failed> {
 
     let read: Value = serde_json::from_str(&person.ssh(&format!("{WITH_PASSWORD} flow.py")))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let listed = |key: &str| -> Vec<String> { read[key].as_array().into_iter().flatten().map(text).collect() };
+    let listed =
+        |key: &str| -> Vec<String> { read[key].as_array().into_iter().flatten().map(text).collect() };
     assert_eq!((text(&read["state"]), text(&read["result"])), ("Completed".into(), "the sum is 49".into()));
     for task in ["collect", "count", "tell"] {
         assert_eq!(read["tasks"][task], "Completed", "{read:#}");
