@@ -5,7 +5,7 @@
 # provision takes that path, over Debian's packages.
 
 KINDS='debian12 debian13 ubuntu2204 ubuntu2404 ubuntu2604 ubuntu2604-sudo
-debian12-docker debian13-docker debian13-sudo unsupported'
+debian12-docker debian13-docker debian13-client debian13-sudo unsupported'
 
 # What deploy types where sudo asks.
 SUDO_PASSWORD=lab-secret
@@ -25,6 +25,10 @@ kind_set() {
     debian13-docker)
         LAYERS_OF='debian13-docker debian13'
         NOTE="Debian 13 with its own docker.io 26.1 and docker-compose 2.26"
+        ;;
+    debian13-client)
+        LAYERS_OF='debian13-client debian13'
+        NOTE="Debian 13 with Prefect's client from PyPI in /opt/client, and chromium (setup --prefect)"
         ;;
     debian13-sudo)
         LAYERS_OF=debian13

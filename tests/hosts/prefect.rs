@@ -1,6 +1,10 @@
 //! The stack that ships, on a bare host, with one command and no editing.
 
+mod client;
+mod recovery;
+
 use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
 
 use libtest_mimic::Failed;
 
@@ -8,13 +12,41 @@ use super::Story;
 use super::lab::{Folder, Host, eventually};
 use super::resilience::signal;
 
-pub const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
+const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
+
+pub fn stories() -> Vec<Story> {
+    [STORIES, client::STORIES, recovery::STORIES].concat()
+}
 
 /// What the lab has no image for stays off, and is said so.
 const SETTINGS: &str = "
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 ";
+
+/// Runs a story on a host that has the stack: a fresh one, or the one that
+/// PROVISION_PREFECT_HOST names, which stays.
+fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
+    let folder = Folder::empty();
+    folder.settings(SETTINGS);
+    let up =
+        |host: &Host| folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code;
+    if let Ok(name) = std::env::var("PROVISION_PREFECT_HOST") {
+        let (name, address) = name.split_once('=').ok_or("PROVISION_PREFECT_HOST=NAME=ADDRESS")?;
+        let host = ManuallyDrop::new(Host { name: name.to_owned(), address: address.to_owned() });
+        up(&host);
+        return story(&host, &folder);
+    }
+    let host = Host::make("debian13");
+    up(&host);
+    story(&host, &folder)
+}
+
+/// The page's and the API's password.
+fn password(host: &Host, folder: &Folder) -> String {
+    let shown = folder.provision(&["secrets", &host.name, "show", "prefect"]);
+    shown.expect(0).stdout.trim().to_owned()
+}
 
 /// A bare host to a stack that has proven itself; again nothing to change; its secrets are the
 /// host's alone; another number of replicas is a plan like any other.

@@ -1,0 +1,165 @@
+//! What dies comes back by itself: each container, Docker, the host. What was down how
+//! long is measured from outside, and stands as a table in docs/prefect.md.
+
+mod outside;
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+use super::super::Story;
+use super::super::lab::{Folder, Host};
+use super::{on_a_stack, password};
+use outside::{Api, Watch};
+
+pub const STORIES: &[Story] = &[("prefect::recovery", || on_a_stack(recovers))];
+
+/// Longer than this nothing may take, whatever else the machine does.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Without these there is no page, or nothing can be written; all others may die unnoticed.
+const NEEDED: [&str; 3] = ["nginx", "postgres", "redis"];
+
+/// One container of the stack.
+struct Container {
+    name: String,
+    service: String,
+}
+
+/// Kills each container in turn, restarts Docker, reboots: `host` has the stack, and has it
+/// again at the end, with nothing to change.
+pub fn recovers(host: &Host, folder: &Folder) -> Result<(), Failed> {
+    let api = Api::of(host, &password(host, folder))?;
+    let containers = containers(host);
+    assert!(containers.len() > 14, "{} containers", containers.len());
+    let mut table =
+        String::from("| What dies | well again | page down | writing down |\n| --- | --- | --- | --- |\n");
+    all_well(host, containers.len(), Instant::now())?;
+
+    let mut seen = Vec::new();
+    for container in &containers {
+        // One of the replicas; under a load it is killed below.
+        if seen.contains(&&container.service) {
+            continue;
+        }
+        seen.push(&container.service);
+        let watch = Watch::start(&api);
+        let took = kill(host, container)?;
+        all_well(host, containers.len(), Instant::now())?;
+        let down = watch.end();
+        row(&mut table, &format!("`{}`", container.service), took, down);
+        if !NEEDED.contains(&container.service.as_str()) {
+            assert_eq!(down, (Duration::ZERO, Duration::ZERO), "{} was missed\n{table}", container.service);
+        }
+    }
+
+    a_replica_under_load(host, &api, &containers)?;
+
+    let watch = Watch::start(&api);
+    let began = Instant::now();
+    host.inside("systemctl restart docker");
+    let took = all_well(host, containers.len(), began)?;
+    row(&mut table, "`systemctl restart docker`", took, watch.end());
+
+    let watch = Watch::start(&api);
+    let began = Instant::now();
+    host.lab("reboot");
+    let took = all_well(host, containers.len(), began)?;
+    row(&mut table, "the host (reboot)", took, watch.end());
+
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("artefacts").join("prefect-recovery.md");
+    std::fs::create_dir_all(file.parent().ok_or("no folder")?)?;
+    std::fs::write(&file, &table)?;
+    eprintln!("prefect::recovery: {}\n{table}", file.display());
+
+    api.tidy()?;
+    host.inside("cd /srv/prefect && docker compose --profile selftest run --rm -T selftest");
+    folder.provision(&["up", "--playbook", "prefect", &host.name]).expect(0).said(&["nothing to change"]);
+    Ok(())
+}
+
+fn row(table: &mut String, what: &str, took: Duration, (page, writing): (Duration, Duration)) {
+    let seconds = |time: Duration| match time.as_secs_f64() {
+        0.0 => "–".to_owned(),
+        seconds => format!("{seconds:.0} s"),
+    };
+    let line = format!("| {what} | {:.0} s | {} | {} |", took.as_secs_f64(), seconds(page), seconds(writing));
+    eprintln!("{line}");
+    let _ = writeln!(table, "{line}");
+}
+
+fn containers(host: &Host) -> Vec<Container> {
+    let listed = host.inside(
+        "docker ps --filter label=com.docker.compose.project=prefect \
+         --format '{{.Names}} {{.Label \"com.docker.compose.service\"}}' | sort",
+    );
+    let named = |line: &str| {
+        let (name, service) = line.split_once(' ')?;
+        Some(Container { name: name.to_owned(), service: service.to_owned() })
+    };
+    listed.lines().filter_map(named).collect()
+}
+
+/// Kills a container's first process behind Docker's back, since it brings back nothing
+/// that `docker kill` has stopped; how long it then takes to be well again.
+fn kill(host: &Host, container: &Container) -> Result<Duration, Failed> {
+    let look = format!(
+        "docker inspect -f '{{{{.State.Pid}}}} {{{{.State.Running}}}} {{{{with .State.Health}}}}{{{{.Status}}}}{{{{end}}}}' {}",
+        container.name
+    );
+    let before = host.inside(&look);
+    let pid = before.split(' ').next().unwrap_or_default();
+    host.inside(&format!("kill -9 {pid}"));
+    let began = Instant::now();
+    loop {
+        let now = host.inside(&look);
+        let words: Vec<&str> = now.split_whitespace().collect();
+        let well = matches!(words[..], [new, "true"] | [new, "true", "healthy"] if new != pid && new != "0");
+        if well {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("{} does not come back: {now}", container.name).into());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Waits until every container runs and is well; how long that was since `began`.
+fn all_well(host: &Host, count: usize, began: Instant) -> Result<Duration, Failed> {
+    loop {
+        // Docker itself may not answer yet.
+        let listed = host.inside(
+            "docker ps --filter label=com.docker.compose.project=prefect --format '{{.Names}} {{.Status}}' || true",
+        );
+        let well =
+            |line: &&str| line.contains(" Up ") && !line.contains("starting") && !line.contains("unhealthy");
+        if listed.lines().filter(well).count() == count {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("not all of it is well:\n{listed}").into());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// One of several replicas dies while requests come in: nobody who asks notices.
+fn a_replica_under_load(host: &Host, api: &Api, containers: &[Container]) -> Result<(), Failed> {
+    let replicas: Vec<_> = containers.iter().filter(|each| each.service == "prefect-api").collect();
+    assert!(replicas.len() > 1, "one replica alone");
+    for replica in replicas {
+        let (answered, lost) = std::thread::scope(|scope| -> Result<_, Failed> {
+            let load = api.load(scope, 4);
+            std::thread::sleep(Duration::from_secs(2));
+            kill(host, replica)?;
+            Ok(load.end())
+        })?;
+        eprintln!("{} died under load: {answered} requests answered, lost: {lost:?}", replica.name);
+        assert!(answered > 50, "only {answered} requests, which proves little");
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+    Ok(())
+}
