@@ -165,8 +165,8 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
     })?;
     let load = |playbook| config::load(&here, playbook, global.config.as_deref());
     let settings = match load(target.playbook.as_deref()) {
-        // Facts are worth having without a playbook.
-        Err(error) if error.is_unnamed() && matches!(verb, Verb::Facts(_) | Verb::Check | Verb::Expose) => {
+        // What a host is and shows is worth knowing without a stack.
+        Ok(settings) if settings.unnamed && matches!(verb, Verb::Facts(_) | Verb::Expose) => {
             load(Some("docker")).map(|settings| Settings { warnings: Vec::new(), ..settings })
         }
         other => other,

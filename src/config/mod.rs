@@ -29,7 +29,7 @@ use crate::host::Destination;
 use crate::stack::compose::FILE_NAMES;
 use crate::stack::shipped;
 use crate::steps::Options;
-use playbook::{Chosen, ReadPlaybook};
+use playbook::Chosen;
 use project::Project;
 
 /// The file that is read from the working directory when it is there.
@@ -40,6 +40,8 @@ pub const FILE_NAME: &str = "provision.toml";
 pub struct Settings {
     /// The playbook.
     pub playbook: Playbook,
+    /// Whether nobody named it, so that it is the one that is taken by default.
+    pub unnamed: bool,
     /// The options of its steps: the steps' own, the playbook's, those of `provision.toml`.
     pub options: Options,
     /// The hosts that `provision.toml` names, each once.
@@ -71,8 +73,21 @@ pub fn load(
         Some(name) => Chosen::Flag(name),
         None => project.as_ref().and_then(Project::playbook).unwrap_or(Chosen::None),
     };
+    let mut warnings = Vec::new();
+    let mut unnamed = false;
     let playbook = match named {
-        Chosen::None => default_playbook(stack_folder.as_deref().unwrap_or(directory))?,
+        Chosen::None if has_compose_file(directory, stack_folder.as_deref()) => {
+            playbook::find(directory, Chosen::Flag("compose"))?
+        }
+        Chosen::None => {
+            unnamed = true;
+            warnings.push(format!(
+                "no playbook is named, and there is no {} {}: taking `prefect`, the stack that ships",
+                FILE_NAMES[0],
+                problem::place(directory)
+            ));
+            playbook::find(directory, Chosen::Flag("prefect"))?
+        }
         chosen => playbook::find(directory, chosen)?,
     };
     let own = stack_folder.or_else(|| playbook.stack_folder());
@@ -81,7 +96,7 @@ pub fn load(
     let stack_folder = own.unwrap_or_else(|| directory.to_path_buf());
 
     let mut options = playbook.options.clone();
-    let mut warnings = playbook.warnings.clone();
+    warnings.extend(playbook.warnings.iter().cloned());
     let mut hosts = Vec::new();
     let mut file = None;
     if let Some(project) = project {
@@ -92,13 +107,11 @@ pub fn load(
     }
     let options = Options::deserialize(options)
         .map_err(|error| ConfigError::Together { reason: error.message().trim().to_owned() })?;
-    Ok(Settings { playbook: playbook.playbook, options, hosts, file, stack_folder, ships_stack, warnings })
+    let playbook = playbook.playbook;
+    Ok(Settings { playbook, unnamed, options, hosts, file, stack_folder, ships_stack, warnings })
 }
 
-/// The playbook when nobody names one: a folder with a Compose file says enough.
-fn default_playbook(folder: &Path) -> Result<ReadPlaybook, ConfigError> {
-    if FILE_NAMES.iter().any(|name| folder.join(name).is_file()) {
-        return playbook::find(folder, Chosen::Flag("compose"));
-    }
-    Err(ConfigError::Unnamed { folder: folder.to_path_buf() })
+/// Whether there is a stack of one's own: a folder that is named is meant, whatever is in it.
+fn has_compose_file(directory: &Path, stack_folder: Option<&Path>) -> bool {
+    stack_folder.is_some() || FILE_NAMES.iter().any(|name| directory.join(name).is_file())
 }

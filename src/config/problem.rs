@@ -1,11 +1,10 @@
 //! What can be wrong with what a person wrote, and how it is said.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::playbook::shipped;
 use super::{FILE_NAME, nearest::nearest};
 use crate::report::harmless;
-use crate::stack::compose::FILE_NAMES;
 
 /// How much of a long line is shown, in characters.
 const SHOWN: usize = 96;
@@ -35,12 +34,6 @@ pub enum ConfigError {
         /// Why not.
         reason: String,
     },
-    /// No playbook was named, and nothing says which is meant.
-    #[error("no playbook is named, and there is no {} {}", FILE_NAMES[0], place(.folder))]
-    Unnamed {
-        /// Where a Compose file was looked for.
-        folder: PathBuf,
-    },
     /// No playbook of that name is shipped.
     #[error("{}", unknown_playbook(.name, *.file_exists))]
     UnknownPlaybook {
@@ -58,11 +51,6 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Whether nothing is wrong, apart from no playbook being named.
-    pub fn is_unnamed(&self) -> bool {
-        matches!(self, Self::Unnamed { .. })
-    }
-
     /// The line of the file, and the place in it marked below. Fit for a terminal.
     pub fn excerpt(&self) -> Vec<String> {
         let Self::Problem(problem) = self else { return Vec::new() };
@@ -80,12 +68,6 @@ impl ConfigError {
             Self::Problem(problem) => problem.hints.iter().map(|hint| harmless(hint).into_owned()).collect(),
             Self::Missing { shipped: Some(name), .. } => vec![format!("the shipped playbook is `{name}`")],
             Self::Missing { .. } => vec!["correct the path, or create the file".to_owned()],
-            Self::Unnamed { .. } => {
-                let first =
-                    format!("name one on the command line, or with `playbook = \"NAME\"` in {FILE_NAME}");
-                let own = "`--playbook ./mine.toml`: a playbook of your own".to_owned();
-                [vec![first], shipped_lines("--playbook "), vec![own]].concat()
-            }
             Self::UnknownPlaybook { .. } => shipped_lines(""),
             Self::Read { .. } | Self::Together { .. } => Vec::new(),
         }
@@ -183,7 +165,8 @@ pub(super) fn shipped_lines(before: &str) -> Vec<String> {
     shipped().map(|(name, description)| format!("`{before}{name}`: {description}")).collect()
 }
 
-fn place(folder: &Path) -> String {
+/// A folder as it is named in a sentence.
+pub(super) fn place(folder: &Path) -> String {
     match folder.to_str() {
         Some("" | ".") => "here".to_owned(),
         _ => format!("in {}", harmless(&folder.display().to_string())),

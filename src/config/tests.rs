@@ -98,6 +98,9 @@ fn where_the_stack_is() {
 fn which_playbook_is_meant() {
     for (files, flag, expected) in [
         (&[("compose.yaml", "")][..], None, "compose"),
+        (&[][..], None, "prefect"),
+        (&[("provision.toml", "hosts = [\"web1\"]")], None, "prefect"),
+        (&[("provision.toml", "steps.stack.path = \"app\"")], None, "compose"),
         (&[("docker-compose.yml", "")], None, "compose"),
         (&[("app/compose.yaml", ""), ("provision.toml", "steps.stack.path = \"app\"")], None, "compose"),
         (&[("compose.yaml", "")], Some("docker"), "docker"),

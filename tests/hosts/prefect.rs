@@ -2,6 +2,7 @@
 
 mod client;
 mod recovery;
+mod rolling;
 
 use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
@@ -15,7 +16,7 @@ use super::resilience::signal;
 const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, client::STORIES, recovery::STORIES].concat()
+    [STORIES, client::STORIES, recovery::STORIES, rolling::STORIES].concat()
 }
 
 /// What the lab has no image for stays off, and is said so.

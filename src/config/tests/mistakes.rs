@@ -163,7 +163,6 @@ fn mistakes_in_files() {
     let large = " ".repeat((1 << 20) + 1);
     let none: &[(&str, &str)] = &[];
     let cases: Vec<String> = vec![
-        refused(none, None, None),
         refused(none, Some("compsoe"), None),
         refused(none, Some("traefik"), None),
         refused(none, Some(""), None),

@@ -7,24 +7,39 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use libtest_mimic::Failed;
 
-use super::settings;
+use super::{SETTINGS, password};
+use crate::Story;
 use crate::lab::{Folder, Host};
 
+pub const STORIES: &[Story] = &[("prefect::rolling", from_the_former_version)];
+
+fn from_the_former_version() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    let folder = Folder::empty();
+    folder.settings(&format!("{SETTINGS}{FORMER}"));
+    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
+    rolls(&host, &folder)
+}
+
 /// The version to come from.
-pub const FORMER: &str = "PREFECT_IMAGE = \"prefecthq/prefect:3.9.0-python3.12\"\n";
+const FORMER: &str = "PREFECT_IMAGE = \"prefecthq/prefect:3.9.0-python3.12\"\n";
 
 /// On a stack of the former version: fewer replicas, more, the next version, each under load and
 /// without a failed request; then a version that does not work, and the present one serves on.
-pub fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
-    let replicas = || host.inside("docker ps --format '{{.Image}}' --filter label=com.docker.compose.service=prefect-api");
+fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
+    let replicas = || {
+        host.inside("docker ps --format '{{.Image}}' --filter label=com.docker.compose.service=prefect-api")
+    };
     let up = |more: &str| {
-        folder.settings(&settings(more));
+        folder.settings(&format!("{SETTINGS}{more}"));
         folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name])
     };
 
-    let load = Load::on(host, folder)?;
+    let load = Load::on(host, folder);
     for count in [2, 4] {
         up(&format!("{FORMER}PREFECT_API_REPLICAS = {count}\n")).expect(0);
         assert_eq!(replicas().lines().count(), count);
@@ -37,9 +52,11 @@ pub fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
     load.ended_well(2000);
 
     // A replica that cannot live: what serves is not touched.
-    let serving = || host.inside("docker ps -q --no-trunc --filter label=com.docker.compose.service=prefect-api | sort");
+    let serving = || {
+        host.inside("docker ps -q --no-trunc --filter label=com.docker.compose.service=prefect-api | sort")
+    };
     let before = serving();
-    let load = Load::on(host, folder)?;
+    let load = Load::on(host, folder);
     let did = up("PREFECT_API_MEMORY = \"24m\"\n");
     did.fails(6, &["a new container of prefect-api", "prefect-api serves on: 3 of its containers run"]);
     assert_eq!(serving(), before);
@@ -66,17 +83,18 @@ struct Load {
 }
 
 impl Load {
-    fn on(host: &Host, folder: &Folder) -> Result<Self, Failed> {
-        let password = folder.provision(&["secrets", &host.name, "show", "prefect"]).stdout;
+    fn on(host: &Host, folder: &Folder) -> Self {
         let load = Self {
             goes_on: Arc::new(AtomicBool::new(true)),
             good: Arc::default(),
             bad: Arc::default(),
             clients: Vec::new(),
         };
-        let authorization = format!("Basic {}", base64(&format!("prefect:{}", password.trim())));
+        let authorization =
+            format!("Basic {}", BASE64_STANDARD.encode(format!("prefect:{}", password(host, folder))));
         let clients = (0..4).map(|number| {
-            let (goes_on, good, bad) = (Arc::clone(&load.goes_on), Arc::clone(&load.good), Arc::clone(&load.bad));
+            let (goes_on, good, bad) =
+                (Arc::clone(&load.goes_on), Arc::clone(&load.good), Arc::clone(&load.bad));
             let (address, authorization) = (host.address.clone(), authorization.clone());
             std::thread::spawn(move || {
                 let mut connection = None;
@@ -90,14 +108,16 @@ impl Load {
                         }
                         other => {
                             connection = None;
-                            bad.lock().expect("the list").push(format!("{other:?} to {}", request.lines().next().unwrap_or_default()));
+                            bad.lock()
+                                .expect("the list")
+                                .push(format!("{other:?} to {}", request.lines().next().unwrap_or_default()));
                         }
                     }
                     std::thread::sleep(Duration::from_millis(15));
                 }
             })
         });
-        Ok(Self { clients: clients.collect(), ..load })
+        Self { clients: clients.collect(), ..load }
     }
 
     #[track_caller]
@@ -120,7 +140,8 @@ fn request(client: usize, turn: usize, authorization: &str) -> String {
         0 => ("GET /api/health", String::new()),
         1 => ("POST /api/flow_runs/filter", "{\"limit\":5}".to_owned()),
         _ => {
-            let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let unique =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let name = format!("load_{client}_{turn}_{}", unique.as_millis());
             ("POST /api/variables/", format!("{{\"name\":\"{name}\",\"value\":1}}"))
         }
@@ -163,17 +184,4 @@ fn ask(connection: &mut Option<BufReader<TcpStream>>, address: &str, request: &s
     }
     let status = head.first().and_then(|line| line.split(' ').nth(1)).and_then(|text| text.parse().ok());
     status.ok_or_else(|| std::io::Error::other("no status line"))
-}
-
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * at)) as usize & 63];
-            out.push(if at <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
 }
