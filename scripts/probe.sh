@@ -31,7 +31,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # Lists hold a value a line: no value can hold a line break.
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
-    UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' SOURCES='' DOCKER=''
+    UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
     PUBLISHED='' FIREWALL=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     for line in $QUESTIONS; do
@@ -52,6 +52,7 @@ read_questions() {
         docker*) DOCKER=asked ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
+        network"$TAB"*) NETWORKS=$NETWORKS$value$NL DOCKER=asked ;;
         published) PUBLISHED=asked DOCKER=asked ;;
         firewall) FIREWALL=asked ;;
         esac
@@ -117,7 +118,7 @@ docker_socket() {
     # shellcheck disable=SC2086 # lists, split at their line breaks
     perl -e '
 ($limit, $published) = splice @ARGV, 0, 2;
-($projects, $images) = map { [split /\n/] } @ARGV;
+($projects, $images, $networks) = map { [split /\n/] } @ARGV;
 $docker = "docker\t\t";
 sub stop { print "$docker\t$_[0]\n"; exit }
 $SIG{ALRM} = sub { stop("no answer within $limit seconds") };
@@ -159,6 +160,7 @@ $info = ask("/info");
 $listed = ask("/containers/json?all=1&filters=" . encode(qq({"label":["$label"]}))) if @$projects;
 $running = ask("/containers/json") if $published;
 @inspected = map { ask("/images/" . encode($_) . "/json") } @$images;
+@joined = map { ask("/networks/" . encode($_)) } @$networks;
 %info = object(answer($info));
 $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its version");
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
@@ -176,8 +178,13 @@ for (0 .. $#$images) {
     %i = object(answer($inspected[$_]));
     push @lines, "image\t$images->[$_]\t$i{Id}\n";
 }
+for (0 .. $#$networks) {
+    %n = object(answer($joined[$_]));
+    %c = object($n{Containers});
+    push @lines, "network\t$networks->[$_]\t$n{Id}\t@{[sort grep { /^[0-9a-f]+$/ } keys %c]}\n";
+}
 print "$docker\n", @lines;
-' "$DOCKER_LIMIT" "$PUBLISHED" "$PROJECTS" "$IMAGES"
+' "$DOCKER_LIMIT" "$PUBLISHED" "$PROJECTS" "$IMAGES" "$NETWORKS"
 }
 
 docker_cli() {
@@ -209,6 +216,10 @@ docker_cli() {
     for image in $IMAGES; do
         id=$(timeout "$DOCKER_LIMIT" docker image inspect --format '{{json .Id}}' -- "$image" 2>/dev/null </dev/null) || id=''
         printf 'image\t%s\t%s\n' "$image" "$id"
+    done
+    for network in $NETWORKS; do
+        answer=$(timeout "$DOCKER_LIMIT" docker network inspect --format "{{json .Id}}$TAB{{range \$id, \$_ := .Containers}}{{\$id}} {{end}}" -- "$network" 2>/dev/null </dev/null) || answer=''
+        printf 'network\t%s\t%s\n' "$network" "${answer% }"
     done
 }
 

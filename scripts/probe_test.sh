@@ -537,6 +537,8 @@ class Handler(BaseHTTPRequestHandler):
             body = [container, evil, other]
         elif self.path == "/images/demo/web:1/json":
             body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "Config": {"Id": "no"}}
+        elif self.path == "/networks/proxy":
+            body = {"Name": "proxy", "Id": "n1", "IPAM": {"Config": []}, "Containers": {"def0": {"Name": "x\nend\n"}, "abc1": {"Name": "y"}, "x\nimage\tforged": {}}}
         self.send_response(200 if body is not None else 404)
         self.end_headers()
         text = json.dumps(body if body is not None else {"message": "No such image"}, separators=(",", ":"))
@@ -561,6 +563,8 @@ project${TAB}demo
 image${TAB}demo/web:1
 image${TAB}demo/none:1
 image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x
+network${TAB}proxy
+network${TAB}none
 reach${TAB}127.0.0.1:1"
     # A docker program that must not be started, as long as the socket answers.
     printf '#!/bin/sh\ntouch /tmp/pwned\n' | put /usr/local/bin/docker
@@ -590,6 +594,8 @@ QUESTIONS
     never '"ghi"'
     says 'image\tdemo/web:1\t"sha256:123"'
     says 'image\tdemo/none:1\t'
+    says 'network\tproxy\t"n1"\tabc1 def0'
+    says 'network\tnone\t\t'
     check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB" "$root/opt/answer"
     check "an image was forged" [ "$(grep -c '^image' "$root/opt/answer")" = 3 ]
     never '^published'

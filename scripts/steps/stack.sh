@@ -160,7 +160,27 @@ bundle_verify() {
 #           other is replaced, and what they need before.
 
 up_guard() {
-    [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null
+    [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null && [ -z "$(outside)" ]
+}
+
+# outside: "NETWORK CONTAINER", a line each, of services that join a network which is there
+# and are not in it.
+outside() {
+    arg join | while read -r network members; do
+        inside=$(docker network inspect --format '{{range $id, $_ := .Containers}}{{$id}} {{end}}' "$network" 2>/dev/null) || continue
+        # shellcheck disable=SC2086 # words
+        for id in $(running $members); do
+            case $inside in *"$id"*) ;; *) printf '%s %s\n' "$network" "$id" ;; esac
+        done
+    done
+}
+
+# join_networks: networks of others. Compose itself joins none that may be missing.
+join_networks() {
+    outside | while read -r network id; do
+        say "$(service_of "$id") joins $network"
+        docker network connect "$network" "$id" || fail "the network $network could not be joined"
+    done || exit 1
 }
 
 # containers: SERVICE, STATE, STATUS, ID, tab-separated, a line each.
@@ -401,6 +421,7 @@ start_one() {
     before=$(running "$1")
     compose up --detach --no-recreate --no-build --scale "$1=$(($(printf '%s\n' "$before" | grep -c .) + 1))" "$1" ||
         { still_serves; fail "a new container of $1 did not start"; }
+    join_networks
     new=
     for id in $(running "$1"); do
         case $before in *"$id"*) ;; *) new=$id ;; esac
@@ -504,6 +525,7 @@ up_apply() {
         blame
         fail "the stack did not start${report:+: $(told "$report")}"
     fi
+    join_networks
     restart_stale
     wait_until_settled
     printf '%s\n' "$(arg hash)" >"$state/applied"

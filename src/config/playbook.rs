@@ -14,10 +14,12 @@ use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
 use crate::steps::{NAMES, Options};
 
 /// What ships, by name.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("docker", include_str!("../../playbooks/docker.toml")),
     ("compose", include_str!("../../playbooks/compose.toml")),
     ("prefect", include_str!("../../playbooks/prefect.toml")),
+    ("prefect-minimal", include_str!("../../playbooks/prefect-minimal.toml")),
+    ("prefect-worker-compose", include_str!("../../playbooks/prefect-worker-compose.toml")),
 ];
 
 /// A list of steps.

@@ -440,6 +440,10 @@ impl Reader {
                 let id = line.json(1);
                 facts.images.insert(line.text(0), (!id.is_empty()).then_some(Image { id }));
             }
+            "network" => {
+                let ids = line.text(2).split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+                facts.networks.insert(line.text(0), (!line.json(1).is_empty()).then_some(ids));
+            }
             "listening" => {
                 let (address, port) = line.socket(1)?;
                 let listening = Listening { protocol: line.text(0), address, port, process: line.text(2) };

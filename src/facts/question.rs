@@ -37,6 +37,8 @@ pub enum Question {
     Project(String),
     /// Whether the host has this image.
     Image(String),
+    /// Whether the host has this Docker network, and which containers are in it.
+    Network(String),
     /// The ports that all running containers publish.
     Published,
     /// What filters packets, sshd's ports and the host's addresses.
@@ -62,6 +64,7 @@ impl Question {
             Self::Docker => ("docker", vec![]),
             Self::Project(name) => ("project", vec![name]),
             Self::Image(name) => ("image", vec![name]),
+            Self::Network(name) => ("network", vec![name]),
             Self::Published => ("published", vec![]),
             Self::Firewall => ("firewall", vec![]),
         };

@@ -421,6 +421,7 @@ fn questions_are_lines() {
         (Question::Docker, "docker"),
         (Question::Project("demo".into()), "project\tdemo"),
         (Question::Image("postgres:17".into()), "image\tpostgres:17"),
+        (Question::Network("proxy".into()), "network\tproxy"),
         (Question::Published, "published"),
         (Question::Firewall, "firewall"),
     ];

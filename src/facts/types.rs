@@ -1,6 +1,6 @@
 //! What the probe knows of a host, typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use semver::Version;
@@ -35,6 +35,8 @@ pub struct Facts {
     pub containers: Vec<Container>,
     /// Images that were asked for; none where the host does not have it.
     pub images: BTreeMap<String, Option<Image>>,
+    /// Docker networks that were asked for, each with the ids of the containers that run in it.
+    pub networks: BTreeMap<String, Option<BTreeSet<String>>>,
     /// Sockets that listen.
     pub listening: Vec<Listening>,
     /// Ports that running containers publish, of all projects and of none, where it was asked.

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Listening, Question, Questions};
+use crate::facts::{Container, Listening, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::{Port, Project, Service};
@@ -42,6 +42,9 @@ pub struct StackOptions {
     /// A service that proves the stack: it is run once when all is well, and must end with 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// Docker networks of others that services join where they exist, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub join: BTreeMap<String, Vec<String>>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
 }
@@ -55,6 +58,7 @@ impl Default for StackOptions {
             wait: 300,
             env: BTreeMap::new(),
             proof: None,
+            join: BTreeMap::new(),
             ignore: Vec::new(),
         }
     }
@@ -156,6 +160,7 @@ impl Step for Stack {
         questions.insert(Question::Docker);
         questions.insert(Question::Project(self.input.project.name.clone()));
         questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
+        questions.extend(self.options.join.keys().cloned().map(Question::Network));
         questions.insert(Question::File {
             path: self.state("manifest"),
             unless: Some(manifest_sum(&self.input.bundle)),
@@ -176,6 +181,7 @@ impl Step for Stack {
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check(model)?;
+        self.check_joins()?;
         self.check_ports(model)?;
         let project = &self.input.project;
         let mut step = planned(STEP);
@@ -343,7 +349,8 @@ impl Stack {
             .filter(|container| container.project == self.input.project.name)
             .collect();
         let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
-        let troubles = troubles(&expected, &containers);
+        let mut troubles = troubles(&expected, &containers);
+        troubles.extend(self.not_joined(&model.facts.networks, &containers));
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
             () if changed || (!applied && model.file(&self.state("applied")).is_some()) => {
@@ -406,6 +413,7 @@ impl Stack {
                 .with("hash", hash)
                 .with("wait", self.options.wait.to_string())
                 .with("build", if builds { "yes" } else { "no" })
+                .with("join", lines(&self.joins()))
                 .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
                 .within(
                     (self.options.wait.saturating_add(60))
@@ -417,6 +425,54 @@ impl Stack {
 }
 
 impl Stack {
+    /// Each network that is joined, and the services that do.
+    fn joins(&self) -> Vec<String> {
+        self.options.join.iter().map(|(network, names)| format!("{network} {}", names.join(" "))).collect()
+    }
+
+    /// Running containers that are not in a network which they join, a phrase each.
+    fn not_joined(
+        &self,
+        networks: &BTreeMap<String, Option<BTreeSet<String>>>,
+        containers: &[&Container],
+    ) -> Vec<String> {
+        let mut phrases = Vec::new();
+        for (network, names) in &self.options.join {
+            let Some(Some(inside)) = networks.get(network) else { continue };
+            let outside = containers.iter().filter(|container| {
+                names.contains(&container.service)
+                    && container.state == "running"
+                    && !inside.contains(&container.id)
+            });
+            phrases.extend(outside.map(|container| format!("{} is not in {network}", container.service)));
+        }
+        phrases
+    }
+
+    /// Networks and services that cannot be.
+    fn check_joins(&self) -> Result<(), Refusal> {
+        for (network, names) in &self.options.join {
+            if !is_network(network) {
+                return Err(Refusal::new(
+                    STEP,
+                    format!("`{network}` is no name of a Docker network"),
+                    "mend `join` in [steps.stack]",
+                ));
+            }
+            if let Some(unknown) = names.iter().find(|name| self.input.project.service(name).is_none()) {
+                return Err(Refusal::new(
+                    STEP,
+                    format!(
+                        "`{unknown}`, which is to join {network}, is no service of {}",
+                        self.input.project.file
+                    ),
+                    "mend `join` in [steps.stack]",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The proof that it works, behind every start, and until it has succeeded once.
     fn prove(&self, model: &Model, starts: bool) -> Option<Change> {
         let service = self.options.proof.as_deref()?;
@@ -435,6 +491,12 @@ impl Stack {
             action: self.action("proof").with("service", service).with("hash", hash).within(900),
         })
     }
+}
+
+/// As Docker takes it.
+fn is_network(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// Whether a socket is where a port is to be published.

@@ -1,4 +1,5 @@
-"""Proves that this stack works, one line a proof, from where a client stands: through nginx.
+"""Proves that this stack works, one line a proof, from where a client stands: through nginx
+where there is one.
 
     sudo docker compose --profile selftest run --rm -T selftest
 
@@ -70,7 +71,7 @@ def eventually(seconds, attempt):
 
 def find_api():
     base = os.environ.get("PREFECT_BASE_PATH", "")
-    address = f"http://nginx:4200{base}/api"
+    address = f"{os.environ.get('SERVER', 'http://nginx:4200')}{base}/api"
     status, _ = ask("GET", f"{address}/health", auth=None)
     # nginx says 400 to plain HTTP on a port that speaks TLS.
     return address.replace("http", "https", 1) if status == 400 else address
@@ -214,7 +215,7 @@ def main():
     try:
         API = eventually(30, find_api)
     except (Failed, OSError) as error:
-        print(f"FAILED  nginx does not answer: {error}")
+        print(f"FAILED  the server does not answer: {error}")
         return 1
     proofs = [health, closed, flow_run, websocket, background]
     if "monitoring" in SWITCHES:

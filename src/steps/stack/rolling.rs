@@ -112,8 +112,9 @@ services:
             ("container_name: web", Some("its container has a fixed name")),
             ("network_mode: host", Some("it is in the host's network")),
         ] {
-            let text =
-                TEXT.replace("    image: a\n    deploy", &format!("    image: a\n    {line}\n    deploy"));
+            let text = TEXT
+                .replace("replicas: 3", "replicas: 1")
+                .replace("    image: a\n    deploy", &format!("    image: a\n    {line}\n    deploy"));
             let project = project(&text);
             let services: Vec<_> = project.services.iter().collect();
             assert_eq!(rolling(&services).is_empty(), why.is_some(), "{line}");

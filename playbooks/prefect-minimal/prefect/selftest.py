@@ -1,0 +1,1 @@
+../../prefect/prefect/selftest.py
