@@ -93,7 +93,7 @@ services:
   migrate: {image: a, depends_on: [db]}
   cache: {image: c}
   db: {image: d}
-  page: {image: p, ports: ['80:80'], depends_on: [api]}
+  page: {image: p, ports: ['81:80'], depends_on: [api]}
 ";
 
     #[test]
