@@ -45,9 +45,11 @@ impl Api {
         request.header("Authorization", &self.authorization).send_json(body)?.body_mut().read_json()
     }
 
-    /// Whether the page's own server answers.
-    fn answers(&self) -> Result<(), ureq::Error> {
-        self.agent.get(format!("{}/health", self.address)).call().map(drop)
+    /// Opens the page.
+    fn page(&self) -> bool {
+        let asked = self.agent.get(self.address.trim_end_matches("api")).call();
+        let page = asked.and_then(|mut answer| answer.body_mut().read_to_string());
+        page.is_ok_and(|page| page.contains("<title>Prefect"))
     }
 
     /// Puts a row into the database and an event into Redis.
@@ -111,11 +113,11 @@ impl Watch {
     /// From now on.
     pub fn start(api: &Api) -> Self {
         let end = Arc::new(AtomicBool::new(false));
-        let watch = |ask: fn(&Api) -> Result<(), ureq::Error>| {
+        let watch = |ask: fn(&Api) -> bool| {
             let (api, end) = (api.clone(), end.clone());
-            std::thread::spawn(move || longest_outage(&end, || ask(&api).is_ok()))
+            std::thread::spawn(move || longest_outage(&end, || ask(&api)))
         };
-        Self { page: watch(Api::answers), writing: watch(Api::writes), end }
+        Self { page: watch(Api::page), writing: watch(|api| api.writes().is_ok()), end }
     }
 
     /// How long the page, and how long writing, was not there: from the first question
