@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use super::Host;
 
-/// Whoever waits longer has given up.
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// Whoever waits longer has given up. Long, since a busy machine is no outage; who is not
+/// there at all is noticed sooner.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// The API through nginx. No connection is used twice: each request is one of a newcomer.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ impl Api {
     pub fn of(host: &Host, password: &str) -> Result<Self, Failed> {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(CONNECT))
             .max_idle_connections(0)
             .build()
             .new_agent();
