@@ -1,6 +1,7 @@
 //! The stack that ships, on a bare host, with one command and no editing.
 
 mod client;
+mod leaks;
 mod recovery;
 mod rolling;
 
@@ -59,8 +60,11 @@ fn from_nothing() -> Result<(), Failed> {
     let up = |more: &[&str]| {
         folder.provision(&[&["up", "--yes", "--playbook", "prefect", &host.name], more].concat())
     };
+    let sampler = leaks::Sampler::start(&host);
     let did = up(&["--json"]);
     did.expect(0);
+    let arguments = sampler.end(&host);
+    let said = [&did.stdout, &did.stderr].map(String::clone);
     let applied = did.ended("applied");
     assert_eq!(applied.last().map(String::as_str), Some("stack/proof"), "{applied:?}");
     let told: Vec<String> = did
@@ -105,7 +109,7 @@ fn from_nothing() -> Result<(), Failed> {
     let did = folder.provision(&["open", &host.name, "grafana"]);
     did.fails(2, &["no service `grafana` publishes a port", "`pgadmin`, `prometheus`"]);
 
-    nothing_leaks(&host, &folder, &[&did.stdout, &did.stderr]);
+    leaks::nothing_leaks(&host, &folder, &[&said[0], &said[1], &did.stdout, &did.stderr], &arguments);
 
     folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let did = up(&[]);
@@ -113,41 +117,4 @@ fn from_nothing() -> Result<(), Failed> {
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");
     Ok(())
-}
-
-/// The values of secrets are where they are needed, and nowhere else.
-fn nothing_leaks(host: &Host, folder: &Folder, said: &[&str]) {
-    let names = folder.provision(&["secrets", &host.name]).stdout;
-    let plan = folder.provision(&["plan", "--playbook", "prefect", "--json", &host.name]).stdout;
-    let places = [
-        (
-            "a journal or a plan on the host",
-            host.inside("cat /var/lib/provision/runs/*/journal /var/lib/provision/runs/*/plan.json"),
-        ),
-        ("the bundle", host.inside("cd /srv/prefect && find . -type f -exec cat {} +")),
-        ("the arguments of a process", host.inside("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")),
-        (
-            "the containers' own logs",
-            host.inside("for each in $(docker ps -aq); do docker logs $each 2>&1; done"),
-        ),
-        (
-            "a container that does not need it",
-            host.inside(
-                "docker inspect $(docker ps -aq --filter label=com.docker.compose.project=prefect) \
-                 $(docker image ls -q) | grep -v PREFECT_",
-            ),
-        ),
-        ("what was printed", said.concat()),
-        ("a plan", plan),
-    ];
-    let mut count = 0;
-    for name in names.lines().filter_map(|line| line.split_whitespace().nth(1)) {
-        let value = folder.provision(&["secrets", &host.name, "show", name]).stdout.trim().to_owned();
-        assert!(value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {value}");
-        for (place, text) in &places {
-            assert!(!text.contains(&value), "{name} stands in {place}");
-        }
-        count += 1;
-    }
-    assert!(count >= 6, "{names}");
 }

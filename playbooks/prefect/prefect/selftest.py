@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import pathlib
+import socket
 import ssl
 import sys
 import time
@@ -91,6 +92,16 @@ def health():
         status, answer = ask("GET", f"{API}/{path}", auth=None)
         require(status == 200, f"/api/{path} answered {status}: {str(answer)[:300]}")
     return f"health and ready answer at {API}"
+
+
+def page():
+    """Each replica has files of the page of its own."""
+    base = os.environ.get("PREFECT_BASE_PATH", "")
+    found = {each[4][0] for each in socket.getaddrinfo("prefect-api", 4200, type=socket.SOCK_STREAM)}
+    for address in (API.removesuffix("/api"), *(f"http://{each}:4200{base}" for each in found)):
+        status, answer = ask("GET", f"{address}/", auth=None)
+        require(status == 200 and "<title>Prefect" in str(answer), f"{address}/ answered {status}: {str(answer)[:300]}")
+    return f"the page is there, at nginx and at {len(found)} replicas"
 
 
 def closed():
@@ -217,7 +228,7 @@ def main():
     except (Failed, OSError) as error:
         print(f"FAILED  the server does not answer: {error}")
         return 1
-    proofs = [health, closed, flow_run, websocket, background]
+    proofs = [health, page, closed, flow_run, websocket, background]
     if "monitoring" in SWITCHES:
         proofs.append(targets)
     if "backup" in SWITCHES:

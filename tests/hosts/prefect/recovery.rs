@@ -17,7 +17,7 @@ use outside::{Api, Watch};
 pub const STORIES: &[Story] = &[("prefect::recovery", || on_a_stack(recovers))];
 
 /// Longer than this nothing may take, whatever else the machine does.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Without these there is no page, or nothing can be written; all others may die unnoticed.
 const NEEDED: [&str; 3] = ["nginx", "postgres", "redis"];
@@ -113,13 +113,24 @@ fn kill(host: &Host, container: &Container) -> Result<Duration, Failed> {
     let pid = before.split(' ').next().unwrap_or_default();
     host.inside(&format!("kill -9 {pid}"));
     let began = Instant::now();
+    let mut well: Option<(String, Duration)> = None;
     loop {
         let now = host.inside(&look);
         let words: Vec<&str> = now.split_whitespace().collect();
-        let well = matches!(words[..], [new, "true"] | [new, "true", "healthy"] if new != pid && new != "0");
-        if well {
-            return Ok(began.elapsed());
-        }
+        let new = match words[..] {
+            [new, "true"] | [new, "true", "healthy"] if new != pid && new != "0" => Some(new.to_owned()),
+            _ => None,
+        };
+        // What dies again soon was not well.
+        well = match (new, well) {
+            (Some(new), Some((first, since))) if new == first => {
+                if began.elapsed() > since + Duration::from_secs(4) {
+                    return Ok(since);
+                }
+                Some((first, since))
+            }
+            (new, _) => new.map(|new| (new, began.elapsed())),
+        };
         if began.elapsed() > PATIENCE {
             return Err(format!("{} does not come back: {now}", container.name).into());
         }

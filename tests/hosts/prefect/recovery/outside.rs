@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use super::Host;
 
-/// Whoever waits longer has given up.
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// Whoever waits longer has given up. Long, since a busy machine is no outage; who is not
+/// there at all is noticed sooner.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// The API through nginx. No connection is used twice: each request is one of a newcomer.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ impl Api {
     pub fn of(host: &Host, password: &str) -> Result<Self, Failed> {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(CONNECT))
             .max_idle_connections(0)
             .build()
             .new_agent();
@@ -45,9 +48,11 @@ impl Api {
         request.header("Authorization", &self.authorization).send_json(body)?.body_mut().read_json()
     }
 
-    /// Whether the page's own server answers.
-    fn answers(&self) -> Result<(), ureq::Error> {
-        self.agent.get(format!("{}/health", self.address)).call().map(drop)
+    /// Opens the page.
+    fn page(&self) -> bool {
+        let asked = self.agent.get(self.address.trim_end_matches("api")).call();
+        let page = asked.and_then(|mut answer| answer.body_mut().read_to_string());
+        page.is_ok_and(|page| page.contains("<title>Prefect"))
     }
 
     /// Puts a row into the database and an event into Redis.
@@ -111,11 +116,11 @@ impl Watch {
     /// From now on.
     pub fn start(api: &Api) -> Self {
         let end = Arc::new(AtomicBool::new(false));
-        let watch = |ask: fn(&Api) -> Result<(), ureq::Error>| {
+        let watch = |ask: fn(&Api) -> bool| {
             let (api, end) = (api.clone(), end.clone());
-            std::thread::spawn(move || longest_outage(&end, || ask(&api).is_ok()))
+            std::thread::spawn(move || longest_outage(&end, || ask(&api)))
         };
-        Self { page: watch(Api::answers), writing: watch(Api::writes), end }
+        Self { page: watch(Api::page), writing: watch(|api| api.writes().is_ok()), end }
     }
 
     /// How long the page, and how long writing, was not there: from the first question
