@@ -26,6 +26,9 @@ import websockets
 
 AUTH = os.environ["PREFECT_API_AUTH_STRING"]
 SWITCHES = os.environ.get("SWITCHES", "").split(",")
+# Where clients go in, and the name that all replicas have.
+SERVER = os.environ.get("SERVER", "http://nginx:4200")
+REPLICAS = urllib.parse.urlsplit(SERVER).hostname if "SERVER" in os.environ else "prefect-api"
 NAME = f"selftest-{uuid.uuid4().hex[:12]}"
 # The certificate's name is not nginx's name in here.
 ANY_CERTIFICATE = ssl._create_unverified_context()
@@ -72,7 +75,7 @@ def eventually(seconds, attempt):
 
 def find_api():
     base = os.environ.get("PREFECT_BASE_PATH", "")
-    address = f"{os.environ.get('SERVER', 'http://nginx:4200')}{base}/api"
+    address = f"{SERVER}{base}/api"
     status, _ = ask("GET", f"{address}/health", auth=None)
     # nginx says 400 to plain HTTP on a port that speaks TLS.
     return address.replace("http", "https", 1) if status == 400 else address
@@ -97,11 +100,11 @@ def health():
 def page():
     """Each replica has files of the page of its own."""
     base = os.environ.get("PREFECT_BASE_PATH", "")
-    found = {each[4][0] for each in socket.getaddrinfo("prefect-api", 4200, type=socket.SOCK_STREAM)}
+    found = {each[4][0] for each in socket.getaddrinfo(REPLICAS, 4200, type=socket.SOCK_STREAM)}
     for address in (API.removesuffix("/api"), *(f"http://{each}:4200{base}" for each in found)):
         status, answer = ask("GET", f"{address}/", auth=None)
         require(status == 200 and "<title>Prefect" in str(answer), f"{address}/ answered {status}: {str(answer)[:300]}")
-    return f"the page is there, at nginx and at {len(found)} replicas"
+    return f"the page is there, at {urllib.parse.urlsplit(API).hostname} and at each replica ({len(found)})"
 
 
 def closed():
