@@ -74,7 +74,7 @@ list() {
                     examine "$backups/$name"
                 fi
             fi
-            answer file "$name" "$size" "${seconds%%.*}" "$inode" "$verdict"
+            answer file "$name" "$size" "$seconds" "$inode" "$verdict"
         done
 }
 

@@ -57,7 +57,7 @@ files() {
         cd "$1" 2>/dev/null || exit 0
         shift
         for db in "$@"; do
-            find . -type f -name "$db-*.gz" ! -name '*.provision-new' -printf '%P\t%s\t%T@\t%i\n'
-        done
+            find . -type f -name "$db-*.gz" -exec stat -c '%n	%s	%Y	%i' {} +
+        done | sed 's|^[.]/||'
     )
 }

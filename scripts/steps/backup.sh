@@ -222,8 +222,10 @@ kept_apply() {
         head -n 5 "$scratch/complaints" | cut -c 1-300
         notice "$db could not be backed up as it is; it will be kept as the database $former"
     fi
-    # Three of them are kept.
+    # Three of them are kept, and the one that is being restored: what a person tries again
+    # must not push it out.
     find "$backups/$own" -type f -name "$db-*.sql.gz" | sort -r | tail -n +4 | while IFS= read -r old; do
+        [ "$old" != "$backups/$(arg file)" ] || continue
         say "removing ${old#"$backups/"}, the oldest of these"
         rm -f "$old"
     done
@@ -251,6 +253,7 @@ restored_apply() {
         start_again
         fail "the queues could not be set aside; $db is as it was"
     }
+    [ -z "$(arg queues)" ] || say "what $(arg queues) holds is set aside: it is about what was there before"
     had_one=
     there "$db" && had_one=1
     if ! change_places "$db" "$former" "$fresh" "$db"; then
@@ -273,7 +276,7 @@ restored_apply() {
     fi
     say "going back to what was there"
     stop_those_that_use_it
-    queues back
+    queues back || notice "what the queues held before could not be brought back"
     if ! change_places "$db" "$fresh" "$former" "$db"; then
         hint "the former one is the database $former; by hand, on the host: sudo docker compose -p $name exec $postgres psql -U $superuser -d postgres"
         fail "the stack does not work with $(arg file), and the former database could not be put back"

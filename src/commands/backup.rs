@@ -122,8 +122,23 @@ impl Work<'_> {
     ) -> Result<Exit, Failure> {
         let mut agreed = None;
         for _ in 0..up::ROUNDS {
-            if !up::settle(session).await? {
-                return Ok(Exit::Detached);
+            session.probe_when_settled().await?;
+            if session.run_going_on().is_some() {
+                if !up::settle(session).await? {
+                    return Ok(Exit::Detached);
+                }
+                // Whoever comes back to a restore does not want another one behind it.
+                if let Some(last) = session.facts.last_run.as_ref().filter(|last| last.change.starts_with("backup/"))
+                {
+                    if last.state != "completed" {
+                        let what = format!("the run {}, which was followed, did not complete", last.id);
+                        let hint = format!("what it said: `provision show {} --host {}`", last.id, session.name);
+                        return Err(failure::with_hint(Exit::Failed, what, hint));
+                    }
+                    let text = "the run that was followed was `provision backup`, too; nothing more was done".into();
+                    session.tell(&Event::Warning { text });
+                    return Ok(Exit::Done);
+                }
             }
             let step = match wanted {
                 Wanted::Now => self.take(session).await?,
@@ -246,7 +261,7 @@ impl Work<'_> {
         }
         let host = &session.name;
         let what = format!("the stack on {host} is not the one that is here; nothing was changed");
-        let hint = format!("`provision up {host}` first, which would");
+        let hint = format!("`provision up {host}` would do the above; let it do so first");
         Err(Failure { output: pending, ..failure::with_hint(Exit::Refused, what, hint) })
     }
 }

@@ -29,7 +29,7 @@ fn main() {
     }
     let is_missing = |name: &str| missing.is_some() || no_images.is_some() && name.starts_with("prefect::");
     let stories = [
-        prefect::STORIES,
+        &prefect::stories(),
         up::STORIES,
         change::STORIES,
         &firewall::stories(),

@@ -146,7 +146,8 @@ impl Listing {
             .entries
             .iter()
             .map(|entry| {
-                let also = entry.also.iter().filter_map(|name| name.split_once('/').map(|(place, _)| place));
+                let also = entry.also.iter().filter(|name| !name.contains("-latest."));
+                let also = also.filter_map(|name| name.split_once('/').map(|(place, _)| place));
                 let also: Vec<_> = also.collect();
                 let also = if also.is_empty() { String::new() } else { format!("also {}", also.join(", ")) };
                 [
