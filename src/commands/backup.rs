@@ -128,14 +128,17 @@ impl Work<'_> {
                     return Ok(Exit::Detached);
                 }
                 // Whoever comes back to a restore does not want another one behind it.
-                if let Some(last) = session.facts.last_run.as_ref().filter(|last| last.change.starts_with("backup/"))
+                if let Some(last) =
+                    session.facts.last_run.as_ref().filter(|last| last.change.starts_with("backup/"))
                 {
                     if last.state != "completed" {
                         let what = format!("the run {}, which was followed, did not complete", last.id);
-                        let hint = format!("what it said: `provision show {} --host {}`", last.id, session.name);
+                        let hint =
+                            format!("what it said: `provision show {} --host {}`", last.id, session.name);
                         return Err(failure::with_hint(Exit::Failed, what, hint));
                     }
-                    let text = "the run that was followed was `provision backup`, too; nothing more was done".into();
+                    let text =
+                        "the run that was followed was `provision backup`, too; nothing more was done".into();
                     session.tell(&Event::Warning { text });
                     return Ok(Exit::Done);
                 }

@@ -101,7 +101,8 @@ fn what_does_not_fit_is_refused() {
     let entry = &listing.entries[1];
     let checked = |lines: &[&str]| Checked::parse(&names(lines)).must_fit(entry, "web1");
     let server = "server\t17.12 (Debian 17.12-0+deb13u1)";
-    let cases: [(&[&str], Option<(u8, &str)>); 11] = [
+    type Case<'a> = (&'a [&'a str], Option<(u8, &'a str)>);
+    let cases: [Case<'_>; 11] = [
         (&["state\trunning", "dump\twhole\t17.12\t1000", "sum\tx", server], None),
         (&["state\trunning", "dump\twhole\t15.4\t1000", "sum\tx", server], None),
         (&["dump\twhole\t9.6.24\t1000", server], None),
