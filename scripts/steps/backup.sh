@@ -206,9 +206,9 @@ kept_apply() {
         done_with kept
         return
     fi
+    umask 077
     mkdir -p "$backups/$own"
     file=$own/$db-$run.sql.gz
-    umask 077
     say "backing up $db as it is"
     { compose exec -T "$postgres" pg_dump -U "$superuser" --no-password -d "$db" </dev/null 2>"$scratch/complaints"; echo $? >"$scratch/dumped"; } |
         gzip -6 >"$backups/$file.provision-new"

@@ -11,7 +11,7 @@ use crate::stack::compose::{Backups, Project, Service};
 const STEP: &str = "backup";
 
 /// Where backups of before a restore lie, in the folder of the others.
-pub const OWN_FOLDER: &str = "before-restore";
+const OWN_FOLDER: &str = "before-restore";
 
 /// The backups of a stack: what makes them, and what of it.
 #[derive(Debug)]

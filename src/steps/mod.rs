@@ -21,7 +21,7 @@ mod user;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use backup::{Backup, Chosen, OWN_FOLDER};
+pub use backup::{Backup, Chosen};
 pub use docker::{Docker, DockerOptions, Source};
 pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};

@@ -5,7 +5,9 @@ use super::super::failure;
 use super::look::Entry;
 use crate::config::{listed, nearest};
 use crate::report::Failure;
-use crate::steps::OWN_FOLDER;
+
+/// Where backups of the schedule lie.
+const SCHEDULED: [&str; 4] = ["last/", "daily/", "weekly/", "monthly/"];
 
 /// The newest of the schedule.
 const LATEST: &str = "latest";
@@ -55,9 +57,11 @@ pub(super) fn choose<'e>(
     }
 }
 
-/// The newest one, where there is one database; those of before a restore are asked for by name.
+/// The newest one of the schedule, where there is one database; those of before a restore, and
+/// files that somebody has put there, are asked for by name.
 fn latest(entries: &[Entry]) -> Option<&Entry> {
-    let mut candidates = entries.iter().filter(|entry| !entry.file.starts_with(&format!("{OWN_FOLDER}/")));
+    let scheduled = |entry: &&Entry| SCHEDULED.iter().any(|place| entry.file.starts_with(place));
+    let mut candidates = entries.iter().filter(scheduled);
     let first = candidates.next()?;
     candidates.all(|entry| entry.database == first.database).then_some(first)
 }

@@ -21,6 +21,7 @@ fn listing() -> Listing {
         "file\tlast/prefect-20261122-105320.sql.gz\t24000\t1795344800\t8\tcut",
         // Copied a moment ago: its name knows better.
         "file\tlast/prefect-20261101-000000.sql.gz\t1234567\t1795348790\t5\tunread",
+        "file\tprefect-20261122-115900.sql.gz\t1000\t1795348740\t6\twhole",
         "file\tlast/elsewhere-20261122-115320.sql.gz\t1\t1795348400\t4\twhole",
         "file\tlast/prefect-x.sql.gz\tmany\t1795348400\t3\twhole",
         "nonsense",
@@ -56,6 +57,7 @@ fn the_backup_that_is_meant() {
         ("5320.sql.gz", Err("2 backups end with")),
         ("115320.sql.gz", Ok(newest)),
         ("20261122-115320.sql.gz", Ok(newest)),
+        ("prefect-20261122-115900", Ok("prefect-20261122-115900.sql.gz")),
         ("20261122-115320", Ok(newest)),
         ("ab12", Ok(undo)),
         (undo, Ok(undo)),
@@ -98,7 +100,7 @@ fn latest_of_two_databases_is_none() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let listing = listing();
-    let entry = &listing.entries[1];
+    let entry = &listing.entries[2];
     let checked = |lines: &[&str]| Checked::parse(&names(lines)).must_fit(entry, "web1");
     let server = "server\t17.12 (Debian 17.12-0+deb13u1)";
     type Case<'a> = (&'a [&'a str], Option<(u8, &'a str)>);
