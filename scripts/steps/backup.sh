@@ -272,7 +272,7 @@ restored_apply() {
     fi
     if [ -z "$had_one" ]; then
         hint "there was no $db before, so there is nothing to go back to; once mended, 'provision up HOST' starts what is there"
-        fail "$(arg file) is loaded and is $db now, but the stack does not work with it"
+        fail "$(arg file) is loaded and is $db now, but the stack does not work with it: $why"
     fi
     say "going back to what was there"
     stop_those_that_use_it
@@ -282,6 +282,7 @@ restored_apply() {
         fail "the stack does not work with $(arg file), and the former database could not be put back"
     fi
     hint "what was loaded is kept as the database $fresh until the next restore"
+    [ -z "$why" ] || hint "with $(arg file): $why"
     if start_again; then
         fail "the stack does not work with $(arg file); the former database is back in its place and serves"
     fi
@@ -341,7 +342,9 @@ works() {
             [ -z "$(arg service)" ] || proof_apply
         ) 2>&1
         echo $? >"$scratch/works"
-    } | sed -u 's/^error: /it failed: /; s/^hint: /  /'
+    } | sed -u 's/^error: /it failed: /; s/^hint: /  /' | tee "$scratch/words"
+    # Said once more at the very end: much is told in between.
+    why=$(sed -n 's/^it failed: //p' "$scratch/words" | tail -n 1)
     [ "$(cat "$scratch/works")" = 0 ]
 }
 
