@@ -327,6 +327,101 @@ file db bb22'
     rm -rf /mnt/secrets /mnt/change
 }
 
+# --- backups --------------------------------------------------------------------------------
+
+# dump_of END: a dump as pg_dump writes one, on stdout.
+dump_of() {
+    printf -- '--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version %s (Debian)\n' "$2"
+    seq 1 3000
+    printf '%b' "$1"
+}
+
+# examined FILE: what dump.sh makes of it.
+examined() {
+    cat >/mnt/examine <<'EXAMINE'
+scratch=/mnt
+. "$1/dump.sh"
+examine "$2"
+echo "$verdict $from $unpacked"
+EXAMINE
+    sh /mnt/examine "$HERE" "$1"
+    find /mnt -maxdepth 1 -name 'dump.*'
+}
+
+# queued ACTION: what the queues are told, and what comes of an answer.
+queued() {
+    cat >/mnt/queue <<'QUEUE'
+dir=/mnt/runs/20260101-000000-abcd
+arg() { [ "$1" != queues ] || echo redis; }
+. "$1/steps/backup.sh"
+compose() { cat >/mnt/told; cat /mnt/answers; }
+queues "$2"
+echo "$?"
+QUEUE
+    sh /mnt/queue "$HERE" "$1"
+}
+
+backups_are_examined() {
+    whole='--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n'
+    dump_of "$whole" 17.12 | gzip >/mnt/whole.gz
+    size=$(gzip -dc /mnt/whole.gz | wc -c)
+    check 'a whole one' is "$(examined /mnt/whole.gz)" "whole 17.12 $size"
+    head -c $(($(wc -c </mnt/whole.gz) / 2)) /mnt/whole.gz >/mnt/half.gz
+    check 'half of one is cut' is "$(examined /mnt/half.gz | cut -d ' ' -f 1)" cut
+    gzip -dc /mnt/whole.gz | head -n 2000 | gzip >/mnt/short.gz
+    check 'one without its end is not complete' is "$(examined /mnt/short.gz | cut -d ' ' -f 1)" unfinished
+    gzip -dc /mnt/whole.gz >/mnt/plain.gz
+    check 'what is not gzipped is foreign' is "$(examined /mnt/plain.gz)" 'foreign  0'
+    echo 'DROP TABLE x;' | gzip >/mnt/other.gz
+    check 'other SQL is foreign' is "$(examined /mnt/other.gz | cut -d ' ' -f 1)" foreign
+    printf -- '--\n-- PostgreSQL database cluster dump\n--\n' | gzip >/mnt/cluster.gz
+    check 'one of a cluster' is "$(examined /mnt/cluster.gz | cut -d ' ' -f 1)" cluster
+    : >/mnt/empty.gz
+    check 'an empty file is foreign' is "$(examined /mnt/empty.gz)" 'foreign  0'
+    rm -f /mnt/*.gz
+}
+
+backups_are_listed() {
+    mkdir -p /mnt/backups/last /mnt/backups/daily
+    dump_of '-- PostgreSQL database dump complete\n' 17.12 | gzip >/mnt/backups/last/a-1.sql.gz
+    touch -d @1000 /mnt/backups/last/a-1.sql.gz
+    ln /mnt/backups/last/a-1.sql.gz /mnt/backups/daily/a-1.sql.gz
+    ln -s a-1.sql.gz /mnt/backups/last/a-latest.sql.gz
+    head -c 100 /mnt/backups/last/a-1.sql.gz >/mnt/backups/last/a-2.sql.gz
+    touch -d @2000 /mnt/backups/last/a-2.sql.gz
+    cp /mnt/backups/last/a-1.sql.gz /mnt/backups/last/b-1.sql.gz
+    : >/mnt/backups/last/a-3.sql.gz.provision-new
+    cat "$HERE/dump.sh" "$HERE/backup.sh" >/mnt/list
+    printf 'verb list\nbackups /mnt/backups\ndatabases a\nbudget 110\n' >>/mnt/list
+    check 'newest first, every name, and what was read' is "$(sh /mnt/list | grep ^file | cut -f 2,4,6)" \
+        'last/a-2.sql.gz	2000	cut
+daily/a-1.sql.gz	1000	unread
+last/a-1.sql.gz	1000	unread'
+    sed -i 's/^budget .*/budget 1000000/' /mnt/list
+    check 'one file under two names is one verdict' is "$(sh /mnt/list | grep -c whole)" 2
+    sed -i "s/^databases .*/databases a'b/" /mnt/list
+    check 'a name that is none is refused' is "$(sh /mnt/list; echo $?)" 64
+    rm -rf /mnt/backups
+}
+
+queues_are_set_aside() {
+    yes OK | head -n 32 >/mnt/answers
+    check 'set aside' is "$(queued aside)" 0
+    check 'each takes the place of an empty one' is "$(head -n 3 /mnt/told)" 'SELECT 8
+FLUSHDB
+SWAPDB 0 8'
+    check 'all eight' is "$(tail -n 1 /mnt/told)" 'SWAPDB 7 15'
+    check 'back' is "$(queued back; head -n 3 /mnt/told)" '0
+SELECT 0
+FLUSHDB
+SWAPDB 0 8'
+    check 'what is forgotten does not come back' is "$(queued forget; grep -c SWAPDB /mnt/told)" '0
+0'
+    printf 'OK\nNOAUTH Authentication required.\n' >/mnt/answers
+    check 'a refusal is said' is "$(queued aside)" 'NOAUTH Authentication required.
+1'
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -338,6 +433,9 @@ for way in dash bash busybox; do
     containers_are_judged
     the_firewall_is_hooked
     secrets_are_made
+    backups_are_examined
+    backups_are_listed
+    queues_are_set_aside
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

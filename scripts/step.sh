@@ -26,6 +26,9 @@ say() { printf '%s\n' "$*"; }
 # notice TEXT: the same for a person who does not read all output.
 notice() { printf 'notice: %s\n' "$*"; }
 
+# result TEXT: what has come of it, said once more at the end of the run.
+result() { printf 'result: %s\n' "$*"; }
+
 # fail TEXT: why this change is not made; ends the phase.
 fail() {
     printf 'error: %s\n' "$*"

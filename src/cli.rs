@@ -18,6 +18,16 @@ Examples:
 HOST is anything that `ssh` takes (user@host, ssh://user@host:port, a name from
 ~/.ssh/config), or `local`.";
 
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  provision backup web1                       the backups that there are
+  provision backup web1 now                   one more
+  provision backup web1 restore latest        the newest one, brought back
+
+It works with a stack that has a service of the image prodrigestivill/postgres-backup-local
+and its Postgres as a service, as the playbook `prefect` has. The folder and the settings are
+those of `up`.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
@@ -90,6 +100,8 @@ pub enum Command {
     Show(Show),
     /// List the secrets that a host has made, or show one
     Secrets(Secrets),
+    /// List the backups of a stack's database, take one now, or bring one back
+    Backup(Backup),
     /// List the playbooks that ship
     Playbooks,
     /// Print the JSON schema of provision.toml, or of playbooks
@@ -221,6 +233,46 @@ pub enum SecretsVerb {
     Show {
         /// The secret's name
         name: String,
+    },
+}
+
+/// `provision backup`
+#[derive(Debug, Args)]
+#[command(after_help = BACKUP_EXAMPLES)]
+pub struct Backup {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+    /// What to do; `list` unless told
+    #[command(subcommand)]
+    pub verb: Option<BackupVerb>,
+    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    #[arg(short, long, value_name = "NAME|PATH", global = true)]
+    pub playbook: Option<String>,
+}
+
+/// What to do with a stack's backups.
+#[derive(Debug, Subcommand)]
+pub enum BackupVerb {
+    /// Those that there are, the newest first, and whether each is whole
+    List,
+    /// Take one
+    Now {
+        /// Do not ask; say yes
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Bring one back: into a new database, which takes the place of the present one when all is well
+    Restore {
+        /// A name that `list` shows, its end if that is enough, or `latest`
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// Do not ask; say yes
+        #[arg(short, long)]
+        yes: bool,
+        /// Go on although the disk seems too small, and past what `up --force` goes past
+        #[arg(long)]
+        force: bool,
     },
 }
 

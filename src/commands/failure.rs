@@ -118,8 +118,9 @@ pub(super) fn from_refusal(refusal: Refusal) -> Failure {
     }
 }
 
-/// A change that failed: its own last error is what happened, its hints are what to do.
-pub(super) fn from_change(failed: FailedChange, host: &str, run: &str) -> Failure {
+/// A change that failed: its own last error is what happened, its hints are what to do,
+/// and `again` says how to go on.
+pub(super) fn from_change(failed: FailedChange, run: &str, again: String) -> Failure {
     let mut what = None;
     let mut hints = Vec::new();
     let mut output = Vec::new();
@@ -137,7 +138,7 @@ pub(super) fn from_change(failed: FailedChange, host: &str, run: &str) -> Failur
     });
     let tail = output.split_off(output.len().saturating_sub(20));
     hints.push(format!("all of its output: `provision show {run}`"));
-    hints.push(format!("once mended, `provision up {host}` goes on from there; what was done stands"));
+    hints.push(again);
     Failure { what, change: Some(failed.id), output: tail, hints, code: Exit::Failed as u8 }
 }
 

@@ -84,7 +84,7 @@ impl Row {
     }
 }
 
-fn moment(milliseconds: u64) -> String {
+pub(super) fn moment(milliseconds: u64) -> String {
     // No host's clock may overflow ours.
     let since = Duration::from_millis(milliseconds.min(253_402_300_799_000));
     let text = rfc3339(UNIX_EPOCH + since);

@@ -1,5 +1,6 @@
 //! One file a verb, or a few that belong together; what they share is here.
 
+mod backup;
 mod exit;
 mod expose;
 mod failure;
@@ -20,7 +21,7 @@ use clap::CommandFactory;
 
 pub use exit::Exit;
 
-use crate::cli::{Cli, Command, Global, Target};
+use crate::cli::{BackupVerb, Cli, Command, Global, Target};
 use crate::config::{self, Settings};
 use crate::facts::Questions;
 use crate::host::{Destination, Password, Passwords, SshOptions};
@@ -53,6 +54,12 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::Check(check) => on_hosts(&check.target, &global, Verb::Check).await,
         Command::Facts(facts) => on_hosts(&facts.target, &global, Verb::Facts(facts)).await,
         Command::Expose(expose) => on_hosts(&expose.target, &global, Verb::Expose).await,
+        Command::Backup(backup) => {
+            let force = matches!(backup.verb, Some(BackupVerb::Restore { force: true, .. }));
+            let (hosts, playbook) = (vec![backup.host.clone()], backup.playbook.clone());
+            let target = Target { hosts, playbook, force };
+            on_hosts(&target, &global, Verb::Backup(backup)).await
+        }
         Command::Runs(runs) => {
             let reporter = choose(global.json, verbosity(&global), &[runs.host.to_string()]);
             history::runs(link(&runs.host, &global), global.json, &*reporter).await
@@ -111,6 +118,7 @@ enum Verb<'a> {
     Check,
     Facts(&'a crate::cli::Facts),
     Expose,
+    Backup(&'a crate::cli::Backup),
 }
 
 async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
@@ -156,6 +164,9 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,
         Verb::Expose => expose::expose(sessions, global).await,
+        Verb::Backup(arguments) => {
+            backup::backup(sessions, arguments, global, &settings, stack.as_ref(), &*reporter).await
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::stack::compose::{Port, Project, Protocol};
 use crate::steps::Opening;
 
 /// How often another one's run may come between our plan and our run.
-const ROUNDS: u32 = 5;
+pub(super) const ROUNDS: u32 = 5;
 
 /// How long a published port may take to answer.
 const PORT_PATIENCE: Duration = Duration::from_secs(3);
@@ -68,7 +68,7 @@ pub(super) async fn up(
     let work: Vec<_> = ready.iter().filter(|(_, plan)| !plan.is_empty()).map(|(_, plan)| plan).collect();
     if !work.is_empty() {
         show(&work, global, reporter);
-        if let Err(failure) = confirm(&work, arguments, reporter) {
+        if let Err(failure) = confirm(&work, arguments.yes, reporter) {
             let exit = super::exit_of(&failure);
             for (session, _) in &ready {
                 session.tell(&Event::Failed(failure.clone()));
@@ -85,17 +85,8 @@ async fn prepare(
     session: &mut Session<'_>,
     saved: Option<&super::saved::Saved>,
 ) -> Result<Option<Plan>, Failure> {
-    session.probe_when_settled().await?;
-    let mut rounds = 0;
-    while let Some((id, holder)) = session.run_going_on() {
-        rounds += 1;
-        if rounds > ROUNDS {
-            return Err(busy(&id, &holder));
-        }
-        if !attach(session, &id, &holder).await? {
-            return Ok(None);
-        }
-        session.probe().await?;
+    if !settle(session).await? {
+        return Ok(None);
     }
     if let Some(last) = &session.facts.last_run {
         let outcome = match last.state.as_str() {
@@ -106,6 +97,9 @@ async fn prepare(
         };
         if let Some(outcome) = outcome {
             let change = Some(last.change.clone()).filter(|change| !change.is_empty());
+            if outcome == RunOutcome::Died && last.change.starts_with("backup/") {
+                session.tell(&Event::Warning { text: super::backup::INTERRUPTED.to_owned() });
+            }
             session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
         }
     }
@@ -117,8 +111,25 @@ async fn prepare(
     Ok(Some(plan))
 }
 
+/// Probes, and follows what is going on there to its end; false when a person let go of it.
+pub(super) async fn settle(session: &mut Session<'_>) -> Result<bool, Failure> {
+    session.probe_when_settled().await?;
+    let mut rounds = 0;
+    while let Some((id, holder)) = session.run_going_on() {
+        rounds += 1;
+        if rounds > ROUNDS {
+            return Err(busy(&id, &holder));
+        }
+        if !attach(session, &id, &holder).await? {
+            return Ok(false);
+        }
+        session.probe().await?;
+    }
+    Ok(true)
+}
+
 /// Follows somebody's run to its end; false when a person let go of it.
-async fn attach(session: &mut Session<'_>, id: &str, holder: &str) -> Result<bool, Failure> {
+pub(super) async fn attach(session: &mut Session<'_>, id: &str, holder: &str) -> Result<bool, Failure> {
     session.tell(&Event::RunAttached { run: id.to_owned(), holder: holder.to_owned() });
     let (link, voice) = session.split();
     let followed = run::attach(link, id, &voice).await;
@@ -128,7 +139,7 @@ async fn attach(session: &mut Session<'_>, id: &str, holder: &str) -> Result<boo
     }
 }
 
-fn busy(id: &str, holder: &str) -> Failure {
+pub(super) fn busy(id: &str, holder: &str) -> Failure {
     failure::with_hint(
         Exit::Busy,
         format!("the run {id} of {holder} holds this host"),
@@ -136,7 +147,7 @@ fn busy(id: &str, holder: &str) -> Failure {
     )
 }
 
-fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
+pub(super) fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
     // With --json the plan was an event.
     if global.json {
         return;
@@ -151,8 +162,8 @@ fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
 }
 
 /// One question for all hosts.
-fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(), Failure> {
-    if arguments.yes {
+pub(super) fn confirm(plans: &[&Plan], yes: bool, reporter: &dyn Reporter) -> Result<(), Failure> {
+    if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
@@ -212,7 +223,7 @@ async fn drive(session: &mut Session<'_>, mut plan: Plan, project: Option<&Proje
                 index::remember(&id, &session.name);
                 counts = follower.counts();
                 run = Some(id.clone());
-                match ended(&follower, &session.name, &id) {
+                match ended(&follower, &id, &goes_on(&session.name)) {
                     Some(failure) => return Outcome::Failed(failure),
                     None => {
                         let ruled = session.openings().is_some() && !session.link.is_local();
@@ -247,18 +258,20 @@ async fn drive(session: &mut Session<'_>, mut plan: Plan, project: Option<&Proje
     Outcome::Failed(busy("of another one", "somebody"))
 }
 
-/// What a run that has ended means.
-fn ended(follower: &Follower, host: &str, run: &str) -> Option<Failure> {
+fn goes_on(host: &str) -> String {
+    format!("`provision up {host}` goes on from there")
+}
+
+/// What a run that has ended means; `again` is how to go on.
+pub(super) fn ended(follower: &Follower, run: &str, again: &str) -> Option<Failure> {
     match follower.outcome() {
         Some(RunOutcome::Completed) => None,
-        Some(RunOutcome::Cancelled) => Some(failure::with_hint(
-            Exit::Cancelled,
-            "the run was cancelled; what was done stands",
-            format!("`provision up {host}` goes on from there"),
-        )),
+        Some(RunOutcome::Cancelled) => {
+            Some(failure::with_hint(Exit::Cancelled, "the run was cancelled; what was done stands", again))
+        }
         Some(RunOutcome::Failed) => Some(follower.failed().cloned().map_or_else(
             || failure::plain(Exit::Failed, "the run failed"),
-            |failed| failure::from_change(failed, host, run),
+            |failed| failure::from_change(failed, run, format!("once mended, {again}; what was done stands")),
         )),
         _ => Some(Failure {
             change: follower.current().map(str::to_owned),
@@ -266,7 +279,7 @@ fn ended(follower: &Follower, host: &str, run: &str) -> Option<Failure> {
             ..failure::with_hint(
                 Exit::Failed,
                 "the run ended without a word: the host went down, or the runner was killed",
-                format!("`provision up {host}` goes on from there"),
+                again,
             )
         }),
     }

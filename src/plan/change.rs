@@ -124,6 +124,13 @@ pub enum Risk {
         /// What.
         what: Vec<String>,
     },
+    /// What a database holds is replaced by what a backup holds.
+    ReplacesDatabase {
+        /// The database.
+        name: String,
+        /// The backup.
+        by: String,
+    },
     /// A file that was edited on the host is replaced; the former version is kept.
     ReplacesEdited {
         /// The file's path on the host.

@@ -163,6 +163,10 @@ impl Lines {
                 Some(if self.live && !self.verbose() { Vec::new() } else { vec![self.heading(host)] })
             }
             Event::Output { line, .. } => {
+                // What has come of it, also for a person who does not read all output.
+                if let Some(result) = line.strip_prefix("result: ") {
+                    return Some(vec![format!("  {}", harmless(result))]);
+                }
                 let line = self.paint.dim(&format!("│ {}", harmless(line)));
                 Some(if self.verbose() { vec![format!("  {line}")] } else { Vec::new() })
             }

@@ -27,6 +27,9 @@ pub(super) fn risk(risk: &Risk) -> String {
         Risk::Downloads { bytes: None } => "downloads packages".into(),
         Risk::GivesRoot { user } => format!("gives {user} the powers of root"),
         Risk::Removes { what } => format!("removes {}", what.join(", ")),
+        Risk::ReplacesDatabase { name, by } => {
+            format!("replaces what is in {name} by what is in {by}; what came later is gone")
+        }
         Risk::ReplacesEdited { path } => {
             format!("replaces {path}, which was edited on the host; the former version is kept")
         }
@@ -49,6 +52,7 @@ pub(super) fn sign(change: &Change) -> char {
             Risk::RestartsDocker { .. }
                 | Risk::InterruptsService { .. }
                 | Risk::ReplacesEdited { .. }
+                | Risk::ReplacesDatabase { .. }
                 | Risk::Removes { .. }
         )
     };

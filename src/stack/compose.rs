@@ -5,6 +5,7 @@
 //! the project cannot be read ahead, [`Project::complete`] says so, and no claim
 //! is made about it.
 
+mod backups;
 mod check;
 mod dotenv;
 mod interpolate;
@@ -20,6 +21,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use backups::Backups;
 pub use dotenv::{Environment, write as write_env};
 pub use ports::{Port, PortRange, Protocol};
 pub use source::Naming;
@@ -86,6 +88,8 @@ pub struct Service {
     pub start_first: bool,
     /// Whether its container has a fixed name, so that there can be one only.
     pub named: bool,
+    /// What it backs up, where that is what it is for.
+    pub backups: Option<Backups>,
 }
 
 impl Service {

@@ -4,6 +4,7 @@
 //! is in `scripts/steps/NAME.sh`. A new step is a file here, one there, a line
 //! in [`script`] and in [`Options`], and its documentation.
 
+mod backup;
 mod docker;
 mod firewall;
 mod machine;
@@ -20,6 +21,7 @@ mod user;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use backup::{Backup, Chosen};
 pub use docker::{Docker, DockerOptions, Source};
 pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};
@@ -83,6 +85,12 @@ pub fn script(step: &str) -> Option<&'static str> {
         "firewall" => Some(include_str!("../../scripts/steps/firewall.sh")),
         "secrets" => Some(include_str!("../../scripts/steps/secrets.sh")),
         "stack" => Some(include_str!("../../scripts/steps/stack.sh")),
+        // Its restore ends with a start of the stack, and both of its scripts read backups.
+        "backup" => Some(concat!(
+            include_str!("../../scripts/steps/stack.sh"),
+            include_str!("../../scripts/dump.sh"),
+            include_str!("../../scripts/steps/backup.sh")
+        )),
         _ => None,
     }
 }

@@ -39,6 +39,10 @@ pub struct StackOptions {
     /// Values that go over those of the folder's `.env`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, EnvValue>,
+    /// Redis services that hold nothing but what belongs to the database's present state:
+    /// a backup that is restored begins with empty ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<String>,
     /// A service that proves the stack: it is run once when all is well, and must end with 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
@@ -57,6 +61,7 @@ impl Default for StackOptions {
             folder: None,
             wait: 300,
             env: BTreeMap::new(),
+            queues: Vec::new(),
             proof: None,
             join: BTreeMap::new(),
             ignore: Vec::new(),
@@ -394,7 +399,6 @@ impl Stack {
         if !orphans.is_empty() {
             risks.push(Risk::Removes { what: orphans.into_iter().collect() });
         }
-        let builds = services.iter().any(|service| service.build);
         let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
         Some(Change {
             id: "stack/up".into(),
@@ -408,19 +412,32 @@ impl Stack {
             files: Vec::new(),
             undo: Some(format!("docker compose -p {} down", self.input.project.name)),
             action: self
-                .action("up")
-                .with("services", lines(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()))
-                .with("hash", hash)
-                .with("wait", self.options.wait.to_string())
-                .with("build", if builds { "yes" } else { "no" })
-                .with("join", lines(&self.joins()))
+                .starting(self.action("up"))
                 .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
-                .within(
-                    (self.options.wait.saturating_add(60))
-                        .saturating_mul(rolling.iter().map(|each| each.count).sum::<u32>().saturating_add(2))
-                        .saturating_add(if builds { 3600 } else { 480 }),
-                ),
+                .within(self.patience(rolling.iter().map(|each| each.count).sum())),
         })
+    }
+
+    /// What an action that starts the stack needs to know, and the time that it may take.
+    pub(super) fn starting(&self, action: Action) -> Action {
+        let services: Vec<_> = self.services().collect();
+        let builds = services.iter().any(|service| service.build);
+        let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
+        action
+            .with("services", lines(&expected))
+            .with("hash", self.input.bundle.hash())
+            .with("wait", self.options.wait.to_string())
+            .with("build", if builds { "yes" } else { "no" })
+            .with("join", lines(&self.joins()))
+            .within(self.patience(0))
+    }
+
+    /// How long a start may take, in seconds, in which so many containers are replaced one after the other.
+    fn patience(&self, replaced: u32) -> u32 {
+        let builds = self.services().any(|service| service.build);
+        (self.options.wait.saturating_add(60))
+            .saturating_mul(replaced.saturating_add(2))
+            .saturating_add(if builds { 3480 } else { 480 })
     }
 }
 
@@ -518,6 +535,6 @@ fn opened<'a>(services: &'a [&Service]) -> impl Iterator<Item = Risk> + 'a {
     })
 }
 
-fn lines<T: AsRef<str>>(items: &[T]) -> String {
+pub(super) fn lines<T: AsRef<str>>(items: &[T]) -> String {
     items.iter().map(|item| format!("{}\n", item.as_ref())).collect()
 }

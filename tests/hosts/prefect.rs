@@ -1,5 +1,6 @@
 //! The stack that ships, on a bare host, with one command and no editing.
 
+mod backup;
 mod client;
 mod leaks;
 mod recovery;
@@ -17,7 +18,7 @@ use super::resilience::signal;
 const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, client::STORIES, recovery::STORIES, rolling::STORIES].concat()
+    [STORIES, backup::STORIES, client::STORIES, recovery::STORIES, rolling::STORIES].concat()
 }
 
 /// What the lab has no image for stays off, and is said so.

@@ -1,5 +1,6 @@
 //! Services out of the merged tree.
 
+use super::backups::backups;
 use super::dotenv::{Environment, UNKNOWN};
 use super::source::relative;
 use super::yaml::{Entry, Node, Place};
@@ -125,6 +126,7 @@ fn service(
     let (healthcheck, healthcheck_off) = healthcheck(node);
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let service = Service {
+        backups: backups(image.as_deref(), node),
         name: name.to_owned(),
         image,
         build,

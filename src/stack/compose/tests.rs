@@ -49,6 +49,47 @@ fn show(result: Result<Project, ComposeError>) -> String {
 }
 
 #[test]
+fn a_service_that_backs_up() {
+    let backups = |image: &str, more: &str| {
+        let text = format!("services:\n  b:\n    image: {image}\n{more}");
+        read_env(&text, "DB=one\nFOLDER=/var/backups/x\n").expect("a project").services.remove(0).backups
+    };
+    let image = "mirror.example:5000/prodrigestivill/postgres-backup-local:17@sha256:\
+                 0000000000000000000000000000000000000000000000000000000000000000";
+    let found = |host: &str, databases: &[&str], role: &str, folder: Option<&str>| {
+        Some(Backups {
+            host: host.into(),
+            databases: databases.iter().map(|name| (*name).to_owned()).collect(),
+            role: role.into(),
+            folder: folder.map(str::to_owned),
+        })
+    };
+    for (image, more, expected) in [
+        (
+            image,
+            "    environment: {POSTGRES_HOST: db, POSTGRES_DB: \"${DB}\", POSTGRES_USER: me}\n\
+             \x20   volumes: [\"${FOLDER}:/backups\"]\n",
+            found("db", &["one"], "me", Some("/var/backups/x")),
+        ),
+        (
+            "prodrigestivill/postgres-backup-local",
+            "    environment: [POSTGRES_HOST=db, \"POSTGRES_DB=one,two three\", POSTGRES_USER=me, BACKUP_DIR=/b]\n\
+             \x20   volumes:\n      - {type: bind, source: ./backups/, target: /b}\n      - /else:/backups\n",
+            found("db", &["one", "two", "three"], "me", Some("./backups")),
+        ),
+        (
+            "prodrigestivill/postgres-backup-local:16-alpine",
+            "    environment: {POSTGRES_DB_FILE: /run/secrets/db}\n    volumes: [\"named:/backups:rw\"]\n",
+            found("", &[], "", None),
+        ),
+        ("postgres:17", "    volumes: [\"/var/backups:/backups\"]\n", None),
+        ("example/postgres-backup-local-fork:1", "", None),
+    ] {
+        assert_eq!(backups(image, more), expected, "{image}\n{more}");
+    }
+}
+
+#[test]
 fn a_whole_stack() {
     let text = r#"
 name: orchestra

@@ -1,0 +1,422 @@
+//! Backups of a stack's database: one now, and one brought back. No playbook lists this;
+//! `provision backup` asks for its changes, and each is made once.
+
+use std::collections::BTreeSet;
+
+use super::stack::lines;
+use super::{Refusal, Stack, StackInput, StackOptions, planned};
+use crate::plan::{Action, Change, PlannedStep, Risk};
+use crate::stack::compose::{Backups, Project, Service};
+
+const STEP: &str = "backup";
+
+/// Where backups of before a restore lie, in the folder of the others.
+const OWN_FOLDER: &str = "before-restore";
+
+/// The backups of a stack: what makes them, and what of it.
+#[derive(Debug)]
+pub struct Backup {
+    stack: Stack,
+    options: StackOptions,
+    project: Project,
+    /// The service that takes them.
+    pub service: Service,
+    /// What that one's variables say.
+    pub source: Backups,
+    /// The folder of the host, absolute.
+    pub folder: String,
+}
+
+/// A backup that is to be restored, looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its path in the folder of backups.
+    pub file: String,
+    /// Its database.
+    pub database: String,
+    /// The file's SHA-256.
+    pub sum: String,
+    /// What it is for a person: its age, and its size.
+    pub about: String,
+    /// How many bytes of SQL it holds.
+    pub unpacked: u64,
+    /// How large the present database is; none where there is none.
+    pub present: Option<u64>,
+}
+
+impl Backup {
+    /// The backups of a project that has a service for them.
+    pub fn of(options: &StackOptions, input: &StackInput) -> Result<Self, Refusal> {
+        let project = &input.project;
+        let services = project.services.iter();
+        let Some((service, source)) =
+            services.filter_map(|service| Some((service, service.backups.as_ref()?))).next()
+        else {
+            return Err(Refusal::new(
+                STEP,
+                format!("no service of {} takes backups", project.name),
+                "`provision backup` works with a service of the image prodrigestivill/postgres-backup-local",
+            ));
+        };
+        let unclear = |what: &str, hint: &str| {
+            Err(Refusal::new(STEP, format!("{what} of the service `{}` {hint}", service.name), REMEDY))
+        };
+        let plain = |name: &String| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        };
+        if source.databases.is_empty() || !source.databases.iter().all(plain) {
+            return unclear("POSTGRES_DB", "names no database, or not by letters, digits, `_` and `-`");
+        }
+        if !plain(&source.role) {
+            return unclear("POSTGRES_USER", "names no role, or not by letters, digits, `_` and `-`");
+        }
+        let stack = Stack::new(options.clone(), input.clone());
+        let folder = match source.folder.as_deref() {
+            None => return unclear("the folder", "is a volume, or is not known ahead"),
+            Some(folder) if folder.starts_with('/') => folder.to_owned(),
+            Some(folder) => {
+                format!("{}/{}", stack.folder(), folder.trim_start_matches('.').trim_start_matches('/'))
+            }
+        };
+        if folder.chars().any(|c| c.is_control()) || folder.split('/').any(|part| part == "..") {
+            return unclear("the folder", "is no plain path");
+        }
+        Ok(Self {
+            stack,
+            options: options.clone(),
+            project: project.clone(),
+            service: service.clone(),
+            source: source.clone(),
+            folder,
+        })
+    }
+
+    /// The project's name.
+    pub fn project(&self) -> &str {
+        &self.project.name
+    }
+
+    /// The stack's folder on the host.
+    pub fn stack_folder(&self) -> String {
+        self.stack.folder()
+    }
+
+    /// Why nothing can be backed up now, where the service is off.
+    pub fn must_be_on(&self, host: &str) -> Result<(), Refusal> {
+        if self.service.enabled {
+            return Ok(());
+        }
+        let switch = self.service.profiles.first().map_or("backup", String::as_str);
+        Err(Refusal::new(
+            STEP,
+            format!("backups are off: the service `{}` is not among those that run", self.service.name),
+            format!(
+                "add `{switch}` to COMPOSE_PROFILES ([steps.stack.env] in provision.toml, or .env), then \
+                 `provision up {host}`"
+            ),
+        ))
+    }
+
+    /// The service with the database. One that is not the project's can only be restored by hand.
+    pub fn postgres(&self) -> Result<&Service, Refusal> {
+        let host = self.source.host.as_str();
+        if let Some(service) = self.project.service(host).filter(|service| service.enabled) {
+            return Ok(service);
+        }
+        let Backups { role, databases, .. } = &self.source;
+        let database = databases.first().map_or("", String::as_str);
+        let at = if host.is_empty() { "DATABASE-HOST" } else { host };
+        let fresh = format!("{database}_restored");
+        let users = self.users(host).join(" ");
+        Err(Refusal {
+            details: vec![
+                format!("createdb -h {at} -U {role} -T template0 {fresh}"),
+                format!(
+                    "gunzip -c {}/FILE | psql -X -h {at} -U {role} -d {fresh} -v ON_ERROR_STOP=1 \
+                     --single-transaction -o /dev/null",
+                    self.folder
+                ),
+                format!("cd {} && docker compose stop {users}", self.stack.folder()),
+                format!(
+                    "psql -h {at} -U {role} -d postgres -c 'ALTER DATABASE {database} RENAME TO \
+                     {database}_before' -c 'ALTER DATABASE {fresh} RENAME TO {database}'"
+                ),
+                format!("cd {} && docker compose up -d", self.stack.folder()),
+            ],
+            ..Refusal::new(
+                STEP,
+                format!("the database is at `{at}`, which is no service of {}", self.project.name),
+                "restore it by hand, as the lines above do: on the host, as root, with a role that may \
+                 create databases and the extensions pg_trgm and uuid-ossp",
+            )
+        })
+    }
+
+    /// The services that use the database: those that wait for it, directly or through
+    /// others, and go on running. The one that backs it up only reads.
+    fn users(&self, postgres: &str) -> Vec<&str> {
+        let enabled: Vec<_> = self.project.enabled().collect();
+        let mut found = BTreeSet::from([postgres]);
+        loop {
+            let more: Vec<_> = enabled
+                .iter()
+                .filter(|service| !found.contains(service.name.as_str()))
+                .filter(|service| service.depends_on.iter().any(|on| found.contains(on.service.as_str())))
+                .map(|service| service.name.as_str())
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        let uses = |service: &&Service| {
+            service.name != postgres
+                && found.contains(service.name.as_str())
+                && !service.one_shot
+                && service.name != self.service.name
+        };
+        let users: Vec<_> =
+            enabled.iter().copied().filter(uses).map(|service| service.name.as_str()).collect();
+        if postgres.is_empty() || self.project.service(postgres).is_none() {
+            // Nobody waits for what is not of the project.
+            return enabled
+                .iter()
+                .filter(|service| !service.one_shot && service.name != self.service.name)
+                .map(|service| service.name.as_str())
+                .collect();
+        }
+        users
+    }
+
+    fn action(&self, name: &'static str, database: &str) -> Action {
+        Action::new(STEP, name)
+            .with("name", self.project())
+            .with("folder", self.stack.folder())
+            .with("backups", &self.folder)
+            .with("backup", &self.service.name)
+            .with("postgres", &self.source.host)
+            .with("role", &self.source.role)
+            .with("database", database)
+    }
+
+    /// A backup now.
+    pub fn take(&self) -> PlannedStep {
+        let databases = self.source.databases.join(", ");
+        let mut step = planned(STEP);
+        step.changes = vec![Change {
+            id: "backup/taken".into(),
+            title: format!("back up {databases} to {}/last", self.folder),
+            reason: "asked for".into(),
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: None,
+            action: self
+                .action("taken", self.source.databases.first().map_or("", String::as_str))
+                .with("databases", lines(&self.source.databases))
+                // Gigabytes may take hours.
+                .within(4 * 3600),
+        }];
+        step
+    }
+
+    /// A backup brought back.
+    pub fn restore(&self, chosen: &Chosen) -> Result<PlannedStep, Refusal> {
+        let postgres = self.postgres()?;
+        let Chosen { file, database, sum, about, .. } = chosen;
+        let users = self.users(&postgres.name);
+        // A slow disk loads some hundred kilobytes a second.
+        let patience = |bytes: u64| u32::try_from(bytes / 300_000).unwrap_or(u32::MAX).saturating_add(1800);
+        let change = |id: &str, title, reason: &str, action| Change {
+            id: format!("backup/{id}"),
+            title,
+            reason: reason.to_owned(),
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: None,
+            action,
+        };
+        let mut step = planned(STEP);
+        step.changes.push(change(
+            "loaded",
+            format!("load {file} ({about}) into a new database beside {database}"),
+            "read to its end, and whole",
+            self.action("loaded", database)
+                .with("file", file)
+                .with("sum", sum)
+                .within(patience(chosen.unpacked)),
+        ));
+        if let Some(present) = chosen.present {
+            step.changes.push(change(
+                "kept",
+                format!("back up {database} as it is now to {}/{OWN_FOLDER}", self.folder),
+                "so that the restore can be undone",
+                self.action("kept", database).with("file", file).within(patience(present)),
+            ));
+        }
+        let former = match chosen.present {
+            Some(_) => {
+                format!(
+                    "the present {database} goes away when the new one serves, and comes back if it does not"
+                )
+            }
+            None => format!("there is no {database} now"),
+        };
+        let interrupts =
+            Risk::InterruptsService { services: users.iter().map(|name| (*name).to_owned()).collect() };
+        let replaces =
+            chosen.present.map(|_| Risk::ReplacesDatabase { name: database.clone(), by: file.clone() });
+        let start = self.stack.starting(self.action("restored", database));
+        // Forward, and perhaps back again.
+        let seconds = start.timeout.saturating_mul(2).saturating_add(1800);
+        let mut action = start
+            .with("stop", lines(&users))
+            .with("queues", lines(&self.queues()))
+            .with("service", self.options.proof.as_deref().unwrap_or_default())
+            .with("file", file)
+            .within(seconds);
+        action.arguments.retain(|name, value| *name != "queues" || !value.is_empty());
+        step.changes.push(Change {
+            risks: std::iter::once(interrupts).chain(replaces).collect(),
+            ..change(
+                "restored",
+                format!("put it in the place of {database}, and start {} with it", self.project()),
+                &former,
+                action,
+            )
+        });
+        Ok(step)
+    }
+
+    /// Those that are there and on.
+    fn queues(&self) -> Vec<&str> {
+        let on = |name: &&String| self.project.service(name).is_some_and(|service| service.enabled);
+        self.options.queues.iter().filter(on).map(String::as_str).collect()
+    }
+}
+
+const REMEDY: &str = "mend it in the Compose file or in .env";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::stack::bundle::Bundle;
+    use crate::stack::compose::{Environment, Loading};
+    use crate::stack::shipped;
+
+    /// The stack that ships, with these settings.
+    fn prefect(env: &[(&str, &str)]) -> Result<Backup, Refusal> {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("prefect");
+        shipped::write("prefect", &folder).expect("it is written");
+        let env: BTreeMap<_, _> =
+            env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let known = std::fs::read_to_string(folder.join(".env")).expect(".env");
+        let known = Environment::parse(&known, ".env").expect("its settings");
+        assert!(env.keys().all(|key| known.get(key).is_some()), "{env:?}");
+        let loading = Loading { env, ..Loading::default() };
+        let project = Project::load_with(&folder, &loading).expect("a project");
+        let bundle = Bundle::collect(&folder, &[], &project.sensitive).expect("its files");
+        let options = StackOptions {
+            queues: vec!["redis".into(), "none".into()],
+            proof: Some("selftest".into()),
+            ..StackOptions::default()
+        };
+        Backup::of(&options, &StackInput { project, bundle })
+    }
+
+    fn chosen(present: Option<u64>) -> Chosen {
+        Chosen {
+            file: "last/prefect-20261122-115227.sql.gz".into(),
+            database: "prefect".into(),
+            sum: "aa".into(),
+            about: "2 min old, 48 kB".into(),
+            unpacked: 600_000_000,
+            present,
+        }
+    }
+
+    #[test]
+    fn the_stack_that_ships_has_backups() {
+        let backup = prefect(&[("COMPOSE_PROFILES", "admin,monitoring,backup,workers")]).expect("backups");
+        assert_eq!(
+            (backup.folder.as_str(), backup.service.name.as_str()),
+            ("/var/backups/prefect", "backup")
+        );
+        assert_eq!(backup.must_be_on("web1"), Ok(()));
+        let taken = backup.take();
+        assert_eq!(taken.changes[0].id, "backup/taken");
+        let step = backup.restore(&chosen(Some(1))).expect("it can be restored");
+        let ids: Vec<_> = step.changes.iter().map(|change| change.id.as_str()).collect();
+        assert_eq!(ids, ["backup/loaded", "backup/kept", "backup/restored"]);
+        let action = &step.changes[2].action;
+        let stopped: Vec<_> = action.arguments["stop"].lines().collect();
+        assert_eq!(
+            stopped,
+            [
+                "nginx",
+                "prefect-api",
+                "prefect-background",
+                "pgadmin",
+                "postgres-exporter",
+                "nginx-exporter",
+                "prefect-exporter",
+                "worker"
+            ]
+        );
+        assert_eq!(action.arguments["queues"], "redis\n");
+        assert_eq!(action.arguments["service"], "selftest");
+        assert!(action.arguments["services"].contains("prefect-migrate job 1\n"));
+        assert_eq!(step.changes[0].action.timeout, 3800);
+        assert!(step.changes[2].risks.iter().any(|risk| matches!(risk, Risk::ReplacesDatabase { .. })));
+        let step = backup.restore(&chosen(None)).expect("it can be restored");
+        assert_eq!(step.changes.len(), 2, "there is nothing to keep");
+    }
+
+    #[test]
+    fn backups_that_are_off() {
+        let backup = prefect(&[("COMPOSE_PROFILES", "admin")]).expect("they can still be listed");
+        let refusal = backup.must_be_on("web1").expect_err("off");
+        assert!(refusal.what.contains("backups are off"), "{refusal:?}");
+        assert!(refusal.hints[0].contains("add `backup` to COMPOSE_PROFILES"), "{refusal:?}");
+        assert!(backup.restore(&chosen(Some(1))).is_ok(), "Postgres and the folder are all that it takes");
+    }
+
+    #[test]
+    fn a_database_elsewhere_is_restored_by_hand() {
+        let backup =
+            prefect(&[("POSTGRES_HOST", "db.example"), ("COMPOSE_PROFILES", "backup")]).expect("backups");
+        assert_eq!(backup.must_be_on("web1"), Ok(()), "one can be taken");
+        let refusal = backup.postgres().expect_err("not here");
+        assert!(refusal.what.contains("`db.example`"), "{refusal:?}");
+        let commands = refusal.details.join("\n");
+        for part in [
+            "createdb -h db.example -U prefect",
+            "gunzip -c /var/backups/prefect/FILE | psql",
+            "docker compose stop nginx prefect-api prefect-background",
+            "RENAME TO prefect_before",
+        ] {
+            assert!(commands.contains(part), "{part}: {commands}");
+        }
+        assert!(backup.restore(&chosen(Some(1))).is_err());
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused() {
+        for (name, value, what) in [
+            ("POSTGRES_DB", "a'b", "POSTGRES_DB"),
+            ("POSTGRES_DB", "", "POSTGRES_DB"),
+            ("POSTGRES_USER", "a b", "POSTGRES_USER"),
+            ("BACKUP_FOLDER", "backups", "the folder"),
+            ("BACKUP_FOLDER", "/a/../b", "the folder"),
+        ] {
+            let refusal = prefect(&[(name, value)]).expect_err(value);
+            assert!(refusal.what.starts_with(what), "{name}={value}: {refusal:?}");
+        }
+        assert_eq!(
+            prefect(&[("BACKUP_FOLDER", "./backups")]).expect("beside it").folder,
+            "/srv/prefect/backups"
+        );
+    }
+}
