@@ -508,6 +508,18 @@ has_visitors() {
         END { for (port in open) if (port in listens) exit 0; exit 1 }'
 }
 
+# remove_unwanted: containers of services that a profile has switched off. To Compose they are
+# no orphans, and it lets them run.
+remove_unwanted() {
+    compose config --services >"$scratch/wanted" || return 0
+    containers | while IFS=$TAB read -r service _ _ id; do
+        ! grep -qxF "$service" "$scratch/wanted" || continue
+        say "$service is not wanted any more: its container is removed"
+        docker stop "$id" >/dev/null
+        docker rm -f "$id" >/dev/null
+    done
+}
+
 up_apply() {
     arg rolling >"$scratch/rolling"
     # Nothing below may eat the list.
@@ -525,6 +537,7 @@ up_apply() {
         blame
         fail "the stack did not start${report:+: $(told "$report")}"
     fi
+    remove_unwanted
     join_networks
     restart_stale
     wait_until_settled

@@ -111,6 +111,15 @@ fn files_of_the_folder() -> Result<(), Failed> {
     assert_eq!(did.ended("applied"), ["stack/up"]);
     assert!(host.get(8081)?.contains("second"));
 
+    // A service is switched off: to Compose its container is no orphan.
+    folder.write("compose.yaml", &MOUNTED.replace("  cache:\n", "  cache:\n    profiles: [store]\n"));
+    let plan = folder.provision(&["plan", &host.name]);
+    assert!(plan.stdout.contains("removes the containers of cache"), "{}", plan.stdout);
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+    assert_eq!(host.inside("docker ps -a --format '{{.Names}}'"), "one-web-1\n");
+    folder.write("compose.yaml", MOUNTED);
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+
     // A service is no longer wanted.
     folder.write("compose.yaml", MOUNTED.split("  cache:").next().expect("a part"));
     folder.provision(&["up", &host.name, "--yes"]).expect(0);
