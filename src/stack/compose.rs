@@ -81,6 +81,8 @@ pub struct Service {
     pub enabled: bool,
     /// How many containers it has.
     pub scale: u32,
+    /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
+    pub reads: Vec<String>,
 }
 
 impl Service {

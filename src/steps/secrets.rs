@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Question, Questions};
-use crate::plan::{Action, Change, PlannedStep, sha256};
+use crate::facts::{Facts, Question, Questions};
+use crate::plan::{Action, Change, PlannedStep, Risk, sha256};
 
 const STEP: &str = "secrets";
 
@@ -75,17 +75,40 @@ fn root() -> String {
     "0:0".into()
 }
 
+/// That one of them is to have another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which.
+    pub name: String,
+    /// Whether a person gives it; else the host makes it.
+    pub given: bool,
+}
+
 /// The secrets step.
 #[derive(Debug)]
 pub struct Secrets {
     options: SecretsOptions,
     stack: String,
+    renewal: Option<Renewal>,
 }
 
 impl Secrets {
     /// The step with its options, for the stack of that name.
     pub fn new(options: SecretsOptions, stack: &str) -> Self {
-        Self { options, stack: stack.to_owned() }
+        Self { options, stack: stack.to_owned(), renewal: None }
+    }
+
+    /// The same with another value for one of them.
+    #[must_use]
+    pub fn renewing(self, renewal: Option<Renewal>) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// Whether a host has a value of that name for that stack.
+    pub fn has(facts: &Facts, stack: &str, name: &str) -> bool {
+        let made = facts.files.get(&format!("{ROOT}/{stack}/made")).and_then(Option::as_ref);
+        let text = made.and_then(|made| std::str::from_utf8(made.content.as_deref()?).ok());
+        is_told(text.unwrap_or_default(), name)
     }
 
     fn folder(&self) -> String {
@@ -160,6 +183,13 @@ impl Secrets {
     }
 }
 
+/// Whether a value of that name is in the list of what is made.
+fn is_told(made: &str, name: &str) -> bool {
+    made.lines().any(|line| {
+        line.split_once(' ').is_some_and(|(kind, other)| other == name && matches!(kind, "value" | "given"))
+    })
+}
+
 /// A name in a folder of the host, and in a line.
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -195,8 +225,8 @@ impl Step for Secrets {
         let has = |entry: &str| made.lines().any(|line| line == entry);
         let asked: Vec<_> =
             self.options.given.iter().filter(|name| !has(&format!("given {name}"))).cloned().collect();
-        let is_there = |name: &str| has(&format!("value {name}")) || has(&format!("given {name}"));
-        let missing: Vec<_> = self.options.generate.iter().filter(|name| !is_there(name)).cloned().collect();
+        let missing: Vec<_> =
+            self.options.generate.iter().filter(|name| !is_told(&made, name)).cloned().collect();
         let wants = |file: &SecretFile, wanted: &[String]| {
             file.lines.iter().flat_map(|line| names(line)).any(|name| wanted.iter().any(|each| each == name))
         };
@@ -214,7 +244,19 @@ impl Step for Secrets {
         let known = |path: &String| made.lines().any(|line| line.starts_with(&format!("file {path} ")));
         let written = stale.iter().all(known);
         step.changes.extend(self.make(&missing, &stale, written));
-        model.secrets_change |= !step.changes.is_empty();
+        let mut anew = stale;
+        // What is taken for the first time needs no second change.
+        if let Some(renewal) = self.renewal.as_ref().filter(|renewal| !asked.contains(&renewal.name)) {
+            if !is_told(&made, &renewal.name) {
+                return Err(self.not_there(renewal, made.is_empty()));
+            }
+            let files =
+                self.options.files.iter().filter(|file| wants(file, std::slice::from_ref(&renewal.name)));
+            let files: Vec<_> = files.map(|file| file.path.clone()).collect();
+            step.changes.push(self.renew(renewal, &files));
+            anew.extend(files);
+        }
+        model.secret_files.extend(anew.iter().map(|path| format!("{}/{path}", self.folder())));
         Ok(step)
     }
 }
@@ -294,6 +336,45 @@ impl Secrets {
             undo: None,
             action: self.action("made"),
         })
+    }
+}
+
+impl Secrets {
+    /// Another value in place of the one that is there.
+    fn renew(&self, renewal: &Renewal, files: &[String]) -> Change {
+        let Renewal { name, given } = renewal;
+        let title = match files {
+            [] => format!("change the secret {name}"),
+            [file] => format!("change the secret {name}, and write {file} with it"),
+            files => format!("change the secret {name}, and write {} with it", files.join(", ")),
+        };
+        let action = self.action("rotated").with("name", name);
+        Change {
+            id: "secrets/rotated".into(),
+            title,
+            reason: if *given {
+                "a person gives another value".into()
+            } else {
+                "a new value is asked for; nobody else will see it".into()
+            },
+            risks: vec![Risk::Removes { what: vec![format!("the former value of {name}")] }],
+            files: Vec::new(),
+            undo: None,
+            action: if *given {
+                action.with("source", "next").with(ASKED, format!("{name}\n"))
+            } else {
+                action.with("source", "new")
+            },
+        }
+    }
+
+    fn not_there(&self, renewal: &Renewal, nothing: bool) -> Refusal {
+        let what = if nothing {
+            format!("the host has no secrets of {} yet", self.stack)
+        } else {
+            format!("the host does not have the secret {} yet", renewal.name)
+        };
+        Refusal::new(STEP, what, "run `provision up` first, with the same playbook")
     }
 }
 

@@ -339,20 +339,25 @@ impl Stack {
             .iter()
             .filter(|container| container.project == self.input.project.name)
             .collect();
+        let mut applied = model.text(&self.state("applied")).unwrap_or_default().lines();
+        let of_another = applied.next().is_some_and(|first| first != hash);
+        // A line behind the hash: secrets have changed since.
+        let secrets = applied.next().is_some() || !model.secret_files.is_empty();
         let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
         let troubles = troubles(&expected, &containers);
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
-            () if changed || (!applied && model.file(&self.state("applied")).is_some()) => {
-                "the bundle has changed".into()
-            }
-            () if model.secrets_change => "its secrets have changed".into(),
+            () if changed || of_another => "the bundle has changed".into(),
+            () if secrets => "its secrets have changed".into(),
             () if !troubles.is_empty() => troubles.join(", "),
             () if !applied => "an earlier start was not finished".into(),
             () => return None,
         };
-        let running: Vec<_> = services
+        let touched = self.readers(&model.secret_files);
+        let all = changed || !applied;
+        let interrupted: Vec<_> = services
             .iter()
+            .filter(|service| all || touched.contains(service.name.as_str()))
             .filter(|service| {
                 containers
                     .iter()
@@ -363,8 +368,8 @@ impl Stack {
         let mut risks = Vec::new();
         if containers.is_empty() {
             risks.extend(opened(&services));
-        } else if !running.is_empty() && (changed || !applied) {
-            risks.push(Risk::InterruptsService { services: running });
+        } else if !interrupted.is_empty() {
+            risks.push(Risk::InterruptsService { services: interrupted });
         }
         let orphans: BTreeSet<_> = containers
             .iter()
@@ -399,6 +404,25 @@ impl Stack {
 }
 
 impl Stack {
+    /// Services that read one of these files, and those that wait for one that does: what they
+    /// lean on goes away for a while.
+    fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
+        let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
+        let mut found: BTreeSet<_> =
+            self.services().filter(reads).map(|service| service.name.as_str()).collect();
+        loop {
+            let before = found.len();
+            let leans = |service: &&Service| {
+                service.depends_on.iter().any(|other| found.contains(other.service.as_str()))
+            };
+            let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
+            found.extend(more);
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+
     /// The proof that it works, behind every start, and until it has succeeded once.
     fn prove(&self, model: &Model, starts: bool) -> Option<Change> {
         let service = self.options.proof.as_deref()?;

@@ -1,7 +1,7 @@
 //! Secrets that people give: where they come from, and how they get to a host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 
 use super::ask;
 use crate::commands::exit::Exit;
@@ -30,6 +30,11 @@ fn asked(plan: &Plan) -> impl Iterator<Item = &str> {
 }
 
 impl Given {
+    /// One value that is known already.
+    pub fn of(name: &str, value: Password) -> Self {
+        Self { values: BTreeMap::from([(name.to_owned(), value)]) }
+    }
+
     /// Takes from the environment what these plans want of a person; an error where something is
     /// missing and there is nobody to ask.
     pub fn look(&mut self, plans: &[&Plan]) -> Result<(), Failure> {
@@ -92,6 +97,31 @@ impl Given {
         Ok(())
     }
 }
+
+/// A value for that secret: hidden and twice on a terminal, and else what stands on stdin, to its end.
+pub(super) fn read(name: &str, host: &str, reporter: &dyn Reporter) -> Result<Password, Failure> {
+    if can_ask() {
+        let mut answer = None;
+        reporter.suspend(&mut || answer = Some(prompt(name, host)));
+        return answer.unwrap_or_else(|| Err(nothing_given(name)));
+    }
+    let failed = |what: String| failure::with_hint(Exit::Usage, what, PIPE_IT);
+    if std::io::stdin().is_terminal() {
+        return Err(failed("there is no terminal to ask on".into()));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .take(LONGEST as u64 + 2)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(format!("standard input cannot be read: {error}")))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    check(value).map_err(|mistake| mistake.told("standard input"))?;
+    Ok(Password::new(value.to_owned()))
+}
+
+const PIPE_IT: &str =
+    "without one the value comes on standard input: `pass db | provision secrets web1 set db --yes`";
 
 /// The variable of the environment that may hold a secret.
 fn variable(name: &str) -> String {

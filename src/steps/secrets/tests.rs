@@ -140,3 +140,51 @@ fn giving_takes_a_name_from_what_is_made() {
     options.give("db");
     assert_eq!((options.generate, options.given), (vec![], vec!["db".to_owned(), "page".to_owned()]));
 }
+
+fn renewed(text: &str, made: Option<&str>, name: &str, given: bool) -> Result<(PlannedStep, Model), Refusal> {
+    let mut facts = bare();
+    if let Some(made) = made {
+        put(&mut facts, "/etc/provision/secrets/shop/made", made);
+    }
+    let mut model = Model { facts, ..Model::default() };
+    let renewal = Renewal { name: name.into(), given };
+    let step = Secrets::new(options(text).secrets, "shop").renewing(Some(renewal)).plan(&mut model)?;
+    Ok((step, model))
+}
+
+#[test]
+fn one_value_is_another() {
+    let all = made(&plan(GIVEN, None).expect("it can be planned").changes[1]);
+    let (step, model) = renewed(GIVEN, Some(&all), "page", false).expect("it can be planned");
+    assert_eq!(
+        told(&step),
+        [
+            "secrets/rotated: change the secret page, and write page with it (a new value is asked for; nobody else will see it)"
+        ]
+    );
+    let arguments = &step.changes[0].action.arguments;
+    assert_eq!((arguments["source"].as_str(), arguments.get(ASKED)), ("new", None));
+    assert!(!step.changes[0].risks.is_empty());
+    assert_eq!(model.secret_files.into_iter().collect::<Vec<_>>(), ["/etc/provision/secrets/shop/page"]);
+    let (step, model) = renewed(GIVEN, Some(&all), "db", true).expect("it can be planned");
+    let arguments = &step.changes[0].action.arguments;
+    assert_eq!((arguments["source"].as_str(), arguments[ASKED].as_str()), ("next", "db\n"));
+    assert_eq!(model.secret_files.into_iter().collect::<Vec<_>>(), ["/etc/provision/secrets/shop/db"]);
+    // Given for the first time: one change takes it, not two.
+    let (step, _) =
+        renewed(GIVEN, Some(&all.replace("given db", "value db")), "db", true).expect("it can be planned");
+    let ids: Vec<_> = step.changes.iter().map(|change| change.id.as_str()).collect();
+    assert_eq!(ids, ["secrets/given", "secrets/made"]);
+}
+
+#[test]
+fn what_is_not_there_is_not_changed() {
+    for (made, expected) in [
+        (None, "the host has no secrets of shop yet"),
+        (Some("value other\n"), "the host does not have the secret page yet"),
+    ] {
+        let refusal = renewed(GIVEN, made, "page", false).expect_err(expected);
+        assert_eq!(refusal.what, expected);
+        assert!(refusal.hints[0].contains("provision up"), "{:?}", refusal.hints);
+    }
+}
