@@ -74,7 +74,8 @@ fn given() -> Result<(), Failed> {
         each.write("compose.yaml", COMPOSE);
         each.settings(SETTINGS);
     }
-    let secrets = |more: &[&str]| [&["secrets", &host.name], more].concat();
+    let host_name = host.name.clone();
+    let secrets = |more: &[&'static str]| [&["secrets", host_name.as_str()], more].concat();
 
     // What cannot be.
     let did = without.provision(&["plan", &host.name]);
