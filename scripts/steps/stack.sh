@@ -272,6 +272,18 @@ restart_stale() {
     done
 }
 
+# drop_halves: Compose makes a container anew under another name, which begins with the former
+# one's id. When it was killed at that, both are there, and the name is in its way.
+drop_halves() {
+    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$name" --filter status=created \
+        --format '{{.ID}}	{{.Names}}' | while IFS=$TAB read -r id container; do
+        former=${container%%_*}
+        case $former in *[!0-9a-f]*) continue ;; esac
+        { [ ${#former} -eq 12 ] && docker inspect "$former" >/dev/null 2>&1; } || continue
+        docker rm "$id" >/dev/null
+    done
+}
+
 # stop_stale: containers that mount files with secrets which are newer than their start. Compose
 # starts them again, each behind those that it waits for: who asks with the new password
 # comes behind who wants it.
@@ -324,6 +336,7 @@ up_apply() {
     # What is started anew is proven anew.
     rm -f "$state/proven" "$scratch/stale"
     stop_stale
+    drop_halves
     # What a container refuses to start with is told by Compose; what it does afterwards, by us.
     set -- up --detach --remove-orphans
     [ "$(arg build no)" = no ] || set -- "$@" --build
