@@ -405,15 +405,17 @@ impl Stack {
 
 impl Stack {
     /// Services that read one of these files, and those that wait for one that does: what they
-    /// lean on goes away for a while.
+    /// lean on goes away for a while. What runs once is not leaned on.
     fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
         let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
         let mut found: BTreeSet<_> =
             self.services().filter(reads).map(|service| service.name.as_str()).collect();
         loop {
             let before = found.len();
+            let runs = |name: &str| self.input.project.service(name).is_some_and(|other| !other.one_shot);
             let leans = |service: &&Service| {
-                service.depends_on.iter().any(|other| found.contains(other.service.as_str()))
+                let mut others = service.depends_on.iter().map(|other| other.service.as_str());
+                others.any(|other| found.contains(other) && runs(other))
             };
             let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
             found.extend(more);

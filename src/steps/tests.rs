@@ -156,8 +156,12 @@ fn nothing_on_a_host_that_has_all() {
 fn other_secrets_are_a_start_and_a_proof() {
     let mut input = stack_input();
     let file = "/etc/provision/secrets/three/db";
-    for service in input.project.services.iter_mut().filter(|service| service.name == "prepare") {
-        service.reads.push(file.into());
+    for service in &mut input.project.services {
+        service.reads.extend(match service.name.as_str() {
+            "cache" => Some(file.into()),
+            "prepare" => Some("/etc/provision/secrets/three/once".into()),
+            _ => None,
+        });
     }
     let stack = Stack::new(options("stack.proof = 'prepare'").stack, input);
     let mut facts = settled();
@@ -180,8 +184,10 @@ fn other_secrets_are_a_start_and_a_proof() {
         ]
     };
     // What waits for one that reads it has to do without; what reads nothing of it has not.
-    assert_eq!(told(&facts, &[file]), start(&["web"]));
-    assert_eq!(told(&facts, &["/etc/provision/secrets/three/other"]), start(&[]));
+    assert_eq!(told(&facts, &[file]), start(&["web", "cache"]));
+    for other in ["once", "other"] {
+        assert_eq!(told(&facts, &[&format!("/etc/provision/secrets/three/{other}")]), start(&[]));
+    }
     // A run ended between the secrets and the start.
     put(&mut facts, "/var/lib/provision/stacks/three/applied", &format!("{hash}\nsecrets\n"));
     assert_eq!(told(&facts, &[]), start(&["web", "cache"]));
