@@ -274,19 +274,26 @@ echo no interpreter"
 
 # --- secrets --------------------------------------------------------------------------------
 
-# secret PHASE: what secrets.sh does in /mnt/secrets, and its code.
+# secret PHASE [ACTION]: what secrets.sh does in /mnt/secrets, and its code.
 secret() {
     cat >/mnt/secret <<'SECRET'
 change=/mnt/change scratch=/mnt
 arg() { cat "$change/arg/$1"; }
 say() { echo "$*"; }
+hint() { echo "hint: $*"; }
 fail() { echo "error: $*"; exit 1; }
 chmod() { case $* in *\ /etc/*) ;; *) command chmod "$@" ;; esac; }
 . "$1/steps/secrets.sh"
-"made_$2"
+# What a run that is killed there does not come to.
+case ${ends_at:-} in
+    '') ;;
+    mv) mv() { case $* in */made) command mv "$@" ;; *) exit 9 ;; esac; } ;;
+    *) eval "$ends_at() { exit 9; }" ;;
+esac
+"$3_$2"
 echo "$?"
 SECRET
-    sh /mnt/secret "$HERE" "$1"
+    sh /mnt/secret "$HERE" "$1" "${2:-made}"
 }
 
 secrets_are_made() {
@@ -294,6 +301,7 @@ secrets_are_made() {
     mkdir -p /mnt/change/arg
     printf /mnt/secrets >/mnt/change/arg/folder
     printf 'db\npage\n' >/mnt/change/arg/values
+    : >/mnt/change/arg/given
     # shellcheck disable=SC2016 # what looks like a command must not become one
     printf '%s\n' '@server.env 0:0 aa11' ' A={db} $(id) `id` \n "q" {' ' B=x{page}{db}y {} {"a": "{db}"}' '@db 999:998 bb22' ' {db}' \
         >/mnt/change/arg/templates
@@ -422,6 +430,134 @@ SWAPDB 0 8'
 1'
 }
 
+# prepare_secrets: db and page are made, mail is given; a file for each of two, one for the third.
+prepare_secrets() {
+    rm -rf /mnt/secrets /mnt/change "$base"
+    mkdir -p /mnt/change/arg "$base/stacks/secrets"
+    printf /mnt/secrets >/mnt/change/arg/folder
+    printf 'db\npage\n' >/mnt/change/arg/values
+    printf 'mail\n' | tee /mnt/change/arg/given >/mnt/change/arg/asked
+    printf '%s\n' '@db 0:0 aa11' ' {db}' '@page 999:998 bb22' ' {page}' ' {db}' '@mail 0:0 cc33' ' {mail}' \
+        >/mnt/change/arg/templates
+    echo hash >"$base/stacks/secrets/applied"
+}
+
+secrets_are_given() {
+    prepare_secrets
+    check 'nobody has given it' has "$(secret apply given)" 'error: nobody has given the secret mail'
+    check 'and it is not there' is "$(secret guard given)" 1
+    printf geheim >/mnt/secrets/values/mail.next
+    check 'what a person gave is taken' is "$(secret apply given)" 'took mail
+0'
+    check 'and is there' is "$(secret guard given) $(cat /mnt/secrets/values/*)" '0 geheim'
+    check 'and told' is "$(cat /mnt/secrets/made)" 'given mail'
+    check 'the stack is not started with it' is "$(cat "$base/stacks/secrets/applied")" 'hash
+secrets'
+    check 'the others are made' is "$(secret apply)" 'made db
+made page
+0'
+    check 'all are there' is "$(secret guard) $(cat /mnt/secrets/mail) $(cat /mnt/secrets/made)" '0 geheim value db
+value page
+given mail
+file db aa11
+file page bb22
+file mail cc33'
+    check 'the stack is told once' is "$(wc -l <"$base/stacks/secrets/applied")" 2
+    stat -c '%n %i' /mnt/secrets/mail /mnt/secrets/page /mnt/secrets/db >/mnt/before
+    printf '%s\n' '@db 0:0 dd44' ' x{db}' '@page 999:998 bb22' ' {page}' ' {db}' '@mail 0:0 cc33' ' {mail}' \
+        >/mnt/change/arg/templates
+    secret apply >/mnt/said
+    check 'a file that is so already stays' is "$(stat -c '%n %i' /mnt/secrets/mail /mnt/secrets/page /mnt/secrets/db | grep -cxFf /mnt/before)" 2
+    rm -rf /mnt/secrets /mnt/change "$base"
+}
+
+secrets_are_rotated() {
+    prepare_secrets
+    rm -f /mnt/rotated
+    mkdir -p /mnt/secrets/values
+    printf geheim >/mnt/secrets/values/mail.next
+    secret apply given >/mnt/said
+    secret apply >/mnt/said
+    echo hash >"$base/stacks/secrets/applied"
+    db=$(cat /mnt/secrets/values/db)
+    printf db >/mnt/change/arg/name
+    printf new >/mnt/change/arg/source
+    printf stale >/mnt/secrets/values/db.next
+    stat -c '%n %i' /mnt/secrets/mail >/mnt/before
+    check 'it is not so yet' is "$(secret guard rotated)" 1
+    check 'a value is another' is "$(secret apply rotated) $(secret verify rotated)" '0 0'
+    new=$(cat /mnt/secrets/values/db)
+    check 'of as many digits' is "$(printf %s "$new" | tr -d 0-9a-f | wc -c) $(printf %s "$new" | wc -c)" '0 32'
+    check 'the former one is nowhere' is "$(grep -rl "$db" /mnt/secrets)" ''
+    check 'nor is what nobody took' is "$(ls /mnt/secrets/values)" 'db
+mail
+page'
+    check 'files have the new one' is "$(cat /mnt/secrets/db; tail -n 1 /mnt/secrets/page)" "$new
+$new"
+    check 'their owners are the same' is "$(stat -c '%a %u:%g' /mnt/secrets/page)" '400 999:998'
+    check 'a file without it stays' is "$(stat -c '%n %i' /mnt/secrets/mail)" "$(cat /mnt/before)"
+    check 'all is told as made' is "$(secret guard)" 0
+    check 'the stack is not started with it' is "$(tail -n 1 "$base/stacks/secrets/applied")" secrets
+    # One that a person gives.
+    rm -f /mnt/rotated
+    printf next >/mnt/change/arg/source
+    check 'nobody gave one' has "$(secret apply rotated)" 'error: nobody has given the secret db'
+    printf neu >/mnt/secrets/values/db.next
+    check 'what was given is taken' is "$(secret apply rotated) $(cat /mnt/secrets/values/db /mnt/secrets/db)" '0 neuneu'
+    # It ends behind each of its steps: whoever comes next writes the files.
+    for step in write_made mv write_files list_of_made; do
+        rm -f /mnt/rotated
+        secret apply >/mnt/said
+        echo hash >"$base/stacks/secrets/applied"
+        printf "%s" "$step" >/mnt/secrets/values/db.next
+        (ends_at=$step secret apply rotated >/mnt/said 2>&1)
+        check "ended at $step, the stack is not started" is "$(tail -n 1 "$base/stacks/secrets/applied")" secrets
+        [ "$(cat /mnt/secrets/values/db)" != "$step" ] || [ "$(cat /mnt/secrets/db)" = "$step" ] ||
+            check "ended at $step, its files are not told as made" is "$(secret guard) $(grep -c 'file db\|file page' /mnt/secrets/made)" '1 0'
+        secret apply >/mnt/said
+        check "ended at $step, the next run writes what there is" \
+            is "$(secret guard) $(cat /mnt/secrets/db) $(tail -n 1 /mnt/secrets/page)" "0 $(cat /mnt/secrets/values/db) $(cat /mnt/secrets/values/db)"
+    done
+    rm -rf /mnt/secrets /mnt/change /mnt/rotated "$base"
+}
+
+# --- what a person asks of the secrets ----------------------------------------------------------
+
+# asked PARAMETER...: secrets.sh with these lines behind it.
+asked() {
+    sed "s|/etc/provision|/mnt/etc|g" "$HERE/secrets.sh" | grep -v '^[[:space:]]*#' >/mnt/ask
+    for line in "$@"; do printf '%s\n' "$line" >>/mnt/ask; done
+    sh /mnt/ask
+    echo "$?"
+}
+
+secrets_are_asked_for() {
+    check 'there are none' is "$(asked 'verb list')" 0
+    check 'one is kept' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value ge-heim.1~')" 0
+    check 'and there' is "$(asked 'verb show' 'stack shop' 'name mail')" 'value ge-heim.1~
+0'
+    check 'once' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value other')" 73
+    check 'and told' is "$(cat /mnt/etc/secrets/shop/made)" 'given mail'
+    check 'another is kept beside it' is "$(asked 'verb keep' 'stack shop' 'name db' 'kind value' 'value x')" 0
+    check 'and told as well' is "$(cat /mnt/etc/secrets/shop/made)" 'given mail
+value db'
+    check 'one lies ready' is "$(asked 'verb put' 'stack shop' 'name mail' 'value neu')" 0
+    check 'and is not yet there' is "$(asked 'verb show' 'stack shop' 'name mail'; asked 'verb list')" 'value ge-heim.1~
+0
+shop	db
+shop	mail
+0'
+    check 'for root alone' is "$(cd /mnt/etc/secrets && stat -c '%n %a' . shop shop/values shop/values/*)" '. 700
+shop 700
+shop/values 700
+shop/values/db 600
+shop/values/mail 600
+shop/values/mail.next 600'
+    check 'no value is none' is "$(asked 'verb put' 'stack shop' 'name mail' 'value ')" 64
+    check 'no path is a name' is "$(asked 'verb put' 'stack shop' 'name ../x' 'value x') $(asked 'verb keep' 'stack a/b' 'name x' 'kind value' 'value x')" '64 64'
+    rm -rf /mnt/etc
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -436,6 +572,9 @@ for way in dash bash busybox; do
     backups_are_examined
     backups_are_listed
     queues_are_set_aside
+    secrets_are_given
+    secrets_are_rotated
+    secrets_are_asked_for
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

@@ -98,7 +98,7 @@ pub enum Command {
     Runs(Runs),
     /// Show a run: what was done, what it said, which files it kept
     Show(Show),
-    /// List the secrets that a host has made, or show one
+    /// List the secrets that a host has, show one, or change it
     Secrets(Secrets),
     /// List the backups of a stack's database, take one now, or bring one back
     Backup(Backup),
@@ -219,7 +219,7 @@ pub struct Secrets {
     /// What to do; `list` unless told
     #[command(subcommand)]
     pub verb: Option<SecretsVerb>,
-    /// Only those of this stack
+    /// Only those of this stack; a change goes by the playbook
     #[arg(long, value_name = "NAME", global = true)]
     pub stack: Option<String>,
 }
@@ -234,6 +234,34 @@ pub enum SecretsVerb {
         /// The secret's name
         name: String,
     },
+    /// Let the host make another value, and bring it to all that use the former one
+    Rotate(Renew),
+    /// Give a value, at a prompt or on stdin, and bring it to all that use the former one
+    Set(Renew),
+}
+
+/// Another value for a secret, by a run like that of `up`.
+#[derive(Debug, Clone, Args)]
+pub struct Renew {
+    /// The secret's name
+    pub name: String,
+    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub playbook: Option<String>,
+    /// Go on past findings that may be forced, such as too little memory or disk
+    #[arg(long)]
+    pub force: bool,
+    /// Do not ask; say yes
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+impl Renew {
+    /// The same for `up`.
+    pub(crate) fn as_up(&self, host: &Destination) -> Up {
+        let target = Target { hosts: vec![host.clone()], playbook: self.playbook.clone(), force: self.force };
+        Up { target, yes: self.yes, plan: None }
+    }
 }
 
 /// `provision backup`

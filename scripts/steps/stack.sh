@@ -297,11 +297,40 @@ blame() {
 # stays the former one inside, and programs read their settings when they start.
 restart_stale() {
     for id in $(running "$@"); do
-        ! mounts_newer "$id" || {
+        ! mounts_newer "$id" newer_in || {
             say "restarting $(service_of "$id"): files that it mounts have changed"
             docker restart "$id" >/dev/null
         }
     done
+}
+
+# drop_halves: Compose makes a container anew under another name, which begins with the former
+# one's id. When it was killed at that, both are there, and the name is in its way.
+drop_halves() {
+    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$name" --filter status=created \
+        --format '{{.ID}}	{{.Names}}' | while IFS=$TAB read -r id container; do
+        former=${container%%_*}
+        case $former in *[!0-9a-f]*) continue ;; esac
+        { [ ${#former} -eq 12 ] && docker inspect "$former" >/dev/null 2>&1; } || continue
+        docker rm "$id" >/dev/null
+    done
+}
+
+# stop_stale: containers that mount files with secrets which are newer than their start. Compose
+# starts them again, each behind those that it waits for: who asks with the new password
+# comes behind who wants it.
+stop_stale() {
+    rm -f "$scratch/stale"
+    for id in $(running); do
+        mounts_newer "$id" newer_secret || continue
+        service=$(service_of "$id")
+        # One of those that are replaced one after the other is outdated, and serves until then.
+        ! arg rolling | grep -q "^$service " || continue
+        say "stopping $service: secrets that it reads have changed"
+        printf '%s\n' "$id" >>"$scratch/stale"
+    done
+    [ -s "$scratch/stale" ] || return 0
+    xargs docker stop <"$scratch/stale" >/dev/null || fail "a container with former secrets could not be stopped"
 }
 
 # running [SERVICE…]: the ids of containers that run, of these services or of all.
@@ -318,17 +347,17 @@ running() {
 
 service_of() { docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$1"; }
 
-# mounts_newer ID: whether it mounts files that are newer than its start.
+# mounts_newer ID WHAT: whether it mounts files that are newer than its start; WHAT is newer_in,
+# for those of the bundle, or newer_secret.
 mounts_newer() {
     docker inspect --format '{{.State.StartedAt}}	{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}:{{end}}{{end}}' "$1" >"$scratch/mounts" || return 1
     IFS=$TAB read -r started sources <"$scratch/mounts" || return 1
     [ -n "$sources" ] || return 1
     touch -d "$started" "$scratch/started" || return 1
-    newer_in "$sources" || newer_secret "$sources"
+    "$2" "$sources"
 }
 
-# newer_in SOURCES: whether a file of the bundle that lies in one of them (each ends
-# with a colon) is newer than the stamp.
+# newer_in SOURCES: whether a file of the bundle that lies in one of them is newer than the stamp.
 newer_in() {
     while read -r _ _ path; do
         # shellcheck disable=SC3013 # dash, bash and busybox have it
@@ -410,7 +439,8 @@ outdated() {
     }
     sed -n 's/.*Container \([^ ]*\)  *Recreate$/\1/p' "$scratch/dry" >"$scratch/names"
     for id in $(running "$1"); do
-        if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" || mounts_newer "$id"; then
+        if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" ||
+            mounts_newer "$id" newer_in || mounts_newer "$id" newer_secret; then
             printf '%s\n' "$id"
         fi
     done
@@ -521,6 +551,10 @@ remove_unwanted() {
 }
 
 up_apply() {
+    # What is started anew is proven anew.
+    rm -f "$state/proven"
+    stop_stale
+    drop_halves
     arg rolling >"$scratch/rolling"
     # Nothing below may eat the list.
     while read -r line <&3; do

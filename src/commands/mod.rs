@@ -27,6 +27,7 @@ use crate::facts::Questions;
 use crate::host::{Destination, Password, Passwords, SshOptions};
 use crate::report::{Event, Failure, Reporter, Verbosity, choose, print};
 use crate::run::Link;
+use crate::steps::Renewal;
 use session::{Common, Session};
 
 /// Does what the command line says.
@@ -75,10 +76,17 @@ async fn dispatch(cli: Cli) -> Exit {
             let reporter = choose(global.json, verbosity(&global), &[open.host.to_string()]);
             open::open(link(&open.host, &global), open, &global, &*reporter).await
         }
-        Command::Secrets(secrets) => {
-            let reporter = choose(global.json, verbosity(&global), &[secrets.host.to_string()]);
-            secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await
-        }
+        Command::Secrets(secrets) => match secrets.verb.as_ref().and_then(secrets::Renewing::of) {
+            Some(renewing) => {
+                let up = renewing.arguments.as_up(&secrets.host);
+                on_hosts(&up.target, &global, Verb::Renew(&up, &renewing.what, secrets.stack.as_deref()))
+                    .await
+            }
+            None => {
+                let reporter = choose(global.json, verbosity(&global), &[secrets.host.to_string()]);
+                secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await
+            }
+        },
         Command::Playbooks => {
             let lines: String =
                 config::shipped_playbooks().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
@@ -119,6 +127,8 @@ enum Verb<'a> {
     Facts(&'a crate::cli::Facts),
     Expose,
     Backup(&'a crate::cli::Backup),
+    /// Another value for a secret; and the stack that it must be of.
+    Renew(&'a crate::cli::Up, &'a Renewal, Option<&'a str>),
 }
 
 async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
@@ -153,13 +163,13 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         ssh: ssh_options(global),
         passwords: Arc::new(passwords(global, Some(Arc::clone(&reporter)))),
         force: target.force,
+        renewal: if let Verb::Renew(_, renewal, _) = verb { Some(renewal) } else { None },
         also: if expose { expose::questions() } else { Questions::new() },
     };
-    let sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
+    let mut sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
+    let project = stack.as_ref().map(|stack| &stack.project);
     match verb {
-        Verb::Up(up) => {
-            up::up(sessions, up, global, &*reporter, stack.as_ref().map(|stack| &stack.project)).await
-        }
+        Verb::Up(up) => up::up(sessions, up, global, &*reporter, project, secrets::Given::default()).await,
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,
@@ -167,6 +177,16 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Verb::Backup(arguments) => {
             backup::backup(sessions, arguments, global, &settings, stack.as_ref(), &*reporter).await
         }
+        Verb::Renew(up, renewal, only) => match sessions.pop() {
+            Some(session) if only.is_none_or(|only| only == session.stack_name()) => {
+                secrets::renew(session, renewal, up, &settings, global, &*reporter, project).await
+            }
+            Some(session) => {
+                let what = format!("the playbook's stack is {}", session.stack_name());
+                fail(&*reporter, &[session], &failure::with_hint(Exit::Usage, what, "leave `--stack` out"))
+            }
+            None => Exit::Bug,
+        },
     }
 }
 

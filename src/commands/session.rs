@@ -18,7 +18,8 @@ use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, 
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::shipped;
 use crate::steps::{
-    self, Docker, Firewall, Machine, Model, Opening, Packages, Secrets, Stack, StackInput, Step, User,
+    self, Docker, Firewall, Machine, Model, Opening, Packages, Renewal, Secrets, Stack, StackInput, Step,
+    User,
 };
 
 /// More than this no probe says.
@@ -53,13 +54,15 @@ pub(super) struct Common<'a> {
     pub ssh: SshOptions,
     pub passwords: Arc<Passwords>,
     pub force: bool,
+    /// The secret that is to have another value.
+    pub renewal: Option<&'a Renewal>,
     /// What is asked besides what the steps ask.
     pub also: Questions,
 }
 
 impl<'a> Session<'a> {
     pub fn new(destination: Destination, common: &Common<'a>) -> Self {
-        let Common { settings, stack, reporter, ssh, passwords, force, also } = common;
+        let Common { settings, stack, reporter, ssh, passwords, force, renewal, also } = common;
         Self {
             name: destination.to_string(),
             ssh_config: ssh.config.clone(),
@@ -67,7 +70,7 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             settings,
             stack: *stack,
-            steps: build(settings, *stack),
+            steps: build(settings, *stack, *renewal),
             reporter: *reporter,
             force: *force,
             also: also.clone(),
@@ -83,6 +86,11 @@ impl<'a> Session<'a> {
     pub fn split(&mut self) -> (&mut Link, impl Fn(&Event) + use<'a>) {
         let (reporter, name) = (self.reporter, self.name.clone());
         (&mut self.link, move |event: &Event| reporter.tell(&name, event))
+    }
+
+    /// The stack that its secrets are for.
+    pub fn stack_name(&self) -> &str {
+        stack_name(self.settings, self.stack)
     }
 
     /// Takes the live lines away for good, before something else is printed.
@@ -268,7 +276,11 @@ fn cache() -> Option<PathBuf> {
     Some(base.join("provision/manifests"))
 }
 
-fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> {
+fn stack_name<'s>(settings: &'s Settings, stack: Option<&'s StackInput>) -> &'s str {
+    stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name)
+}
+
+fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renewal>) -> Vec<Box<dyn Step>> {
     let options = &settings.options;
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for name in &settings.playbook.steps {
@@ -282,8 +294,8 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
                 stack.map(|input| input.project.clone()),
             ))),
             "secrets" => {
-                let name = stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name);
-                steps.push(Box::new(Secrets::new(options.secrets.clone(), name)));
+                let step = Secrets::new(options.secrets.clone(), stack_name(settings, stack));
+                steps.push(Box::new(step.renewing(renewal.cloned())));
             }
             "stack" => {
                 if let Some(input) = stack {

@@ -124,6 +124,11 @@ pub enum Event {
         /// The run's id.
         run: String,
     },
+    /// The host has a first value for a secret now, and nothing uses it yet.
+    SecretKept {
+        /// The secret's name.
+        secret: String,
+    },
     /// Ports of the host are being tried from here.
     Knocking {
         /// How many.

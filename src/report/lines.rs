@@ -144,6 +144,12 @@ impl Lines {
                 vec!["connecting anew: the firewall's rules stay only if that succeeds".to_owned()]
             }
             Event::Proven => vec!["a new connection got in; the rules stay".to_owned()],
+            Event::SecretKept { secret } => {
+                vec![format!(
+                    "the host keeps the secret {}; `provision up` takes it from there",
+                    harmless(secret)
+                )]
+            }
             Event::Reattached => vec!["connected again".to_owned()],
             Event::Cancelling { .. } => {
                 vec!["cancelling: the run stops after the change that is under way".into()]

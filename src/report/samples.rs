@@ -338,6 +338,7 @@ pub(super) fn every_event() -> Vec<Event> {
         Event::Reattached,
         Event::Proving,
         Event::Proven,
+        Event::SecretKept { secret: "db_password".into() },
         ended("docker/engine", ChangeOutcome::Applied, 21_400),
         started("stack/up", "start server, worker, postgres and redis", 12),
         Event::Detached { run: run.clone(), may_cancel: true },

@@ -83,6 +83,7 @@ impl Terminal {
             | Event::Finding(_)
             | Event::Resuming { .. }
             | Event::Exposure(_)
+            | Event::SecretKept { .. }
             | Event::Warning { .. } => Live::Keep,
         }
     }

@@ -90,6 +90,8 @@ pub struct Service {
     pub named: bool,
     /// What it backs up, where that is what it is for.
     pub backups: Option<Backups>,
+    /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
+    pub reads: Vec<String>,
 }
 
 impl Service {

@@ -28,7 +28,7 @@ pub use machine::{Machine, MachineOptions};
 pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
 pub use requirement::Requirement;
-pub use secrets::{SecretFile, Secrets, SecretsOptions};
+pub use secrets::{ASKED, Renewal, SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
 pub use stack::{Stack, StackInput, StackOptions};
 pub use user::{User, UserOptions};

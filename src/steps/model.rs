@@ -1,6 +1,6 @@
 //! The host as the steps before have left it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::firewall::Opening;
 use crate::facts::{Facts, File, Group, Package};
@@ -19,8 +19,8 @@ pub struct Model {
     pub images: BTreeMap<String, Availability>,
     /// What the firewall lets in, where a step before rules it.
     pub openings: Option<Vec<Opening>>,
-    /// Whether files with secrets are written anew by a step before.
-    pub secrets_change: bool,
+    /// Files with secrets that are written anew by a step before, by their paths on the host.
+    pub secret_files: BTreeSet<String>,
     /// Whether the host is this very machine.
     pub local: bool,
     /// Whether findings that may be forced are forced.

@@ -2,6 +2,7 @@
 
 mod containers;
 mod files;
+mod join;
 mod ports;
 mod rolling;
 
@@ -12,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Container, Listening, Question, Questions};
+use crate::facts::{Listening, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::{Port, Project, Service};
@@ -353,15 +354,17 @@ impl Stack {
             .iter()
             .filter(|container| container.project == self.input.project.name)
             .collect();
+        let mut applied = model.text(&self.state("applied")).unwrap_or_default().lines();
+        let of_another = applied.next().is_some_and(|first| first != hash);
+        // A line behind the hash: secrets have changed since.
+        let secrets = applied.next().is_some() || !model.secret_files.is_empty();
         let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
         let mut troubles = troubles(&expected, &containers);
         troubles.extend(self.not_joined(&model.facts.networks, &containers));
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
-            () if changed || (!applied && model.file(&self.state("applied")).is_some()) => {
-                "the bundle has changed".into()
-            }
-            () if model.secrets_change => "its secrets have changed".into(),
+            () if changed || of_another => "the bundle has changed".into(),
+            () if secrets => "its secrets have changed".into(),
             () if !troubles.is_empty() => troubles.join(", "),
             () if !applied => "an earlier start was not finished".into(),
             () => return None,
@@ -371,24 +374,25 @@ impl Stack {
         };
         let mut rolling = rolling(&services);
         rolling.retain(|each| runs(each.service));
+        let touched = self.readers(&model.secret_files);
+        let all = changed || !applied;
+        let (replaced, interrupted): (Vec<_>, Vec<_>) = services
+            .iter()
+            .map(|service| service.name.as_str())
+            .filter(|name| runs(name) && (all || touched.contains(name)))
+            .partition(|name| rolling.iter().any(|each| each.service == *name));
         let mut risks = Vec::new();
         let mut reason = reason;
         if containers.is_empty() {
             risks.extend(opened(&services));
-        } else if changed || !applied || model.secrets_change {
-            let names: Vec<_> = rolling.iter().map(|each| each.service).collect();
-            let interrupted: Vec<_> = services
-                .iter()
-                .map(|service| service.name.as_str())
-                .filter(|name| runs(name) && !names.contains(name))
-                .map(str::to_owned)
-                .collect();
+        } else {
             if !interrupted.is_empty() {
-                risks.push(Risk::InterruptsService { services: interrupted });
+                let services = interrupted.into_iter().map(str::to_owned).collect();
+                risks.push(Risk::InterruptsService { services });
             }
-            if !names.is_empty() {
-                reason =
-                    format!("{reason}; of {} one container after the other is replaced", names.join(", "));
+            if !replaced.is_empty() {
+                let names = replaced.join(", ");
+                reason = format!("{reason}; of {names} one container after the other is replaced");
             }
         }
         let orphans: BTreeSet<_> = containers
@@ -442,52 +446,25 @@ impl Stack {
 }
 
 impl Stack {
-    /// Each network that is joined, and the services that do.
-    fn joins(&self) -> Vec<String> {
-        self.options.join.iter().map(|(network, names)| format!("{network} {}", names.join(" "))).collect()
-    }
-
-    /// Running containers that are not in a network which they join, a phrase each.
-    fn not_joined(
-        &self,
-        networks: &BTreeMap<String, Option<BTreeSet<String>>>,
-        containers: &[&Container],
-    ) -> Vec<String> {
-        let mut phrases = Vec::new();
-        for (network, names) in &self.options.join {
-            let Some(Some(inside)) = networks.get(network) else { continue };
-            let outside = containers.iter().filter(|container| {
-                names.contains(&container.service)
-                    && container.state == "running"
-                    && !inside.contains(&container.id)
-            });
-            phrases.extend(outside.map(|container| format!("{} is not in {network}", container.service)));
-        }
-        phrases
-    }
-
-    /// Networks and services that cannot be.
-    fn check_joins(&self) -> Result<(), Refusal> {
-        for (network, names) in &self.options.join {
-            if !is_network(network) {
-                return Err(Refusal::new(
-                    STEP,
-                    format!("`{network}` is no name of a Docker network"),
-                    "mend `join` in [steps.stack]",
-                ));
-            }
-            if let Some(unknown) = names.iter().find(|name| self.input.project.service(name).is_none()) {
-                return Err(Refusal::new(
-                    STEP,
-                    format!(
-                        "`{unknown}`, which is to join {network}, is no service of {}",
-                        self.input.project.file
-                    ),
-                    "mend `join` in [steps.stack]",
-                ));
+    /// Services that read one of these files, and those that wait for one that does: what they
+    /// lean on goes away for a while. What runs once is not leaned on.
+    fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
+        let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
+        let mut found: BTreeSet<_> =
+            self.services().filter(reads).map(|service| service.name.as_str()).collect();
+        loop {
+            let before = found.len();
+            let runs = |name: &str| self.input.project.service(name).is_some_and(|other| !other.one_shot);
+            let leans = |service: &&Service| {
+                let mut others = service.depends_on.iter().map(|other| other.service.as_str());
+                others.any(|other| found.contains(other) && runs(other))
+            };
+            let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
+            found.extend(more);
+            if found.len() == before {
+                return found;
             }
         }
-        Ok(())
     }
 
     /// The proof that it works, behind every start, and until it has succeeded once.
@@ -508,12 +485,6 @@ impl Stack {
             action: self.action("proof").with("service", service).with("hash", hash).within(900),
         })
     }
-}
-
-/// As Docker takes it.
-fn is_network(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// Whether a socket is where a port is to be published.

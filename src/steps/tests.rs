@@ -6,6 +6,7 @@ use super::*;
 use crate::facts::{
     self, AptSource, Container, Docker as DockerFacts, Facts, File, Listening, Package, Reach, Unit,
 };
+use crate::plan::Risk;
 use crate::report::{Verbosity, render_plan};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::Project;
@@ -107,8 +108,8 @@ fn everything_on_a_bare_host() {
     insta::assert_snapshot!(shown(&all("packages.install = ['ca-certificates', 'curl']"), model));
 }
 
-#[test]
-fn nothing_on_a_host_that_has_all() {
+/// A host on which the stack runs as it should.
+fn settled() -> Facts {
     let input = stack_input();
     let mut facts = with_docker("28.3.2");
     for image in ["nginx:1.27", "redis:8", "busybox:1.36"] {
@@ -136,12 +137,60 @@ fn nothing_on_a_host_that_has_all() {
         let (state, status) = (state.into(), status.into());
         facts.containers.push(Container { project, service, state, status, ..Container::default() });
     }
+    facts
+}
+
+#[test]
+fn nothing_on_a_host_that_has_all() {
+    let steps = all("");
+    let mut facts = settled();
     insta::assert_snapshot!(shown(&steps, model(&facts)));
 
     // And what is no longer so is planned again.
     facts.containers.retain(|container| container.service != "cache");
     put(&mut facts, "/srv/three/compose.yaml", "edited by hand\n");
     insta::assert_snapshot!(shown(&steps, model(&facts)));
+}
+
+#[test]
+fn other_secrets_are_a_start_and_a_proof() {
+    let mut input = stack_input();
+    let file = "/etc/provision/secrets/three/db";
+    for service in &mut input.project.services {
+        service.reads.extend(match service.name.as_str() {
+            "cache" => Some(file.into()),
+            "prepare" => Some("/etc/provision/secrets/three/once".into()),
+            _ => None,
+        });
+    }
+    let stack = Stack::new(options("stack.proof = 'prepare'").stack, input);
+    let mut facts = settled();
+    let hash = stack_input().bundle.hash();
+    put(&mut facts, "/var/lib/provision/stacks/three/proven", &hash);
+    assert_eq!(ids(&stack, &facts), Vec::<String>::new());
+    let told = |facts: &Facts, files: &[&str]| {
+        let secret_files = files.iter().map(|file| (*file).to_owned()).collect();
+        let mut model = Model { secret_files, ..model(facts) };
+        let changes = stack.plan(&mut model).expect("it can be planned").changes;
+        let changes = changes.into_iter().map(|change| (change.id, change.reason, change.risks));
+        changes.collect::<Vec<_>>()
+    };
+    let start = |services: &[&str]| {
+        let services: Vec<_> = services.iter().map(|service| (*service).to_owned()).collect();
+        let risks = if services.is_empty() { vec![] } else { vec![Risk::InterruptsService { services }] };
+        vec![
+            ("stack/up".to_owned(), "its secrets have changed".to_owned(), risks),
+            ("stack/proof".to_owned(), "it is started anew".to_owned(), vec![]),
+        ]
+    };
+    // What waits for one that reads it has to do without; what reads nothing of it has not.
+    assert_eq!(told(&facts, &[file]), start(&["web", "cache"]));
+    for other in ["once", "other"] {
+        assert_eq!(told(&facts, &[&format!("/etc/provision/secrets/three/{other}")]), start(&[]));
+    }
+    // A run ended between the secrets and the start.
+    put(&mut facts, "/var/lib/provision/stacks/three/applied", &format!("{hash}\nsecrets\n"));
+    assert_eq!(told(&facts, &[]), start(&["web", "cache"]));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod firewall;
 mod lab;
 mod prefect;
 mod resilience;
+mod secrets;
 mod trouble;
 mod up;
 
@@ -32,6 +33,7 @@ fn main() {
         &prefect::stories(),
         up::STORIES,
         change::STORIES,
+        secrets::STORIES,
         &firewall::stories(),
         &resilience::stories(),
         &trouble::stories(),

@@ -5,6 +5,7 @@ mod client;
 mod leaks;
 mod recovery;
 mod rolling;
+mod secrets;
 
 use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
@@ -15,7 +16,8 @@ use super::Story;
 use super::lab::{Folder, Host, eventually};
 use super::resilience::signal;
 
-const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
+const STORIES: &[Story] =
+    &[("prefect::from_nothing", from_nothing), ("prefect::secrets", secrets::from_nothing)];
 
 pub fn stories() -> Vec<Story> {
     [STORIES, backup::STORIES, client::STORIES, recovery::STORIES, rolling::STORIES].concat()

@@ -66,7 +66,15 @@ pub(super) fn project(
         return Err(invalid(&root.place, what, "declare at least one under `services:`"));
     }
     let used = secrets_in_use(root, &read);
-    for entry in root.get("secrets").map(Node::entries).unwrap_or_default() {
+    let secrets = root.get("secrets").map(Node::entries).unwrap_or_default();
+    let services = root.get("services").map(Node::entries).unwrap_or_default();
+    for (entry, placed) in services.iter().zip(&mut read.services) {
+        let names: Vec<_> = secret_names(&entry.value).collect();
+        let wanted = secrets.iter().filter(|secret| names.contains(&secret.key.as_str()));
+        let files = wanted.filter_map(|secret| secret.value.get("file").and_then(Node::text));
+        placed.service.reads.extend(files.filter(|path| path.starts_with('/')).map(str::to_owned));
+    }
+    for entry in secrets {
         if let Some(file) = entry.value.get("file") {
             file_use(file, "secret file", used.contains(&entry.key.as_str()), &mut read.uses, warnings);
         }
@@ -78,8 +86,26 @@ pub(super) fn project(
 fn secrets_in_use<'a>(root: &'a Node, read: &Read) -> Vec<&'a str> {
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     let enabled = services.iter().zip(&read.services).filter(|(_, s)| s.service.enabled);
-    let wanted = enabled.filter_map(|(entry, _)| entry.value.get("secrets")).flat_map(Node::items);
-    wanted.filter_map(|secret| secret.get("source").unwrap_or(secret).text()).collect()
+    enabled.flat_map(|(entry, _)| secret_names(&entry.value)).collect()
+}
+
+/// The secrets that a service asks for.
+fn secret_names(service: &Node) -> impl Iterator<Item = &str> {
+    let wanted = service.get("secrets").map(Node::items).unwrap_or_default();
+    wanted.iter().filter_map(|secret| secret.get("source").unwrap_or(secret).text())
+}
+
+/// What a service takes its environment from, and what it mounts, of the host's own.
+fn reads(service: &Node) -> Vec<String> {
+    let environments = files(service.get("env_file"))
+        .into_iter()
+        .filter_map(|file| file.get("path").unwrap_or(file).text().map(str::to_owned));
+    let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
+    let mounts = volumes.iter().filter_map(|volume| match volume.get("source") {
+        Some(source) => source.text().map(str::to_owned),
+        None => volume.text().and_then(|text| text.split(':').next()).map(str::to_owned),
+    });
+    environments.chain(mounts).filter(|path| path.starts_with('/')).collect()
 }
 
 fn service(
@@ -142,6 +168,7 @@ fn service(
         scale: scale(name, node)?,
         start_first: start_first(name, node)?,
         named: node.get("container_name").is_some(),
+        reads: reads(node),
     };
     let place = entry.place.clone();
     Ok(Placed { service, place, ports: port_places, depends_on: places, healthcheck_off })

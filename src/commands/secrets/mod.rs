@@ -1,6 +1,12 @@
-//! `provision secrets`: which secrets a host has made, and what they are.
+//! `provision secrets`: which secrets a host has, what they are, and other values for them.
+
+mod given;
+mod renew;
 
 use std::collections::BTreeSet;
+
+pub(super) use given::Given;
+pub(super) use renew::{Renewing, renew};
 
 use super::exit::Exit;
 use super::{exit_of, failure};
@@ -9,7 +15,7 @@ use crate::config::{listed, nearest};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::Link;
 
-const SCRIPT: &str = include_str!("../../scripts/secrets.sh");
+const SCRIPT: &str = include_str!("../../../scripts/secrets.sh");
 
 /// `provision secrets HOST`
 pub(super) async fn secrets(
@@ -19,7 +25,10 @@ pub(super) async fn secrets(
     reporter: &dyn Reporter,
 ) -> Exit {
     let done = match &arguments.verb {
-        None | Some(SecretsVerb::List) => list(&mut link, arguments.stack.as_deref(), json).await,
+        // The last two have a playbook, and come another way.
+        None | Some(SecretsVerb::List | SecretsVerb::Rotate(_) | SecretsVerb::Set(_)) => {
+            list(&mut link, arguments.stack.as_deref(), json).await
+        }
         Some(SecretsVerb::Show { name }) => show(&mut link, arguments.stack.as_deref(), name).await,
     };
     let name = link.name();
