@@ -18,7 +18,8 @@ use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, 
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::shipped;
 use crate::steps::{
-    self, Docker, Firewall, Machine, Model, Opening, Packages, Secrets, Stack, StackInput, Step, User,
+    self, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Secrets, Stack,
+    StackInput, Step, User,
 };
 
 /// More than this no probe says.
@@ -211,7 +212,13 @@ impl<'a> Session<'a> {
         let mut names = Vec::new();
         let mut pairs = Vec::new();
         let proof = self.settings.options.stack.proof.as_deref();
-        let starts = |service: &&Service| service.enabled || proof == Some(&service.name);
+        // A database that is not in its container is asked by that container's psql.
+        let asks = self.settings.options.postgres.mode != PostgresMode::Container;
+        let starts = |service: &&Service| {
+            (service.enabled && service.scale > 0)
+                || proof == Some(&service.name)
+                || (asks && service.name == "postgres")
+        };
         for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
             let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
@@ -284,6 +291,9 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
             "secrets" => {
                 let name = stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name);
                 steps.push(Box::new(Secrets::new(options.secrets.clone(), name)));
+            }
+            "postgres" => {
+                steps.push(Box::new(Postgres::new(options.postgres.clone(), stack.cloned())));
             }
             "stack" => {
                 if let Some(input) = stack {

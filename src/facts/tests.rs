@@ -423,6 +423,7 @@ fn questions_are_lines() {
         (Question::Image("postgres:17".into()), "image\tpostgres:17"),
         (Question::Published, "published"),
         (Question::Firewall, "firewall"),
+        (Question::Bridge, "bridge"),
     ];
     for (question, line) in lines {
         assert_eq!(question.line().as_deref(), Some(line));
