@@ -274,19 +274,20 @@ echo no interpreter"
 
 # --- secrets --------------------------------------------------------------------------------
 
-# secret PHASE: what secrets.sh does in /mnt/secrets, and its code.
+# secret PHASE [ACTION]: what secrets.sh does in /mnt/secrets, and its code.
 secret() {
     cat >/mnt/secret <<'SECRET'
 change=/mnt/change scratch=/mnt
 arg() { cat "$change/arg/$1"; }
 say() { echo "$*"; }
+hint() { echo "hint: $*"; }
 fail() { echo "error: $*"; exit 1; }
 chmod() { case $* in *\ /etc/*) ;; *) command chmod "$@" ;; esac; }
 . "$1/steps/secrets.sh"
-"made_$2"
+"$3_$2"
 echo "$?"
 SECRET
-    sh /mnt/secret "$HERE" "$1"
+    sh /mnt/secret "$HERE" "$1" "${2:-made}"
 }
 
 secrets_are_made() {
@@ -294,6 +295,7 @@ secrets_are_made() {
     mkdir -p /mnt/change/arg
     printf /mnt/secrets >/mnt/change/arg/folder
     printf 'db\npage\n' >/mnt/change/arg/values
+    : >/mnt/change/arg/given
     # shellcheck disable=SC2016 # what looks like a command must not become one
     printf '%s\n' '@server.env 0:0 aa11' ' A={db} $(id) `id` \n "q" {' ' B=x{page}{db}y {} {"a": "{db}"}' '@db 999:998 bb22' ' {db}' \
         >/mnt/change/arg/templates
@@ -327,6 +329,47 @@ file db bb22'
     rm -rf /mnt/secrets /mnt/change
 }
 
+# prepare_secrets: db and page are made, mail is given; a file for each of two, one for the third.
+prepare_secrets() {
+    rm -rf /mnt/secrets /mnt/change "$base"
+    mkdir -p /mnt/change/arg "$base/stacks/secrets"
+    printf /mnt/secrets >/mnt/change/arg/folder
+    printf 'db\npage\n' >/mnt/change/arg/values
+    printf 'mail\n' | tee /mnt/change/arg/given >/mnt/change/arg/asked
+    printf '%s\n' '@db 0:0 aa11' ' {db}' '@page 999:998 bb22' ' {page}' ' {db}' '@mail 0:0 cc33' ' {mail}' \
+        >/mnt/change/arg/templates
+    echo hash >"$base/stacks/secrets/applied"
+}
+
+secrets_are_given() {
+    prepare_secrets
+    check 'nobody has given it' has "$(secret apply given)" 'error: nobody has given the secret mail'
+    check 'and it is not there' is "$(secret guard given)" 1
+    printf geheim >/mnt/secrets/values/mail.next
+    check 'what a person gave is taken' is "$(secret apply given)" 'took mail
+0'
+    check 'and is there' is "$(secret guard given) $(cat /mnt/secrets/values/*)" '0 geheim'
+    check 'and told' is "$(cat /mnt/secrets/made)" 'given mail'
+    check 'the stack is not started with it' is "$(cat "$base/stacks/secrets/applied")" 'hash
+secrets'
+    check 'the others are made' is "$(secret apply)" 'made db
+made page
+0'
+    check 'all are there' is "$(secret guard) $(cat /mnt/secrets/mail) $(cat /mnt/secrets/made)" '0 geheim value db
+value page
+given mail
+file db aa11
+file page bb22
+file mail cc33'
+    check 'the stack is told once' is "$(wc -l <"$base/stacks/secrets/applied")" 2
+    stat -c '%n %i' /mnt/secrets/mail /mnt/secrets/page /mnt/secrets/db >/mnt/before
+    printf '%s\n' '@db 0:0 dd44' ' x{db}' '@page 999:998 bb22' ' {page}' ' {db}' '@mail 0:0 cc33' ' {mail}' \
+        >/mnt/change/arg/templates
+    secret apply >/mnt/said
+    check 'a file that is so already stays' is "$(stat -c '%n %i' /mnt/secrets/mail /mnt/secrets/page /mnt/secrets/db | grep -cxFf /mnt/before)" 2
+    rm -rf /mnt/secrets /mnt/change "$base"
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -338,6 +381,7 @@ for way in dash bash busybox; do
     containers_are_judged
     the_firewall_is_hooked
     secrets_are_made
+    secrets_are_given
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

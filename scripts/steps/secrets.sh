@@ -1,9 +1,10 @@
 # shellcheck shell=sh disable=SC2154 # sourced by step.sh, which sets dir, change and code
-# The secrets step: values that are made here and stay here.
+# The secrets step: values that are made here, or given by a person, and stay here.
 #
-# FOLDER/values/NAME   a value each
-# FOLDER/NAME          a file that some program reads
-# FOLDER/made          which there are, without what is in them
+# FOLDER/values/NAME        a value each
+# FOLDER/values/NAME.next   one that a person has just given, and that has not taken its place
+# FOLDER/NAME               a file that some program reads
+# FOLDER/made               which there are, without what is in them
 #
 # No value is ever an argument of a program: other logins could see it.
 
@@ -19,6 +20,7 @@ made_guard() {
 # list_of_made: what stands in the file of that name when all is done.
 list_of_made() {
     arg values | while IFS= read -r name; do printf 'value %s\n' "$name"; done
+    arg given | while IFS= read -r name; do printf 'given %s\n' "$name"; done
     arg templates | while IFS= read -r line; do
         case $line in @*) ;; *) continue ;; esac
         line=${line#@}
@@ -27,7 +29,7 @@ list_of_made() {
 }
 
 all_are_there() {
-    arg values | while IFS= read -r name; do [ -s "$folder/values/$name" ] || exit 1; done || return 1
+    { arg values; arg given; } | while IFS= read -r name; do [ -s "$folder/values/$name" ] || exit 1; done || return 1
     arg templates | while IFS= read -r line; do
         case $line in @*) ;; *) continue ;; esac
         line=${line#@}
@@ -36,26 +38,128 @@ all_are_there() {
 }
 
 made_apply() {
-    umask 077
-    mkdir -p "$folder/values" || fail "$folder could not be made"
-    chmod 0711 /etc/provision
-    chmod 0700 /etc/provision/secrets "$folder" "$folder/values"
+    make_folder
+    unsettle
     arg values | while IFS= read -r name; do
         [ ! -s "$folder/values/$name" ] || continue
-        od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$folder/values/$name.new" || exit 1
-        [ "$(wc -c <"$folder/values/$name.new")" -eq 32 ] || exit 1
-        mv "$folder/values/$name.new" "$folder/values/$name" || exit 1
+        { make_value "$name" && mv "$folder/values/$name.new" "$folder/values/$name"; } || exit 1
         say "made $name"
     done || fail "a value could not be made"
     write_files || fail "a file could not be written"
-    list_of_made >"$folder/made.new" && chmod 0644 "$folder/made.new" && mv "$folder/made.new" "$folder/made"
+    list_of_made | write_made || fail "$folder/made could not be written"
 }
 
 made_verify() {
     made_guard || fail "not all secrets are there"
 }
 
-# write_files: each at once, with its owner, readable for that one alone.
+# given: values that a person gave take their place. The files follow, in a change behind this one.
+
+given_guard() {
+    arg asked | while IFS= read -r name; do
+        { grep -qx "given $name" "$folder/made" && [ -s "$folder/values/$name" ]; } || exit 1
+    done 2>/dev/null
+}
+
+given_apply() {
+    make_folder
+    arg asked | while IFS= read -r name; do
+        [ -s "$folder/values/$name.next" ] || {
+            hint "'provision secrets' with 'set $name' gives it to the host"
+            fail "nobody has given the secret $name"
+        }
+        replace "$name" next || fail "the secret $name could not take its place"
+        say "took $name"
+    done || exit 1
+}
+
+given_verify() {
+    given_guard || fail "not all secrets are there"
+}
+
+# rotated: one value is another one from now on: a new one, or one that a person gave.
+
+rotated_guard() { [ -e "$scratch/rotated" ]; }
+
+rotated_apply() {
+    make_folder
+    name=$(arg name) source=$(arg source)
+    if [ "$source" = new ]; then
+        rm -f "$folder/values/$name.next"
+        make_value "$name" || fail "a value could not be made"
+    elif [ ! -s "$folder/values/$name.next" ]; then
+        hint "'provision secrets' with 'set $name' gives it to the host"
+        fail "nobody has given the secret $name"
+    fi
+    replace "$name" "$source" || fail "the secret $name could not take its place"
+    write_files || fail "a file could not be written"
+    list_of_made | write_made || fail "$folder/made could not be written"
+    : >"$scratch/rotated"
+}
+
+rotated_verify() {
+    { rotated_guard && made_guard; } || fail "not all secrets are there"
+}
+
+make_folder() {
+    umask 077
+    mkdir -p "$folder/values" || fail "$folder could not be made"
+    chmod 0711 /etc/provision
+    chmod 0700 /etc/provision/secrets "$folder" "$folder/values"
+}
+
+# make_value NAME: a new one, as NAME.new.
+make_value() {
+    od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$folder/values/$1.new" &&
+        [ "$(wc -c <"$folder/values/$1.new")" -eq 32 ]
+}
+
+# replace NAME SUFFIX: NAME.SUFFIX becomes the value. Files with the former one are no
+# longer told as made, nor is the stack as started: whoever comes behind a run that ended
+# in between finishes it.
+replace() {
+    unsettle
+    { [ ! -e "$folder/made" ] || cat "$folder/made"; } | while read -r kind name hash; do
+        case $kind in
+            file) if uses "$name" "$1"; then continue; fi ;;
+            *) [ "$name" != "$1" ] || continue ;;
+        esac
+        printf '%s\n' "$kind $name${hash:+ $hash}"
+    done >"$scratch/made" || return 1
+    write_made <"$scratch/made" && mv -f "$folder/values/$1.$2" "$folder/values/$1" || return 1
+    kind=value
+    if arg given | grep -qx "$1"; then kind=given; fi
+    printf '%s %s\n' "$kind" "$1" >>"$scratch/made"
+    write_made <"$scratch/made"
+}
+
+# uses FILE NAME: whether a line of the file has the value of that name in it.
+uses() {
+    arg templates | {
+        inside=
+        while IFS= read -r line; do
+            case $line in
+                "@$1 "*) inside=yes ;;
+                @*) inside= ;;
+                *"{$2}"*) [ -z "$inside" ] || exit 0 ;;
+            esac
+        done
+        exit 1
+    }
+}
+
+# unsettle: the stack has not been started with what is here now.
+unsettle() {
+    applied=/var/lib/provision/stacks/${folder##*/}/applied
+    { [ ! -e "$applied" ] || grep -qx secrets "$applied"; } || printf 'secrets\n' >>"$applied"
+}
+
+write_made() {
+    cat >"$folder/made.new" && chmod 0644 "$folder/made.new" && mv -f "$folder/made.new" "$folder/made"
+}
+
+# write_files: each at once, with its owner, readable for that one alone. One that is so
+# already stays: containers that mount a newer file are started anew.
 write_files() {
     arg templates >"$scratch/templates"
     # A last line without a file, so that the one before it is put in its place as well.
@@ -64,10 +168,7 @@ write_files() {
     while IFS= read -r line; do
         case $line in
             @*)
-                if [ -n "$name" ]; then
-                    chown "$owner" "$folder/$name.new" && chmod 0400 "$folder/$name.new" &&
-                        mv -f "$folder/$name.new" "$folder/$name" || return 1
-                fi
+                [ -z "$name" ] || place "$name" "$owner" || return 1
                 line=${line#@}
                 name=${line%% *} owner=${line#* }
                 owner=${owner%% *}
@@ -76,6 +177,16 @@ write_files() {
             *) filled "${line# }" >>"$folder/$name.new" || return 1 ;;
         esac
     done <"$scratch/templates"
+}
+
+# place NAME OWNER: the file that was written beside it takes its place.
+place() {
+    chown "$2" "$folder/$1.new" && chmod 0400 "$folder/$1.new" || return 1
+    if cmp -s "$folder/$1.new" "$folder/$1" && [ "$(stat -c '%a %u:%g' "$folder/$1")" = "400 $2" ]; then
+        rm -f "$folder/$1.new"
+    else
+        mv -f "$folder/$1.new" "$folder/$1"
+    fi
 }
 
 # filled LINE: with the values for the names in braces. What is printed by a builtin is no argument.

@@ -266,19 +266,36 @@ blame() {
 # the bundle which are newer than its start has old ones: a file that was replaced
 # stays the former one inside, and programs read their settings when they start.
 restart_stale() {
+    running | while IFS=$TAB read -r id service started sources; do
+        touch -d "$started" "$scratch/started" || continue
+        ! newer_in "$sources" || { say "restarting $service: files that it mounts have changed"; docker restart "$id" >/dev/null; }
+    done
+}
+
+# stop_stale: containers that mount files with secrets which are newer than their start. Compose
+# starts them again, each behind those that it waits for: who asks with the new password
+# comes behind who wants it.
+stop_stale() {
+    running | while IFS=$TAB read -r id service started sources; do
+        touch -d "$started" "$scratch/started" || continue
+        newer_secret "$sources" || continue
+        say "stopping $service: secrets that it reads have changed"
+        printf '%s\n' "$id" >>"$scratch/stale"
+    done
+    [ -s "$scratch/stale" ] || return 0
+    xargs docker stop <"$scratch/stale" >/dev/null || fail "a container with former secrets could not be stopped"
+}
+
+# running: ID, SERVICE, start and what it mounts (each ends with a colon) of each container that does.
+running() {
     ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$name")
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2086 # a list of ids
     docker inspect --format '{{.Id}}	{{index .Config.Labels "com.docker.compose.service"}}	{{.State.StartedAt}}	{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}:{{end}}{{end}}' $ids |
-        while IFS=$TAB read -r id service started sources; do
-            [ -n "$sources" ] || continue
-            touch -d "$started" "$scratch/started" || continue
-            ! { newer_in "$sources" || newer_secret "$sources"; } || { say "restarting $service: files that it mounts have changed"; docker restart "$id" >/dev/null; }
-        done
+        grep ':$'
 }
 
-# newer_in SOURCES: whether a file of the bundle that lies in one of them (each ends
-# with a colon) is newer than the stamp.
+# newer_in SOURCES: whether a file of the bundle that lies in one of them is newer than the stamp.
 newer_in() {
     while read -r _ _ path; do
         # shellcheck disable=SC3013 # dash, bash and busybox have it
@@ -304,6 +321,9 @@ newer_secret() {
 }
 
 up_apply() {
+    # What is started anew is proven anew.
+    rm -f "$state/proven" "$scratch/stale"
+    stop_stale
     # What a container refuses to start with is told by Compose; what it does afterwards, by us.
     set -- up --detach --remove-orphans
     [ "$(arg build no)" = no ] || set -- "$@" --build

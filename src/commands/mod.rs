@@ -150,7 +150,8 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
     let sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
     match verb {
         Verb::Up(up) => {
-            up::up(sessions, up, global, &*reporter, stack.as_ref().map(|stack| &stack.project)).await
+            let project = stack.as_ref().map(|stack| &stack.project);
+            up::up(sessions, up, global, &*reporter, project, secrets::Given::default()).await
         }
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
         Verb::Check => look::check(sessions, global).await,

@@ -86,6 +86,11 @@ impl<'a> Session<'a> {
         (&mut self.link, move |event: &Event| reporter.tell(&name, event))
     }
 
+    /// The stack that its secrets are for.
+    pub fn stack_name(&self) -> &str {
+        stack_name(self.settings, self.stack)
+    }
+
     /// Takes the live lines away for good, before something else is printed.
     pub fn rest(&self) {
         self.reporter.rest();
@@ -275,6 +280,10 @@ fn cache() -> Option<PathBuf> {
     Some(base.join("provision/manifests"))
 }
 
+fn stack_name<'s>(settings: &'s Settings, stack: Option<&'s StackInput>) -> &'s str {
+    stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name)
+}
+
 fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> {
     let options = &settings.options;
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
@@ -289,8 +298,7 @@ fn build(settings: &Settings, stack: Option<&StackInput>) -> Vec<Box<dyn Step>> 
                 stack.map(|input| input.project.clone()),
             ))),
             "secrets" => {
-                let name = stack.map_or(settings.playbook.name.as_str(), |input| &input.project.name);
-                steps.push(Box::new(Secrets::new(options.secrets.clone(), name)));
+                steps.push(Box::new(Secrets::new(options.secrets.clone(), stack_name(settings, stack))));
             }
             "postgres" => {
                 steps.push(Box::new(Postgres::new(options.postgres.clone(), stack.cloned())));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::exit::Exit;
+use super::secrets::Given;
 use super::session::Session;
 use super::{failure, index};
 use crate::cli::{Global, Up};
@@ -38,6 +39,7 @@ pub(super) async fn up(
     global: &Global,
     reporter: &dyn Reporter,
     project: Option<&Project>,
+    mut given: Given,
 ) -> Exit {
     let saved = match arguments.plan.as_deref().map(super::saved::read).transpose() {
         Ok(saved) => saved,
@@ -68,7 +70,7 @@ pub(super) async fn up(
     let work: Vec<_> = ready.iter().filter(|(_, plan)| !plan.is_empty()).map(|(_, plan)| plan).collect();
     if !work.is_empty() {
         show(&work, global, reporter);
-        if let Err(failure) = confirm(&work, arguments, reporter) {
+        if let Err(failure) = agree(&work, arguments, &mut given, reporter) {
             let exit = super::exit_of(&failure);
             for (session, _) in &ready {
                 session.tell(&Event::Failed(failure.clone()));
@@ -76,7 +78,8 @@ pub(super) async fn up(
             return exit;
         }
     }
-    let outcomes = join_all(ready.into_iter().map(|(session, plan)| execute(session, plan, project))).await;
+    let outcomes =
+        join_all(ready.into_iter().map(|(session, plan)| execute(session, plan, &given, project))).await;
     outcomes.into_iter().fold(worst, |worst, exit| worst.max(exit))
 }
 
@@ -150,6 +153,13 @@ fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
     }
 }
 
+/// That a person wants all of it, and gives what it takes.
+fn agree(plans: &[&Plan], arguments: &Up, given: &mut Given, reporter: &dyn Reporter) -> Result<(), Failure> {
+    given.look(plans)?;
+    confirm(plans, arguments, reporter)?;
+    given.ask(plans, reporter)
+}
+
 /// One question for all hosts.
 fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(), Failure> {
     if arguments.yes {
@@ -182,8 +192,8 @@ fn confirm(plans: &[&Plan], arguments: &Up, reporter: &dyn Reporter) -> Result<(
     }
 }
 
-async fn execute(mut session: Session<'_>, plan: Plan, project: Option<&Project>) -> Exit {
-    let outcome = drive(&mut session, plan, project).await;
+async fn execute(mut session: Session<'_>, plan: Plan, given: &Given, project: Option<&Project>) -> Exit {
+    let outcome = drive(&mut session, plan, given, project).await;
     session.link.close().await;
     match outcome {
         Outcome::Done => Exit::Done,
@@ -196,13 +206,21 @@ async fn execute(mut session: Session<'_>, plan: Plan, project: Option<&Project>
     }
 }
 
-async fn drive(session: &mut Session<'_>, mut plan: Plan, project: Option<&Project>) -> Outcome {
+async fn drive(
+    session: &mut Session<'_>,
+    mut plan: Plan,
+    given: &Given,
+    project: Option<&Project>,
+) -> Outcome {
     let mut counts = (0, 0);
     let mut run = None;
     for _ in 0..ROUNDS {
         if plan.is_empty() {
             session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
             return Outcome::Done;
+        }
+        if let Err(failure) = given.hand_over(session, &plan).await {
+            return Outcome::Failed(failure);
         }
         let (link, voice) = session.split();
         let started = run::start(link, &plan, &voice).await;

@@ -14,6 +14,27 @@ pub(super) fn over(below: &mut Table, above: Table) {
     }
 }
 
+/// Before that: secrets that a person gives by `above` come to those that are given by `below`, and
+/// are made there no more; one that is made by `above` is not given any more.
+pub(super) fn given(below: &mut Table, above: &mut Table) {
+    let read = |table: &Table, key: &str| -> Vec<Value> {
+        let list = table.get("secrets").and_then(|secrets| secrets.get(key)).and_then(Value::as_array);
+        list.cloned().unwrap_or_default()
+    };
+    let (given, made) = (read(above, "given"), read(above, "generate"));
+    for (key, names) in [("generate", &given), ("given", &made)] {
+        let list = below.get_mut("secrets").and_then(|secrets| secrets.get_mut(key));
+        if let Some(list) = list.and_then(Value::as_array_mut) {
+            list.retain(|name| !names.contains(name));
+        }
+    }
+    let list = above.get_mut("secrets").and_then(|secrets| secrets.get_mut("given"));
+    if let Some(list) = list.and_then(Value::as_array_mut) {
+        let more = read(below, "given").into_iter().filter(|name| !given.contains(name));
+        list.splice(0..0, more);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +54,26 @@ mod tests {
             let mut merged: Table = below.parse().expect(below);
             over(&mut merged, above.parse().expect(above));
             assert_eq!(merged, expected.parse().expect(expected), "{below} under {above}");
+        }
+    }
+    #[test]
+    fn what_is_given_is_not_made() {
+        for (below, above, expected) in [
+            ("generate = ['a', 'b']", "given = ['b']", "generate = ['a']\ngiven = ['b']"),
+            ("generate = ['a']\ngiven = ['b']", "given = ['c']", "generate = ['a']\ngiven = ['b', 'c']"),
+            ("given = ['a', 'b']", "generate = ['b']", "generate = ['b']\ngiven = ['a']"),
+            ("given = ['a']", "given = ['a']", "given = ['a']"),
+            ("generate = ['a']", "", "generate = ['a']"),
+            ("", "given = ['a']", "given = ['a']"),
+            // A mistake of one file, which the step names.
+            ("", "generate = ['a']\ngiven = ['a']", "generate = ['a']\ngiven = ['a']"),
+            ("generate = 1", "given = 2", "generate = 1\ngiven = 2"),
+        ] {
+            let table = |text: &str| -> Table { format!("[secrets]\n{text}").parse().expect(text) };
+            let (mut merged, mut over_it) = (table(below), table(above));
+            given(&mut merged, &mut over_it);
+            over(&mut merged, over_it);
+            assert_eq!(merged, table(expected), "{below} under {above}");
         }
     }
 }

@@ -84,8 +84,9 @@ pub fn load(
     let mut warnings = playbook.warnings.clone();
     let mut hosts = Vec::new();
     let mut file = None;
-    if let Some(project) = project {
+    if let Some(mut project) = project {
         warnings.extend(project.warnings(&playbook.playbook));
+        merge::given(&mut options, &mut project.options);
         merge::over(&mut options, project.options);
         hosts = project.hosts;
         file = Some(project.path);

@@ -28,7 +28,7 @@ pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
 pub use postgres::{Mode as PostgresMode, Postgres, PostgresOptions, settle as settle_postgres};
 pub use requirement::Requirement;
-pub use secrets::{SecretFile, Secrets, SecretsOptions};
+pub use secrets::{ASKED, SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
 pub use stack::{Stack, StackInput, StackOptions};
 pub use user::{User, UserOptions};

@@ -1,8 +1,13 @@
-//! The secrets step: values that the host makes for itself and that nobody else ever sees.
+//! The secrets step: values that the host makes for itself and that nobody else ever sees, and
+//! values that a person gives it.
 //!
-//! A value is made on the host, once, and stays there. Programs get it by files that
+//! A value is made on the host, once, and stays there. One that a person gives gets there
+//! before the run, on stdin, and lies beside until a change takes it. Programs get values by files that
 //! the host writes: each with the owner that reads it in its container, each with the
 //! lines that it wants. No value is in a plan, a run, a journal or an argument.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +20,9 @@ use crate::plan::{Action, Change, PlannedStep, sha256};
 
 const STEP: &str = "secrets";
 
+/// The value of a change that names the secrets which it takes from a person, a line each.
+pub const ASKED: &str = "asked";
+
 /// Below it there is a folder a stack.
 const ROOT: &str = "/etc/provision/secrets";
 
@@ -24,8 +32,30 @@ const ROOT: &str = "/etc/provision/secrets";
 pub struct SecretsOptions {
     /// The names of values that are made on the host where it has none: 32 hexadecimal digits each.
     pub generate: Vec<String>,
+    /// The names of values that a person gives: `up` asks for those that the host does not have.
+    pub given: Vec<String>,
     /// Files with values in them, written on the host below `/etc/provision/secrets/STACK`.
     pub files: Vec<SecretFile>,
+}
+
+impl SecretsOptions {
+    /// From now on a person gives this one, and the host does not make it.
+    pub fn give(&mut self, name: &str) {
+        self.generate.retain(|other| other != name);
+        if !self.given.iter().any(|other| other == name) {
+            self.given.push(name.to_owned());
+        }
+    }
+
+    /// Whether there is a secret of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|other| other == name)
+    }
+
+    /// The names of all secrets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.generate.iter().chain(&self.given).map(String::as_str)
+    }
 }
 
 /// A file with secrets in it.
@@ -79,17 +109,24 @@ impl Secrets {
     fn check(&self) -> Result<(), Refusal> {
         let refuse = |what: String, hint: &str| Err(Refusal::new(STEP, what, hint));
         let mut seen = BTreeSet::new();
-        for name in &self.options.generate {
-            if !is_name(name) {
+        for name in self.options.names() {
+            if !is_name(name) || name.ends_with(".new") || name.ends_with(".next") {
                 return refuse(
                     format!("`{name}` is no name for a secret"),
-                    "mend `generate` in [steps.secrets]; a name is letters, digits, `.`, `_` and `-`",
+                    "mend [steps.secrets]; a name is letters, digits, `.`, `_` and `-`, and ends neither in `.new` nor `.next`",
+                );
+            }
+            if !seen.insert(name) {
+                return refuse(
+                    format!("the secret `{name}` is there twice"),
+                    "mend [steps.secrets]; a name stands once, in `generate` or in `given`",
                 );
             }
         }
+        let mut seen = BTreeSet::new();
         for file in &self.options.files {
             let name = &file.path;
-            if !is_name(name) || !seen.insert(name) || name == "values" || name == "made" {
+            if !is_name(name) || !seen.insert(name.as_str()) || name == "values" || name == "made" {
                 return refuse(
                     format!("`{name}` is no name for a file of secrets, or is there twice"),
                     "mend `files` in [steps.secrets]; a name is letters, digits, `.`, `_` and `-`",
@@ -109,12 +146,12 @@ impl Secrets {
                         "mend `lines` in [steps.secrets]; each line is an entry of its own",
                     );
                 }
-                if let Some(unknown) =
-                    names(line).find(|name| !self.options.generate.iter().any(|known| known == name))
-                {
+                if let Some(unknown) = names(line).find(|name| !self.options.has(name)) {
                     return refuse(
-                        format!("{name} wants the secret `{unknown}`, which is not in `generate`"),
-                        "add it to `generate` in [steps.secrets], or mend the name",
+                        format!(
+                            "{name} wants the secret `{unknown}`, which is neither in `generate` nor in `given`"
+                        ),
+                        "add it to one of them in [steps.secrets], or mend the name",
                     );
                 }
             }
@@ -156,126 +193,110 @@ impl Step for Secrets {
         let mut step = planned(STEP);
         let made = model.text(&format!("{}/made", self.folder())).unwrap_or_default().to_owned();
         let has = |entry: &str| made.lines().any(|line| line == entry);
-        let missing: Vec<_> =
-            self.options.generate.iter().filter(|name| !has(&format!("value {name}"))).cloned().collect();
+        let asked: Vec<_> =
+            self.options.given.iter().filter(|name| !has(&format!("given {name}"))).cloned().collect();
+        let is_there = |name: &str| has(&format!("value {name}")) || has(&format!("given {name}"));
+        let missing: Vec<_> = self.options.generate.iter().filter(|name| !is_there(name)).cloned().collect();
+        let wants = |file: &SecretFile, wanted: &[String]| {
+            file.lines.iter().flat_map(|line| names(line)).any(|name| wanted.iter().any(|each| each == name))
+        };
         let stale: Vec<_> = self
             .options
             .files
             .iter()
-            .filter(|file| !has(&format!("file {} {}", file.path, template_hash(file))))
+            .filter(|file| {
+                !has(&format!("file {} {}", file.path, template_hash(file))) || wants(file, &asked)
+            })
             .map(|file| file.path.clone())
             .collect();
-        step.state = match self.options.generate.len() {
-            0 => "none are asked for".into(),
-            1 => "1 value, known to the host alone".into(),
-            count => format!("{count} values, known to the host alone"),
+        step.state = self.state();
+        step.changes.extend(self.take(&asked));
+        let known = |path: &String| made.lines().any(|line| line.starts_with(&format!("file {path} ")));
+        let written = stale.iter().all(known);
+        step.changes.extend(self.make(&missing, &stale, written));
+        model.secrets_change |= !step.changes.is_empty();
+        Ok(step)
+    }
+}
+
+impl Secrets {
+    /// What there is when all is done.
+    fn state(&self) -> String {
+        let told = |count: usize, who: &str| match count {
+            1 => format!("1 value, {who}"),
+            count => format!("{count} values, {who}"),
         };
-        if missing.is_empty() && stale.is_empty() {
-            return Ok(step);
+        let (made, given) = (self.options.generate.len(), self.options.given.len());
+        match (made, given) {
+            (0, 0) => "none are asked for".into(),
+            (made, 0) => told(made, "known to the host alone"),
+            (0, given) => told(given, "given by a person"),
+            (made, given) => {
+                format!("{}; {}", told(made, "known to the host alone"), told(given, "given by a person"))
+            }
         }
-        let title = match (missing.as_slice(), stale.len()) {
-            ([], _) => format!("write {} with secrets in {}", stale.join(", "), self.folder()),
-            (missing, 0) => format!("make the secrets {} in {}", missing.join(", "), self.folder()),
-            (missing, 1) => {
-                format!("make the secrets {} in {}, and a file with them", missing.join(", "), self.folder())
-            }
-            (missing, count) => {
-                format!(
-                    "make the secrets {} in {}, and {count} files with them",
-                    missing.join(", "),
-                    self.folder()
-                )
+    }
+
+    fn action(&self, name: &'static str) -> Action {
+        Action::new(STEP, name)
+            .with("folder", self.folder())
+            .with("values", lines(&self.options.generate))
+            .with("given", lines(&self.options.given))
+            .with("templates", self.templates())
+            .within(60)
+    }
+
+    /// Values that a person gives before the run.
+    fn take(&self, asked: &[String]) -> Option<Change> {
+        let title = match asked {
+            [] => return None,
+            [name] => format!("take the secret {name}, which will be asked for"),
+            names => format!("take the secrets {}, which will be asked for", names.join(", ")),
+        };
+        Some(Change {
+            id: "secrets/given".into(),
+            title,
+            reason: match asked {
+                [_] => "nobody has given it to the host yet".into(),
+                _ => "nobody has given them to the host yet".into(),
+            },
+            risks: Vec::new(),
+            files: Vec::new(),
+            undo: None,
+            action: self.action("given").with(ASKED, lines(asked)),
+        })
+    }
+
+    /// Values that the host makes, and files with values; `written` says whether these stand there
+    /// with something else in them.
+    fn make(&self, missing: &[String], stale: &[String], written: bool) -> Option<Change> {
+        let (folder, names) = (self.folder(), missing.join(", "));
+        let title = match (missing, stale) {
+            ([], []) => return None,
+            ([], stale) => format!("write {} with secrets in {folder}", stale.join(", ")),
+            (_, []) => format!("make the secrets {names} in {folder}"),
+            (_, [_]) => format!("make the secrets {names} in {folder}, and a file with them"),
+            (_, stale) => {
+                format!("make the secrets {names} in {folder}, and {} files with them", stale.len())
             }
         };
-        step.changes.push(Change {
+        Some(Change {
             id: "secrets/made".into(),
             title,
-            reason: if missing.is_empty() {
-                "they are to hold something else".into()
-            } else {
-                "the host does not have them; nobody else will see them".into()
+            reason: match (missing, written) {
+                ([], true) => "they are to hold something else".into(),
+                ([], false) => "they are not written yet".into(),
+                _ => "the host does not have them; nobody else will see them".into(),
             },
             risks: Vec::new(),
             files: Vec::new(),
             // What is encrypted or set up with them is lost with them.
             undo: None,
-            action: Action::new(STEP, "made")
-                .with("folder", self.folder())
-                .with(
-                    "values",
-                    self.options.generate.iter().map(|name| format!("{name}\n")).collect::<String>(),
-                )
-                .with("templates", self.templates())
-                .within(60),
-        });
-        model.secrets_change = true;
-        Ok(step)
+            action: self.action("made"),
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::steps::tests::{bare, options, put};
-
-    const TEXT: &str = r#"
-secrets.generate = ["db", "page"]
-secrets.files = [
-  { path = "server.env", lines = ["PASSWORD={db}", 'AUTH={"admin": "{page}"}'] },
-  { path = "db_password", owner = "999:999", lines = ["{db}"] },
-]"#;
-
-    fn plan(text: &str, made: Option<&str>) -> Result<PlannedStep, Refusal> {
-        let mut facts = bare();
-        if let Some(made) = made {
-            put(&mut facts, "/etc/provision/secrets/shop/made", made);
-        }
-        let mut model = Model { facts, ..Model::default() };
-        Secrets::new(options(text).secrets, "shop").plan(&mut model)
-    }
-
-    #[test]
-    fn they_are_made_once() {
-        let step = plan(TEXT, None).expect("it can be planned");
-        let change = &step.changes[0];
-        assert_eq!(
-            change.title,
-            "make the secrets db, page in /etc/provision/secrets/shop, and 2 files with them"
-        );
-        let templates = &change.action.arguments["templates"];
-        let made: String = templates
-            .lines()
-            .filter_map(|line| line.strip_prefix('@'))
-            .map(|line| {
-                let words: Vec<_> = line.split(' ').collect();
-                format!("file {} {}\n", words[0], words[2])
-            })
-            .collect();
-        let made = format!("value db\nvalue page\n{made}");
-        assert!(plan(TEXT, Some(&made)).expect("it can be planned").changes.is_empty());
-        let other = TEXT.replace("admin", "root");
-        let step = plan(&other, Some(&made)).expect("it can be planned");
-        assert_eq!(step.changes[0].title, "write server.env with secrets in /etc/provision/secrets/shop");
-        let more = TEXT.replace("\"page\"]", "\"page\", \"more\"]");
-        let step = plan(&more, Some(&made)).expect("it can be planned");
-        assert_eq!(step.changes[0].title, "make the secrets more in /etc/provision/secrets/shop");
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (text, expected) in [
-            ("secrets.generate = [\"a b\"]", "`a b` is no name for a secret"),
-            ("secrets.generate = [\"../x\"]", "`../x` is no name for a secret"),
-            ("secrets.files = [{ path = \"made\", lines = [] }]", "`made` is no name for a file"),
-            ("secrets.files = [{ path = \"a\", owner = \"root\", lines = [] }]", "`root` is no owner for a"),
-            ("secrets.files = [{ path = \"a\", lines = [\"x={db}\"] }]", "a wants the secret `db`"),
-            (
-                "secrets.files = [{ path = \"a\", lines = [\"x\\ny\"] }]",
-                "a line of a has a control character",
-            ),
-        ] {
-            let refusal = plan(text, None).expect_err(text);
-            assert!(refusal.what.contains(expected), "{text}: {}", refusal.what);
-        }
-    }
+fn lines(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
 }

@@ -205,6 +205,9 @@ fn elsewhere_by_hand(options: &Options) -> Result<(), Mistake> {
 
 /// An external database's password is not made here; and there is one role alone, for the figures too.
 fn their_password(secrets: &mut SecretsOptions) {
+    if secrets.generate.iter().any(|name| name == "postgres") {
+        secrets.give("postgres");
+    }
     for file in secrets.files.iter_mut().filter(|file| file.path == "postgres_exporter_password") {
         file.lines = vec!["{postgres}".into()];
     }
@@ -289,6 +292,8 @@ mod tests {
              POSTGRES_TLS=verify-full\nPOSTGRES_USER=me\n"
         );
         assert_eq!(options.secrets.files[0].lines, ["{postgres}"]);
+        assert_eq!(options.secrets.generate, ["redis"]);
+        assert_eq!(options.secrets.given, ["postgres"]);
         let quiet = settled("postgres = { mode = 'external', host = '10.0.0.5' }").expect("it fits");
         assert!(env(&quiet).contains("POSTGRES_TLS=require\n") && !env(&quiet).contains("POSTGRES_CA"));
     }

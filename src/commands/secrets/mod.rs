@@ -1,6 +1,10 @@
 //! `provision secrets`: which secrets a host has made, and what they are.
 
+mod given;
+
 use std::collections::BTreeSet;
+
+pub(super) use given::Given;
 
 use super::exit::Exit;
 use super::{exit_of, failure};
@@ -9,7 +13,7 @@ use crate::config::{listed, nearest};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::Link;
 
-const SCRIPT: &str = include_str!("../../scripts/secrets.sh");
+const SCRIPT: &str = include_str!("../../../scripts/secrets.sh");
 
 /// `provision secrets HOST`
 pub(super) async fn secrets(
