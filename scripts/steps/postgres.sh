@@ -239,7 +239,7 @@ ask() {
     set -- --rm --interactive --entrypoint psql --user 0:0 \
         --add-host host.docker.internal:host-gateway \
         --volume "$scratch/pgpass:/run/pgpass:ro" --env PGPASSFILE=/run/pgpass \
-        --env PGCONNECT_TIMEOUT=10 --env "PGSSLMODE=$(arg tls)" --env LC_ALL=C --env PGOPTIONS='-c lc_messages=C -c statement_timeout=60s' \
+        --env PGCONNECT_TIMEOUT=10 --env "PGSSLMODE=$(arg tls)" --env LC_ALL=C \
         ${ca:+--volume "$ca:/run/ca.crt:ro" --env PGSSLROOTCERT=/run/ca.crt} \
         "$image" --no-psqlrc --quiet -At -w -v ON_ERROR_STOP=1 \
         -h "$host" -p "$port" -U "$user" -d "$database" "$@"
@@ -346,7 +346,7 @@ not_reached() {
             fail "the certificate of $place is signed by nobody who is believed" ;;
         *"root certificate file"* | *"could not read root certificate"*)
             fail "the file of 'ca' in [steps.postgres] is none that Postgres can read" ;;
-        *"too many connections"* | *"remaining connection slots"*)
+        *"too many"* | *"remaining connection slots"*)
             hint "Prefect wants 15 connections for each process; raise max_connections at the server"
             fail "$place has no connection left" ;;
         *"permission denied for database"*)
