@@ -118,7 +118,13 @@ impl Postgres {
     }
 
     /// The proof, from a container as the stack's are, that the database is there and fit.
-    fn fit(&self, model: &mut Model, place: &Place, hash: &str, step: &mut PlannedStep) -> Result<(), Refusal> {
+    fn fit(
+        &self,
+        model: &mut Model,
+        place: &Place,
+        hash: &str,
+        step: &mut PlannedStep,
+    ) -> Result<(), Refusal> {
         let proven = model.text(&self.state()).map(str::trim) == Some(hash);
         let files: Vec<FileChange> = self
             .options
@@ -140,13 +146,22 @@ impl Postgres {
         };
         let pulling = Action::new("stack", "images").with("name", self.name()).with("folder", "/");
         let file = self.stack.as_ref().map_or("compose.yaml", |stack| &stack.project.file);
-        step.changes.extend(pull(STEP, image.into_iter().collect(), pulling, file, model, &mut step.warnings)?);
+        step.changes.extend(pull(
+            STEP,
+            image.into_iter().collect(),
+            pulling,
+            file,
+            model,
+            &mut step.warnings,
+        )?);
         model.write(&files);
         let (database, server) = (place.database(), place.get("POSTGRES_HOST"));
         step.changes.push(Change {
             id: "postgres/fit".into(),
             title: match self.options.mode {
-                Mode::Host => format!("prove from a container that the database {database} is reached and fit"),
+                Mode::Host => {
+                    format!("prove from a container that the database {database} is reached and fit")
+                }
                 _ => format!(
                     "prove that the database {database} on {server}:{} is fit, and make its extensions",
                     place.port()
@@ -154,7 +169,9 @@ impl Postgres {
             },
             reason: match () {
                 () if proven && model.secrets_change => "secrets have changed".into(),
-                () if model.file(&self.state()).is_some() => "it is not the one that was proven, or has changed".into(),
+                () if model.file(&self.state()).is_some() => {
+                    "it is not the one that was proven, or has changed".into()
+                }
                 () => "it has not been proven yet".into(),
             },
             risks: Vec::new(),
@@ -198,7 +215,8 @@ impl Step for Postgres {
             return;
         }
         questions.insert(Question::File { path: self.state(), unless: None });
-        questions.extend(self.service().and_then(image_of).map(|(image, _)| Question::Image(image.to_owned())));
+        questions
+            .extend(self.service().and_then(image_of).map(|(image, _)| Question::Image(image.to_owned())));
         if self.options.ca_text.is_some() {
             questions.insert(Question::File { path: settle::authorities(&self.options), unless: None });
         }

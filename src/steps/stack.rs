@@ -130,11 +130,7 @@ impl Stack {
     /// Images that are pulled, each once: as the project names them, and what the host is to pull.
     fn images(&self) -> Images<'_> {
         let proof = self.options.proof.as_deref().and_then(|name| self.input.project.service(name));
-        self.services()
-            .chain(proof)
-            .filter(|service| service.is_pulled())
-            .filter_map(images::of)
-            .collect()
+        self.services().chain(proof).filter(|service| service.is_pulled()).filter_map(images::of).collect()
     }
 
     fn action(&self, name: &'static str) -> Action {

@@ -29,8 +29,8 @@ fn main() {
     }
     let is_missing = |name: &str| missing.is_some() || no_images.is_some() && name.starts_with("prefect::");
     let stories = [
-        prefect::STORIES,
         up::STORIES,
+        &prefect::stories(),
         change::STORIES,
         &firewall::stories(),
         &resilience::stories(),

@@ -1,5 +1,7 @@
 //! The stack that ships, on a bare host, with one command and no editing.
 
+mod postgres;
+
 use std::io::{Read, Write};
 
 use libtest_mimic::Failed;
@@ -8,7 +10,11 @@ use super::Story;
 use super::lab::{Folder, Host, eventually};
 use super::resilience::signal;
 
-pub const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
+const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing)];
+
+pub fn stories() -> Vec<Story> {
+    [STORIES, postgres::STORIES].concat()
+}
 
 /// What the lab has no image for stays off, and is said so.
 const SETTINGS: &str = "

@@ -171,20 +171,25 @@ impl Postgres {
 
     /// Networks that Docker takes on this host are those that are let in.
     fn check_networks(&self, model: &Model) -> Result<(), Refusal> {
-        let settings = model.text(DAEMON).and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let settings =
+            model.text(DAEMON).and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
         let pools = settings.as_ref().and_then(|settings| settings["default-address-pools"].as_array());
         let bases = pools.into_iter().flatten().filter_map(|pool| pool["base"].as_str());
         let bridge = settings.as_ref().and_then(|settings| settings["bip"].as_str());
         let nets = bases.chain(bridge).filter_map(|text| text.parse::<ipnet::IpNet>().ok());
         let covered = |net: &ipnet::IpNet| self.options.networks.iter().any(|ours| ours.0.contains(net));
-        let others: Vec<_> = nets.filter(|net| net.addr().is_ipv4() && !covered(net)).map(|net| net.trunc()).collect();
+        let others: Vec<_> =
+            nets.filter(|net| net.addr().is_ipv4() && !covered(net)).map(|net| net.trunc()).collect();
         if others.is_empty() {
             return Ok(());
         }
         let others: Vec<_> = others.iter().map(|net| format!("\"{net}\"")).collect();
         Err(Refusal::new(
             STEP,
-            format!("Docker on this host takes its networks from {} ({DAEMON})", others.join(", ").replace('"', "")),
+            format!(
+                "Docker on this host takes its networks from {} ({DAEMON})",
+                others.join(", ").replace('"', "")
+            ),
             format!("say so in [steps.postgres]: networks = [{}]", others.join(", ")),
         ))
     }
@@ -192,7 +197,8 @@ impl Postgres {
     /// The port is free, or this very cluster's.
     fn check_port(&self, model: &Model, version: u32, port: u16) -> Result<(), Refusal> {
         let refuse = |what: String, hint: String| Err(Refusal::new(STEP, what, hint));
-        let other = format!("another `port` in [steps.postgres] is the way around, such as port = {}", port + 1);
+        let other =
+            format!("another `port` in [steps.postgres] is the way around, such as port = {}", port + 1);
         let ours = model.file(&our_file(version)).is_some();
         if let Some(conf) = model.text(&main_file(version)) {
             let its = port_of(conf);
@@ -236,7 +242,8 @@ impl Postgres {
     fn check_backup(&self, place: &Place, version: u32) -> Result<(), Refusal> {
         let image = place.get("BACKUP_IMAGE");
         let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
-        let major = tag.split(|c: char| !c.is_ascii_digit()).next().and_then(|number| number.parse::<u32>().ok());
+        let major =
+            tag.split(|c: char| !c.is_ascii_digit()).next().and_then(|number| number.parse::<u32>().ok());
         match major {
             Some(major) if major < version && place.backs_up() => Err(Refusal::new(
                 STEP,
@@ -313,7 +320,8 @@ impl Postgres {
         let has_rules = model.text(&hba_file(version)).is_some_and(|text| text.contains(&rules));
         let bridge = model.facts.bridge.map(|address| address.to_string());
         let listens = model.facts.listening.iter().any(|socket| {
-            let here = [bridge.as_deref(), Some("0.0.0.0"), Some("::")].contains(&Some(socket.address.as_str()));
+            let here =
+                [bridge.as_deref(), Some("0.0.0.0"), Some("::")].contains(&Some(socket.address.as_str()));
             socket.protocol == "tcp" && socket.port == place.port() && here
         });
         let at_boot = model.facts.units.get(UNIT).is_some_and(|unit| unit.enabled == "enabled");
@@ -327,7 +335,9 @@ impl Postgres {
         };
         let mut risks = Vec::new();
         if there && (!listens || !files.is_empty()) {
-            risks.push(Risk::InterruptsService { services: vec![format!("Postgres {version} with all its databases")] });
+            risks.push(Risk::InterruptsService {
+                services: vec![format!("Postgres {version} with all its databases")],
+            });
         }
         model.write(&files);
         let networks: Vec<_> = self.options.networks.iter().map(ToString::to_string).collect();
@@ -386,7 +396,9 @@ impl Postgres {
             ),
             reason: match () {
                 () if model.secrets_change => "their passwords are new".into(),
-                () if model.file(&self.state()).is_some() => "they are others, or the server has changed".into(),
+                () if model.file(&self.state()).is_some() => {
+                    "they are others, or the server has changed".into()
+                }
                 () => "they have not been made yet".into(),
             },
             risks: Vec::new(),

@@ -151,7 +151,12 @@ pub(super) fn url(text: &str) -> Result<Url, (&'static str, &'static str)> {
                 ))?;
                 url.tls = Some(mode);
             }
-            _ => return Err(("`url` says more than can be heeded behind its `?`", "only `sslmode` may stand there")),
+            _ => {
+                return Err((
+                    "`url` says more than can be heeded behind its `?`",
+                    "only `sslmode` may stand there",
+                ));
+            }
         }
     }
     url.database = Some(database.to_owned()).filter(|database| !database.is_empty());
@@ -214,6 +219,8 @@ mod tests {
         for bad in ["", "a b", "a\"b", "a'b", "$x", "-a", "a\nb", "a/b", "ä"] {
             assert!(!is_name(bad), "{bad}");
         }
-        assert!(is_host("10.0.0.5") && is_host("db.example") && !is_host("/run/postgresql") && !is_host("::1"));
+        assert!(
+            is_host("10.0.0.5") && is_host("db.example") && !is_host("/run/postgresql") && !is_host("::1")
+        );
     }
 }

@@ -34,7 +34,10 @@ pub fn settle(options: &mut Options) -> Result<(), Mistake> {
         match options.stack.env.get(name) {
             Some(said) if said.0 != value => {
                 return Err((
-                    format!("`{name}` is {} in [steps.stack.env], and [steps.postgres] makes it {value}", said.0),
+                    format!(
+                        "`{name}` is {} in [steps.stack.env], and [steps.postgres] makes it {value}",
+                        said.0
+                    ),
                     "say it in [steps.postgres] alone".into(),
                 ));
             }
@@ -124,7 +127,10 @@ fn check(options: &PostgresOptions) -> Result<(), Mistake> {
                 );
             }
             Some(name) if !is_host(name) => {
-                return mistake(format!("`{name}` is no name of a server"), "write a name or an IPv4 address");
+                return mistake(
+                    format!("`{name}` is no name of a server"),
+                    "write a name or an IPv4 address",
+                );
             }
             Some(_) => {}
         }
@@ -137,7 +143,10 @@ fn check(options: &PostgresOptions) -> Result<(), Mistake> {
         );
     }
     if options.ca_text.as_ref().is_some_and(|text| !text.contains("-----BEGIN CERTIFICATE-----")) {
-        return mistake("the file that `ca` names has no certificate in it".into(), "it is a file of PEM certificates");
+        return mistake(
+            "the file that `ca` names has no certificate in it".into(),
+            "it is a file of PEM certificates",
+        );
     }
     if options.version.is_some_and(|version| !(14..100).contains(&version)) {
         return mistake(
@@ -217,8 +226,12 @@ fn their_password(secrets: &mut SecretsOptions) {
 fn dockers_networks(daemon: &toml::Table) -> Vec<Source> {
     let text = |value: &toml::Value| value.as_str().and_then(|text| text.parse::<IpNet>().ok());
     let pools = daemon.get("default-address-pools").and_then(toml::Value::as_array);
-    let mut networks: Vec<IpNet> =
-        pools.into_iter().flatten().filter_map(|pool| text(pool.get("base")?)).map(|net| net.trunc()).collect();
+    let mut networks: Vec<IpNet> = pools
+        .into_iter()
+        .flatten()
+        .filter_map(|pool| text(pool.get("base")?))
+        .map(|net| net.trunc())
+        .collect();
     if networks.is_empty() {
         networks.extend(DOCKERS_NETWORKS.iter().filter_map(|text| text.parse::<IpNet>().ok()));
     }
@@ -306,13 +319,22 @@ mod tests {
             ("postgres = { mode = 'external', host = 'localhost' }", "is each container itself"),
             ("postgres = { mode = 'external', host = '::1' }", "no name of a server"),
             ("postgres = { mode = 'external', host = 'db', url = 'postgres://db' }", "`host` is said twice"),
-            ("postgres = { mode = 'external', host = 'db', version = 17 }", "`version` is for mode = \"host\""),
-            ("postgres = { mode = 'external', host = 'db', tls = 'require', ca = 'ca.pem' }", "`ca` is not looked"),
+            (
+                "postgres = { mode = 'external', host = 'db', version = 17 }",
+                "`version` is for mode = \"host\"",
+            ),
+            (
+                "postgres = { mode = 'external', host = 'db', tls = 'require', ca = 'ca.pem' }",
+                "`ca` is not looked",
+            ),
             ("postgres = { mode = 'external', url = 'postgres://me:x@db' }", "has a password in it"),
             ("postgres = { mode = 'host', user = 'postgres' }", "is the superuser"),
             ("postgres = { mode = 'host', user = 'a b' }", "`a b` is no `user`"),
             ("postgres = { mode = 'host', version = 13 }", "Postgres 13 is not what Prefect runs on"),
-            ("postgres.mode = 'host'\nstack.env.POSTGRES_HOST = 'db'", "[steps.postgres] makes it host.docker"),
+            (
+                "postgres.mode = 'host'\nstack.env.POSTGRES_HOST = 'db'",
+                "[steps.postgres] makes it host.docker",
+            ),
             ("stack.env.POSTGRES_HOST = 'db'", "the step `postgres`' to say"),
             ("stack.env.POSTGRES_CONTAINERS = 0", "the step `postgres`' to say"),
         ] {

@@ -202,12 +202,20 @@ fn what_cannot_be_on_the_host() {
     let mut no_docker = host();
     no_docker.docker = None;
     for (facts, text, expected) in [
-        (&old, HOST, "Debian 11 has Postgres 13, and Prefect wants 14.9 or newer → take repository = \"pgdg\""),
+        (
+            &old,
+            HOST,
+            "Debian 11 has Postgres 13, and Prefect wants 14.9 or newer → take repository = \"pgdg\"",
+        ),
         (&unknown, HOST, "is not known → say `version`"),
         (&host(), "postgres = { mode = 'host', version = 16 }", "has Postgres 17, not 16 → take repository"),
         (&taken, HOST, "port 5432 is taken on the host by pgbouncer; nothing was changed → another `port`"),
         (&elsewhere, HOST, "is at port 5433, not 5432 → say port = 5433"),
-        (&older, HOST, "port 5432 is that of a Postgres 15, which is on the host → take that one, version = 15"),
+        (
+            &older,
+            HOST,
+            "port 5432 is that of a Postgres 15, which is on the host → take that one, version = 15",
+        ),
         (&pools, HOST, "takes its networks from 10.200.0.0/16 (/etc/docker/daemon.json) → say so"),
         (
             &host(),
@@ -266,6 +274,7 @@ fn a_stack_that_knows_no_switch() {
     let mut settled = options(EXTERNAL);
     settle_postgres(&mut settled).expect("it fits");
     let own = stack(&options(""));
-    let refusal = Postgres::new(settled.postgres, Some(own)).plan(&mut model(&host())).expect_err("no switch");
+    let refusal =
+        Postgres::new(settled.postgres, Some(own)).plan(&mut model(&host())).expect_err("no switch");
     assert!(refusal.what.contains("no switch"), "{}", refusal.what);
 }
