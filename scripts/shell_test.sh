@@ -453,7 +453,7 @@ connection to server at "db.example" (10.0.0.1), port 5432 failed: timeout expir
 connection to server at "db.example", port 5432 failed: FATAL:  password authentication failed for user "me"|db.example:5432 refuses the password of me
 connection to server at "db.example", port 5432 failed: FATAL:  database "work" does not exist|there is no database work at db.example:5432
 connection to server at "db.example", port 5432 failed: server does not support SSL, but SSL was required|db.example:5432 does not offer TLS
-connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 lets me in neither
+connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 does not let me in without TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", SSL encryption|db.example:5432 does not let me in from this host
 connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by nobody who is believed
 server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is made out to another name

@@ -321,7 +321,7 @@ not_reached() {
                 hint "look at the firewalls, and at the networks that the database lets in: this host's address must be among them"
             fail "$place was not reached from a container within 10 seconds" ;;
         *"password authentication failed"* | *"no password supplied"*)
-            hint "the password is the secret postgres: 'provision secrets HOST' tells of it"
+            hint "the password is the secret postgres; 'provision secrets HOST set postgres' gives another one"
             fail "$place refuses the password of $user (or knows no such role)" ;;
         *'database "'*'" does not exist'*)
             hint "an administrator makes it: CREATE DATABASE \"$database\" OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
@@ -334,7 +334,7 @@ not_reached() {
             fail "$place does not offer TLS, which tls = \"$(arg tls)\" asks for" ;;
         *"no pg_hba.conf entry"*"no encryption"*)
             hint "where it lets in over TLS only, say tls = \"require\" in [steps.postgres]; else this host's address must be let in at the server"
-            fail "$place lets $user in neither from this host without TLS, nor says more" ;;
+            fail "$place does not let $user in without TLS, or not from this host" ;;
         *"no pg_hba.conf entry"*)
             hint "the server's administrator lets in this host's address (pg_hba.conf, authorized networks)"
             fail "$place does not let $user in from this host" ;;
