@@ -109,6 +109,12 @@ server_apply() {
         say "making the cluster $version/main"
         pg_createcluster "$version" main || fail "the cluster $version/main could not be made"
     fi
+    if systemctl is-active --quiet "$unit"; then
+        # At the port of the moment; a new one counts from the restart on.
+        at=$(sed -n 4p "/var/lib/postgresql/$version/main/postmaster.pid" 2>/dev/null)
+        not_somebody_elses
+        at=
+    fi
     systemctl enable postgresql.service >/dev/null 2>&1
     place_files
     systemctl daemon-reload
@@ -167,14 +173,8 @@ server_verify() {
     listens || fail "Postgres does not answer at Docker's bridge"
 }
 
-# database: roles, passwords, database and extensions, by the script of the stack's container.
-
-database_guard() { return 1; }
-
-database_apply() {
-    for file in postgres_password postgres_exporter_password; do
-        [ -s "$secrets/$file" ] || fail "$secrets/$file is not there; the step secrets makes it"
-    done
+# not_somebody_elses: a database or a role of that name that is there is the stack's, or the phase ends.
+not_somebody_elses() {
     {
         printf '\\set db %s\n\\set role %s\n' "$(quoted "$database")" "$(quoted "$user")"
         cat <<'SQL'
@@ -182,18 +182,19 @@ SELECT 'owner ' || pg_get_userbyid(datdba) || ' ' || pg_encoding_to_char(encodin
 SELECT 'role ' || rolsuper FROM pg_roles WHERE rolname = :'role';
 SQL
     } | as_superuser -d postgres >"$scratch/found" || fail "the host's Postgres could not be asked"
+    create="-c 'CREATE ROLE \"$user\"' "
+    ! grep -q '^role ' "$scratch/found" || create=
     while read -r what value encoding; do
         case $what in
             owner)
                 if [ "$value" != "$user" ]; then
-                    hint "to give it to the stack, on the host: sudo -u postgres psql -p $port -c 'ALTER DATABASE \"$database\" OWNER TO \"$user\"' (and its tables); or name another 'database' in [steps.postgres]"
+                    hint "to give it to the stack, on the host: sudo -u postgres psql -p $port $create-c 'ALTER DATABASE \"$database\" OWNER TO \"$user\"' (and its tables); or name another 'database' in [steps.postgres]"
                     fail "the database $database is on the host and belongs to $value; nothing of it was changed"
                 fi
                 if [ "$encoding" != UTF8 ]; then
                     hint "name another 'database' in [steps.postgres]"
                     fail "the database $database is on the host and holds its text as $encoding, not as UTF8"
                 fi
-                notice "the database $database was there, and is taken as it stands"
                 ;;
             role)
                 if [ "$value" = true ]; then
@@ -203,6 +204,18 @@ SQL
                 ;;
         esac
     done <"$scratch/found" || exit 1
+}
+
+# database: roles, passwords, database and extensions, by the script of the stack's container.
+
+database_guard() { return 1; }
+
+database_apply() {
+    rm -f "$scratch/database"
+    for file in postgres_password postgres_exporter_password; do
+        [ -s "$secrets/$file" ] || fail "$secrets/$file is not there; the step secrets makes it"
+    done
+    not_somebody_elses
     # The passwords as files that psql, which runs as postgres, can read; in memory, and not for long.
     work=$(mktemp -d /run/provision-postgres.XXXXXX) || fail "there is no room in /run"
     trap 'rm -rf "$work"' EXIT
@@ -218,9 +231,12 @@ SQL
         fail "the role or the database could not be made; the lines above say why"
     }
     rm -rf "$work"
+    : >"$scratch/database"
 }
 
 database_verify() {
+    # What was there before may look as good and be somebody else's.
+    [ -e "$scratch/database" ] || fail "the role and the database are not made"
     found=$(printf "SELECT count(*) FROM pg_extension WHERE extname IN ('pg_trgm', 'uuid-ossp')" | as_superuser -d "$database")
     [ "$found" = 2 ] || fail "the database $database does not have pg_trgm and uuid-ossp"
 }

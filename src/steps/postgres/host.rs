@@ -327,8 +327,8 @@ impl Postgres {
         let at_boot = model.facts.units.get(UNIT).is_some_and(|unit| unit.enabled == "enabled");
         let reason = match () {
             () if !there => "it is new".to_owned(),
-            () if !files.is_empty() => "its settings are others".into(),
             () if !has_rules => "it does not let the stack's role in".into(),
+            () if !files.is_empty() => "its settings are others".into(),
             () if !listens => "it does not listen for containers".into(),
             () if !at_boot => "it is not started at boot".into(),
             () => return None,
@@ -341,11 +341,11 @@ impl Postgres {
         }
         model.write(&files);
         let networks: Vec<_> = self.options.networks.iter().map(ToString::to_string).collect();
+        let listen = if tuned { "localhost and Docker's bridge alone" } else { "Docker's bridge besides" };
         Some(Change {
             id: "postgres/server".into(),
             title: format!(
-                "let Postgres {version} listen on localhost and Docker's bridge alone, port {}, and let in {} and {} \
-                 from {} by password",
+                "let Postgres {version} listen on {listen}, port {}, and let in {} and {} from {} by password",
                 place.port(),
                 place.user(),
                 place.get("POSTGRES_EXPORTER_USER"),
@@ -395,11 +395,9 @@ impl Postgres {
                 place.get("POSTGRES_EXPORTER_USER")
             ),
             reason: match () {
+                () if model.file(&self.state()).is_none() => "they have not been made yet".into(),
                 () if model.secrets_change => "their passwords are new".into(),
-                () if model.file(&self.state()).is_some() => {
-                    "they are others, or the server has changed".into()
-                }
-                () => "they have not been made yet".into(),
+                () => "they are others, or the server has changed".into(),
             },
             risks: Vec::new(),
             files: Vec::new(),
