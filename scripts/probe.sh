@@ -32,7 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
-    PUBLISHED='' FIREWALL=''
+    PUBLISHED='' FIREWALL='' BRIDGE=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     for line in $QUESTIONS; do
         value=${line#*"$TAB"}
@@ -55,6 +55,7 @@ read_questions() {
         network"$TAB"*) NETWORKS=$NETWORKS$value$NL DOCKER=asked ;;
         published) PUBLISHED=asked DOCKER=asked ;;
         firewall) FIREWALL=asked ;;
+        bridge) BRIDGE=asked ;;
         esac
     done
     have docker || DOCKER=''
@@ -271,6 +272,9 @@ other_facts() {
         loaded_rules 6 ip6 ip6tables-save &
         foreign_tables &
     fi
+    if [ -n "$BRIDGE" ]; then
+        bridge_address &
+    fi
     # Many lines: kept until the others have written theirs.
     sockets=$(ss -Hltunpe 2>/dev/null)
     wait
@@ -301,6 +305,14 @@ own_addresses() {
         *) continue ;;
         esac
         printf 'address\t%s\n' "${line%%[/ ]*}"
+    done
+}
+
+# The address at which containers reach the host.
+bridge_address() {
+    for line in $(ip -o -4 addr show dev docker0 2>/dev/null </dev/null); do
+        case $line in *' inet '*) line=${line#*' inet '} ;; *) continue ;; esac
+        printf 'bridge\t%s\n' "${line%%[/ ]*}"
     done
 }
 
@@ -800,7 +812,7 @@ function other_answers(    l, a, n) {
         if (a[1] == "reach") print "reach" f(a[2]) f(a[3])
         else if (l ~ /^[a-z0-9-]+$/) virtualization = l
         else if (a[1] == "sshd-port") { if (a[2] ~ /^[0-9]+$/) print "sshd-port" f(a[2]) }
-        else if (a[1] == "address") print "address" f(a[2])
+        else if (a[1] == "address" || a[1] == "bridge") print a[1] f(a[2])
         else if (a[1] == "rule") print "rule" f(a[2]) f(a[3]) f(substr(l, length(a[1] a[2] a[3]) + 4))
         else if (a[1] == "foreign-table") print "foreign-table" f(a[2])
         else if (split(l, a, ",") > 13) chrony = a[14]

@@ -558,6 +558,126 @@ shop/values/mail.next 600'
     rm -rf /mnt/etc
 }
 
+# --- postgres -------------------------------------------------------------------------------
+
+# postgres_step COMMAND [ARGUMENT]...: a function of postgres.sh, with the values in /mnt/change.
+postgres_step() {
+    cat >/mnt/postgres <<'STEP'
+change=/mnt/change scratch=/mnt dir=/mnt
+arg() { if [ -e "$change/arg/$1" ]; then cat "$change/arg/$1"; else printf '%s' "${2-}"; fi; }
+say() { echo "$*"; }
+notice() { echo "notice: $*"; }
+hint() { echo "hint: $*"; }
+fail() { echo "error: $*"; exit 1; }
+docker() { echo 'psql (PostgreSQL) 17.5 (Debian 17.5-1)'; }
+script=$1
+shift
+. "$script/steps/postgres.sh"
+image=postgres:17
+listen=/mnt/listen
+ask() { cat >/mnt/asked; [ ! -e /mnt/refuses ]; }
+"$@"
+STEP
+    sh /mnt/postgres "$HERE" "$@"
+}
+
+# survey_of LINE...: what a good database says of itself, and these lines besides.
+survey_of() {
+    printf '%s\n' 'version 170005 17.5 (Debian)' 'encoding UTF8' 'tls TLSv1.3' 'owner boss' 'schema public' "$@"
+}
+
+a_database_is_judged() {
+    rm -rf /mnt/change /mnt/asked /mnt/refuses
+    mkdir -p /mnt/change/arg
+    for pair in name=prefect database=work user=me port=5432 host=db.example tls=require mode=external backup=no; do
+        printf %s "${pair#*=}" >"/mnt/change/arg/${pair%%=*}"
+    done
+    good='may-extend
+may-create
+extension pg_trgm there
+extension uuid-ossp there'
+    check 'a good one is good' is "$(survey_of "$good" | postgres_step judge)" \
+        'Postgres 17.5, TLSv1.3, database work of boss'
+    check 'one that is migrated is told of' has \
+        "$(survey_of "$good" 'tables 40 3' 'revision abc123' | postgres_step judge)" 'notice: the database has tables of Prefect'
+    check 'one that is too old is refused' has "$({ survey_of "$good"; echo 'version 140008 14.8'; } | postgres_step judge)" \
+        'error: the server is Postgres 14.8, and Prefect wants 14.9 or newer'
+    check 'the oldest that will do' is "$({ survey_of "$good"; echo 'version 140009 14.9'; } | postgres_step judge)" \
+        'Postgres 14.9, TLSv1.3, database work of boss'
+    check 'a standby is refused' has "$(survey_of standby "$good" | postgres_step judge)" 'error: db.example is a standby'
+    check 'so is other text' has "$({ survey_of "$good"; echo 'encoding SQL_ASCII'; } | postgres_step judge)" 'and Prefect wants UTF8'
+    check 'so are tables of others' has "$(survey_of "$good" 'foreign other' | postgres_step judge)" 'that belong to other'
+    check 'nothing was asked to be made' [ ! -e /mnt/asked ]
+    lacks='extension pg_trgm missing
+extension uuid-ossp missing'
+    check 'what is missing is made' has "$(survey_of may-extend may-create "$lacks" | postgres_step judge)" 'making pg_trgm uuid-ossp'
+    check 'both or none' is "$(cat /mnt/asked)" 'BEGIN;
+CREATE EXTENSION IF NOT EXISTS "pg_trgm";
+CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+COMMIT;'
+    rm -f /mnt/asked
+    poor=$(survey_of "$lacks" | postgres_step judge)
+    check 'a poor role is told the SQL' has "$poor" 'connected to the database work:
+  CREATE EXTENSION IF NOT EXISTS "pg_trgm";
+  CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+  GRANT USAGE, CREATE ON SCHEMA "public" TO "me";
+hint: '
+    check 'and nothing is made for it' [ ! -e /mnt/asked ]
+    check 'what it may not do is all that it is told' has "$(survey_of may-create "$good" 'extension pg_trgm missing' | postgres_step judge)" 'making pg_trgm'
+    : >/mnt/refuses
+    check 'a server that refuses' has "$(survey_of may-extend may-create "$lacks" | postgres_step judge)" \
+        'error: the server does not let the role me make the extensions pg_trgm uuid-ossp'
+    rm -f /mnt/refuses
+    printf yes >/mnt/change/arg/backup
+    check 'a newer one cannot be backed up' has "$({ survey_of "$good"; echo 'version 180001 18.1'; } | postgres_step judge)" \
+        'error: the server is Postgres 18, which the pg_dump of postgres:17'
+    check 'one of the same age can' is "$(survey_of "$good" | postgres_step judge)" 'Postgres 17.5, TLSv1.3, database work of boss'
+    while IFS='|' read -r said expected; do
+        check "$expected" has "$(printf 'psql: error: %s\n' "$said" | postgres_step not_reached)" "error: $expected"
+    done <<'CASES'
+could not translate host name "db.example" to address: Name or service not known|the name db.example does not resolve
+connection to server at "db.example" (10.0.0.1), port 5432 failed: Connection refused|nothing answers at db.example:5432: the connection was refused
+connection to server at "db.example" (10.0.0.1), port 5432 failed: timeout expired|db.example:5432 was not reached from a container within 10 seconds
+connection to server at "db.example", port 5432 failed: FATAL:  password authentication failed for user "me"|db.example:5432 refuses the password of me
+connection to server at "db.example", port 5432 failed: FATAL:  database "work" does not exist|there is no database work at db.example:5432
+connection to server at "db.example", port 5432 failed: server does not support SSL, but SSL was required|db.example:5432 does not offer TLS
+connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 does not let me in without TLS
+connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", SSL encryption|db.example:5432 does not let me in from this host
+connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by nobody who is believed
+server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is made out to another name
+connection to server at "db.example", port 5432 failed: FATAL:  sorry, too many clients already|db.example:5432 has no connection left
+CASES
+    rm -rf /mnt/change /mnt/asked
+}
+
+a_server_is_told() {
+    rm -rf /mnt/change /mnt/listen
+    mkdir -p /mnt/change/arg
+    printf prefect >/mnt/change/arg/name
+    printf '%s\n' '# BEGIN provision prefect' 'host "work" "me" 172.16.0.0/12 scram-sha-256' '# END provision prefect' \
+        >/mnt/change/arg/rules
+    theirs='# theirs
+local all all peer
+# BEGIN provision other
+host "x" "x" all reject
+# END provision other'
+    ours=$(cat /mnt/change/arg/rules)
+    once=$(printf '%s\n' "$theirs" | postgres_step with_rules)
+    check 'our rules come first, and others stay' is "$once" "$ours
+$theirs"
+    check 'and once' is "$(printf '%s\n' "$once" | postgres_step with_rules)" "$once"
+    listens() { printf %s "$1" | postgres_step listen_text 172.17.0.1 | sed -n '3s/listen_addresses = //p'; }
+    check 'the bridge besides' is "$(listens localhost)" "'localhost,172.17.0.1'"
+    check 'everywhere is everywhere' is "$(listens '*')" "'*'"
+    check 'what is there is enough' is "$(listens 'localhost, 172.17.0.1')" "'localhost, 172.17.0.1'"
+    check 'nowhere is the bridge alone' is "$(listens '')" "'172.17.0.1'"
+    printf localhost | postgres_step listen_text 172.17.0.1 >/mnt/first
+    mv /mnt/first /mnt/listen
+    check 'another bridge takes its place' is "$(printf 'localhost,172.17.0.1' | postgres_step listen_text 10.9.0.1 | tail -n 1)" \
+        "listen_addresses = 'localhost,10.9.0.1'"
+    rm -rf /mnt/change /mnt/listen
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -575,6 +695,8 @@ for way in dash bash busybox; do
     secrets_are_given
     secrets_are_rotated
     secrets_are_asked_for
+    a_database_is_judged
+    a_server_is_told
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

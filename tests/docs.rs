@@ -288,6 +288,11 @@ fn every_example_of_a_file_is_read() {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect(name);
         write("compose.yaml", "services: {web: {image: x}}\n");
         let text = block.lines.join("\n");
+        if let Some(name) = block.lines.iter().find_map(|line| line.strip_prefix("ca = \"")) {
+            let path = folder.path().join(name.trim_end_matches('"'));
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, "-----BEGIN CERTIFICATE-----\n").expect(name);
+        }
         let playbook = match block.kind.as_str() {
             "toml provision.toml" => {
                 write("provision.toml", &text);

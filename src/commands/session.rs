@@ -18,8 +18,8 @@ use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, 
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::shipped;
 use crate::steps::{
-    self, Docker, Firewall, Machine, Model, Opening, Packages, Renewal, Secrets, Stack, StackInput, Step,
-    User,
+    self, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal, Secrets,
+    Stack, StackInput, Step, User,
 };
 
 /// More than this no probe says.
@@ -219,7 +219,13 @@ impl<'a> Session<'a> {
         let mut names = Vec::new();
         let mut pairs = Vec::new();
         let proof = self.settings.options.stack.proof.as_deref();
-        let starts = |service: &&Service| service.enabled || proof == Some(&service.name);
+        // A database that is not in its container is asked by that container's psql.
+        let asks = self.settings.options.postgres.mode != PostgresMode::Container;
+        let starts = |service: &&Service| {
+            (service.enabled && service.scale > 0)
+                || proof == Some(&service.name)
+                || (asks && service.name == "postgres")
+        };
         for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
             let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
@@ -296,6 +302,9 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
             "secrets" => {
                 let step = Secrets::new(options.secrets.clone(), stack_name(settings, stack));
                 steps.push(Box::new(step.renewing(renewal.cloned())));
+            }
+            "postgres" => {
+                steps.push(Box::new(Postgres::new(options.postgres.clone(), stack.cloned())));
             }
             "stack" => {
                 if let Some(input) = stack {

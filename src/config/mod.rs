@@ -28,7 +28,7 @@ pub use schema::{playbook_schema, schema};
 use crate::host::Destination;
 use crate::stack::compose::FILE_NAMES;
 use crate::stack::shipped;
-use crate::steps::Options;
+use crate::steps::{self, Options};
 use playbook::Chosen;
 use project::Project;
 
@@ -106,10 +106,26 @@ pub fn load(
         hosts = project.hosts;
         file = Some(project.path);
     }
-    let options = Options::deserialize(options)
+    let mut options = Options::deserialize(options)
         .map_err(|error| ConfigError::Together { reason: error.message().trim().to_owned() })?;
+    if playbook.playbook.steps.contains(&"postgres") {
+        settle_postgres(&mut options, file.as_deref().and_then(Path::parent).unwrap_or(directory))?;
+    }
     let playbook = playbook.playbook;
     Ok(Settings { playbook, unnamed, options, hosts, file, stack_folder, ships_stack, warnings })
+}
+
+/// Reads the file that the step `postgres` names, and makes the other steps' options agree with it.
+fn settle_postgres(options: &mut Options, folder: &Path) -> Result<(), ConfigError> {
+    if let Some(ca) = &options.postgres.ca {
+        let text = std::fs::read_to_string(folder.join(ca));
+        let failed = |error: std::io::Error| ConfigError::Read {
+            file: ca.display().to_string(),
+            reason: format!("{error} (`ca` in [steps.postgres])"),
+        };
+        options.postgres.ca_text = Some(text.map_err(failed)?);
+    }
+    steps::settle_postgres(options).map_err(|(what, hint)| ConfigError::Step { step: "postgres", what, hint })
 }
 
 /// Whether there is a stack of one's own: a folder that is named is meant, whatever is in it.

@@ -42,6 +42,16 @@ pub enum ConfigError {
         /// Whether `NAME.toml` is in the working directory.
         file_exists: bool,
     },
+    /// The options of a step do not fit together, or not with those of another.
+    #[error("{} ([steps.{step}])", harmless(.what))]
+    Step {
+        /// The step.
+        step: &'static str,
+        /// What was wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
     /// The options of the playbook and those of `provision.toml` do not make options together.
     #[error("the playbook's options and those of {FILE_NAME} do not go together: {}", harmless(.reason))]
     Together {
@@ -69,6 +79,7 @@ impl ConfigError {
             Self::Missing { shipped: Some(name), .. } => vec![format!("the shipped playbook is `{name}`")],
             Self::Missing { .. } => vec!["correct the path, or create the file".to_owned()],
             Self::UnknownPlaybook { .. } => shipped_lines(""),
+            Self::Step { hint, .. } => vec![hint.clone()],
             Self::Read { .. } | Self::Together { .. } => Vec::new(),
         }
     }

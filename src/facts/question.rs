@@ -43,6 +43,8 @@ pub enum Question {
     Published,
     /// What filters packets, sshd's ports and the host's addresses.
     Firewall,
+    /// The address of Docker's own bridge.
+    Bridge,
 }
 
 impl Question {
@@ -67,6 +69,7 @@ impl Question {
             Self::Network(name) => ("network", vec![name]),
             Self::Published => ("published", vec![]),
             Self::Firewall => ("firewall", vec![]),
+            Self::Bridge => ("bridge", vec![]),
         };
         let mut line = word.to_owned();
         for argument in arguments {

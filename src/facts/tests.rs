@@ -424,6 +424,7 @@ fn questions_are_lines() {
         (Question::Network("proxy".into()), "network\tproxy"),
         (Question::Published, "published"),
         (Question::Firewall, "firewall"),
+        (Question::Bridge, "bridge"),
     ];
     for (question, line) in lines {
         assert_eq!(question.line().as_deref(), Some(line));

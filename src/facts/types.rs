@@ -43,6 +43,9 @@ pub struct Facts {
     pub published: Vec<Published>,
     /// What filters packets, where it was asked.
     pub firewall: Firewall,
+    /// The address of Docker's own bridge, at which containers reach the host, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<IpAddr>,
     /// Packages that ask for a reboot; none when no reboot is asked for.
     pub reboot_required: Option<Vec<String>>,
     /// The state of cloud-init; none where it is not installed.

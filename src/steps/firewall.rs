@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use containers::{bridges, ruleset};
 use host::{Host, families, is_loaded, knows_ipv6};
 pub use options::{Allow, FirewallOptions, Opening, Transport};
+pub(super) use options::{PortName, Source};
 use refusals::{keep_ssh, refuse_others};
 use ufw::{Present, Rule};
 

@@ -10,6 +10,7 @@ mod firewall;
 mod machine;
 mod model;
 mod packages;
+mod postgres;
 mod requirement;
 mod secrets;
 mod size;
@@ -27,6 +28,7 @@ pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};
 pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
+pub use postgres::{Mode as PostgresMode, Postgres, PostgresOptions, settle as settle_postgres};
 pub use requirement::Requirement;
 pub use secrets::{ASKED, Renewal, SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
@@ -62,12 +64,15 @@ pub struct Options {
     pub firewall: FirewallOptions,
     /// Secrets that the host makes for itself.
     pub secrets: SecretsOptions,
+    /// Where the stack's database is.
+    pub postgres: PostgresOptions,
     /// The Compose project.
     pub stack: StackOptions,
 }
 
 /// The names of all steps, in the order in which a playbook usually has them.
-pub const NAMES: [&str; 7] = ["machine", "packages", "docker", "user", "firewall", "secrets", "stack"];
+pub const NAMES: [&str; 8] =
+    ["machine", "packages", "docker", "user", "firewall", "secrets", "postgres", "stack"];
 
 /// The plan of a host: a fold over its steps, each seeing the host as the ones before leave it.
 pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Model) -> Result<Plan, Refusal> {
@@ -84,6 +89,7 @@ pub fn script(step: &str) -> Option<&'static str> {
         "user" => Some(include_str!("../../scripts/steps/user.sh")),
         "firewall" => Some(include_str!("../../scripts/steps/firewall.sh")),
         "secrets" => Some(include_str!("../../scripts/steps/secrets.sh")),
+        "postgres" => Some(include_str!("../../scripts/steps/postgres.sh")),
         "stack" => Some(include_str!("../../scripts/steps/stack.sh")),
         // Its restore ends with a start of the stack, and both of its scripts read backups.
         "backup" => Some(concat!(

@@ -2,6 +2,7 @@
 
 mod containers;
 mod files;
+mod images;
 mod join;
 mod ports;
 mod rolling;
@@ -17,10 +18,10 @@ use crate::facts::{Listening, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::{Port, Project, Service};
-use crate::stack::images::Availability;
 
 use containers::{expected, troubles};
 use files::manifest_sum;
+pub(super) use images::{Images, of as image_of, pull};
 use rolling::{cannot_overlap, rolling};
 
 const STEP: &str = "stack";
@@ -134,22 +135,14 @@ impl Stack {
     }
 
     fn services(&self) -> impl Iterator<Item = &Service> {
-        self.input.project.services.iter().filter(|service| service.enabled)
+        // One of which no container is wanted is as if it were not there.
+        self.input.project.services.iter().filter(|service| service.enabled && service.scale > 0)
     }
 
     /// Images that are pulled, each once: as the project names them, and what the host is to pull.
-    fn images(&self) -> BTreeMap<&str, String> {
+    fn images(&self) -> Images<'_> {
         let proof = self.options.proof.as_deref().and_then(|name| self.input.project.service(name));
-        self.services()
-            .chain(proof)
-            .filter(|service| service.is_pulled())
-            .filter_map(|service| {
-                // The full name: a name without a tag would stand for all tags there are.
-                let full = service.reference()?.to_string();
-                let platform = service.platform.as_deref().unwrap_or_default();
-                Some((service.image.as_deref()?, format!("{full} {platform}").trim_end().to_owned()))
-            })
-            .collect()
+        self.services().chain(proof).filter(|service| service.is_pulled()).filter_map(images::of).collect()
     }
 
     fn action(&self, name: &'static str) -> Action {
@@ -272,76 +265,8 @@ impl Stack {
         })
     }
 
-    /// Images that the host does not have; what no registry has is refused here, before anything is changed.
-    fn pull(&self, model: &mut Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
-        let (missing, pulled): (Vec<_>, Vec<_>) = self
-            .images()
-            .into_iter()
-            .filter(|(image, _)| !matches!(model.facts.images.get(*image), Some(Some(_))))
-            .map(|(image, full)| (image.to_owned(), full))
-            .unzip();
-        let mut problems = Vec::new();
-        let mut total = Some(0);
-        for image in &missing {
-            match model.images.get(image) {
-                Some(Availability::Found { bytes, login, .. }) => {
-                    total = total.zip(*bytes).map(|(total, bytes)| total + bytes);
-                    if *login {
-                        warnings.push(format!(
-                            "{image} needs a login at its registry; the host needs one, too: `sudo docker login` there"
-                        ));
-                    }
-                }
-                Some(answer @ Availability::NotMirrored { .. }) if model.force => {
-                    total = None;
-                    warnings.push(format!("{image}: {answer}"));
-                }
-                Some(Availability::NotMirrored { reason }) => problems.push(format!(
-                    "{image}: no mirror has it, and Docker Hub was not reached ({reason}); `--force` lets the host try"
-                )),
-                Some(Availability::Unreachable { reason }) => {
-                    total = None;
-                    warnings.push(format!("{image} could not be looked up from here: {reason}"));
-                }
-                Some(Availability::WrongArchitecture { available }) => problems.push(format!(
-                    "{image} is not made for {}, only for {}",
-                    model.facts.system.architecture,
-                    available.join(", ")
-                )),
-                Some(other) => problems.push(format!("{image}: {other}")),
-                None => total = None,
-            }
-        }
-        if !problems.is_empty() {
-            return Err(Refusal {
-                step: STEP,
-                what: match problems.len() {
-                    1 => "an image cannot be had; nothing was changed".into(),
-                    count => format!("{count} images cannot be had; nothing was changed"),
-                },
-                details: problems,
-                hints: vec![format!(
-                    "mend the names in {}, or push the images first",
-                    self.input.project.file
-                )],
-                findings: Vec::new(),
-            });
-        }
-        if missing.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Change {
-            id: "stack/images".into(),
-            title: format!("pull {}", missing.join(", ")),
-            reason: match missing.len() {
-                1 => "the host does not have it".into(),
-                _ => "the host does not have them".into(),
-            },
-            risks: vec![Risk::Downloads { bytes: total }],
-            files: Vec::new(),
-            undo: Some(format!("docker image rm {}", missing.join(" "))),
-            action: self.action("images").with("images", lines(&pulled)).within(3600),
-        }))
+    fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
+        pull(STEP, self.images(), self.action("images"), &self.input.project.file, model, warnings)
     }
 
     fn start(&self, model: &mut Model, changed: bool) -> Option<Change> {

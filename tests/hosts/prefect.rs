@@ -3,6 +3,7 @@
 mod backup;
 mod client;
 mod leaks;
+mod postgres;
 mod recovery;
 mod rolling;
 mod secrets;
@@ -20,7 +21,8 @@ const STORIES: &[Story] =
     &[("prefect::from_nothing", from_nothing), ("prefect::secrets", secrets::from_nothing)];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, backup::STORIES, client::STORIES, recovery::STORIES, rolling::STORIES].concat()
+    [STORIES, backup::STORIES, client::STORIES, postgres::STORIES, recovery::STORIES, rolling::STORIES]
+        .concat()
 }
 
 /// What the lab has no image for stays off, and is said so.

@@ -5,7 +5,12 @@
 #
 # It reaches Postgres over its socket, which lets every role in: so a password that was
 # changed in /etc/provision/secrets takes effect here, without the former one.
+#
+# The step `postgres` runs it for a Postgres on the host itself, too, and says then where
+# the passwords are, how a new database is made, and that the superuser is none of ours.
 set -eu
+SECRETS=${SECRETS:-/run/secrets}
+export SECRETS
 
 # In a volume from elsewhere the superuser may have Prefect's own name.
 for superuser in postgres "$POSTGRES_USER"; do
@@ -14,14 +19,17 @@ done
 
 sql() { psql --no-psqlrc --quiet -v ON_ERROR_STOP=1 -U "$superuser" "$@"; }
 
-sql -d postgres -v superuser="$superuser" -v role="$POSTGRES_USER" -v db="$POSTGRES_DB" <<'SQL'
+sql -d postgres -v superuser="$superuser" -v role="$POSTGRES_USER" -v db="$POSTGRES_DB" \
+    -v watcher="${POSTGRES_EXPORTER_USER:-monitoring}" -v new="${NEW_DATABASE-}" \
+    -v shared="${SUPERUSER_IS_SHARED:-no}" <<'SQL'
 -- No password in the server's log, however slow or wrong this is.
 SET log_statement = 'none';
 SET log_min_duration_statement = -1;
 SET log_min_error_statement = 'panic';
 SET client_min_messages = 'warning';
-\set password `cat /run/secrets/postgres_password`
-\set watching `cat /run/secrets/postgres_exporter_password`
+SET password_encryption = 'scram-sha-256';
+\set password `cat "$SECRETS/postgres_password"`
+\set watching `cat "$SECRETS/postgres_exporter_password"`
 
 SELECT format('CREATE ROLE %I', :'role')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
@@ -29,14 +37,14 @@ ALTER ROLE :"role" LOGIN PASSWORD :'password';
 
 -- The superuser comes in over the socket only.
 SELECT format('ALTER ROLE %I PASSWORD NULL', :'superuser')
-    WHERE :'superuser' <> :'role' \gexec
+    WHERE :'superuser' <> :'role' AND :'shared' <> 'yes' \gexec
 
-SELECT 'CREATE ROLE monitoring'
-    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'monitoring') \gexec
-ALTER ROLE monitoring LOGIN CONNECTION LIMIT 5 PASSWORD :'watching';
-GRANT pg_monitor TO monitoring;
+SELECT format('CREATE ROLE %I', :'watcher')
+    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'watcher') \gexec
+ALTER ROLE :"watcher" LOGIN CONNECTION LIMIT 5 PASSWORD :'watching';
+GRANT pg_monitor TO :"watcher";
 
-SELECT format('CREATE DATABASE %I OWNER %I', :'db', :'role')
+SELECT format('CREATE DATABASE %I OWNER %I %s', :'db', :'role', :'new')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'db') \gexec
 ALTER DATABASE :"db" OWNER TO :"role";
 SQL
