@@ -433,7 +433,8 @@ roll() {
 # outdated SERVICE: the ids of its running containers that are not what the bundle says.
 # Not with --no-deps, here and below: by it Compose takes each container for outdated.
 outdated() {
-    compose --dry-run up --detach "$1" >"$scratch/dry" 2>&1 || {
+    # As many as there are: of those that are too many it would say that they go, and no more.
+    compose --dry-run up --detach --scale "$1=$(running "$1" | grep -c .)" "$1" >"$scratch/dry" 2>&1 || {
         cat "$scratch/dry"
         fail "Compose does not say which containers of $1 it would replace"
     }

@@ -29,7 +29,9 @@ SET log_min_error_statement = 'panic';
 SET client_min_messages = 'warning';
 SET password_encryption = 'scram-sha-256';
 \set password `cat "$SECRETS/postgres_password"`
-\set watching `cat "$SECRETS/postgres_exporter_password"`
+-- The small stacks have nobody who looks at figures.
+\set watching `cat "$SECRETS/postgres_exporter_password" 2>/dev/null || true`
+SELECT :'watching' <> '' AS watched \gset
 
 SELECT format('CREATE ROLE %I', :'role')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
@@ -39,10 +41,12 @@ ALTER ROLE :"role" LOGIN PASSWORD :'password';
 SELECT format('ALTER ROLE %I PASSWORD NULL', :'superuser')
     WHERE :'superuser' <> :'role' AND :'shared' <> 'yes' \gexec
 
+\if :watched
 SELECT format('CREATE ROLE %I', :'watcher')
     WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'watcher') \gexec
 ALTER ROLE :"watcher" LOGIN CONNECTION LIMIT 5 PASSWORD :'watching';
 GRANT pg_monitor TO :"watcher";
+\endif
 
 SELECT format('CREATE DATABASE %I OWNER %I %s', :'db', :'role', :'new')
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'db') \gexec
