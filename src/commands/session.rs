@@ -333,7 +333,7 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     let shipped = settings.ships_stack.then(|| shipped_stack(settings)).transpose()?;
     let folder = shipped.as_ref().map_or(settings.stack_folder.as_path(), |(_, folder)| folder);
     let env = options.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
-    let loading = Loading { name: options.name.clone(), env, ..Loading::default() };
+    let loading = Loading { name: options.name.clone(), env };
     let project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
     let mut bundle = Bundle::collect(folder, &options.ignore, &project.sensitive)
         .map_err(|error| wrong(error.to_string()))?;

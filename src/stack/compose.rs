@@ -47,8 +47,8 @@ pub struct Project {
     /// Files of the folder that hold secrets: `env_file` of services, and the
     /// files under the top-level `secrets`.
     pub sensitive: Vec<String>,
-    /// Whether all of the project was read. `false` with `include`, with
-    /// `extends` from another file, and where a value is made on the host.
+    /// Whether all of the project was read. `false` with `include`, and with
+    /// `extends` from another file.
     pub complete: bool,
     /// What a person should know, each with its file and line.
     pub warnings: Vec<String>,
@@ -195,10 +195,6 @@ pub struct Loading {
     pub name: Option<String>,
     /// Values that go over those of `.env`.
     pub env: BTreeMap<String, String>,
-    /// Variables that get their value on the host, such as generated secrets.
-    pub host_variables: Vec<String>,
-    /// Files that are made on the host, relative to the folder.
-    pub host_files: Vec<String>,
 }
 
 impl Project {
@@ -208,7 +204,7 @@ impl Project {
         Project::load_with(dir, &loading)
     }
 
-    /// Loads the project in a folder of which some values are made on the host.
+    /// Loads the project in a folder, in a way of one's own.
     pub fn load_with(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
         source::load(dir, loading)
     }

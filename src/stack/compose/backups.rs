@@ -1,7 +1,6 @@
 //! A service that backs up databases: prodrigestivill/postgres-backup-local, as its image's
 //! own variables and mounts have it.
 
-use super::dotenv::UNKNOWN;
 use super::yaml::Node;
 
 /// The image's name, whatever registry it comes from.
@@ -52,7 +51,7 @@ fn variable(node: &Node, name: &str) -> Option<String> {
             .filter_map(|text| text.split_once('='))
             .find_map(|(key, value)| (key == name).then_some(value)),
     };
-    value.filter(|value| !value.contains(UNKNOWN)).map(str::to_owned)
+    value.map(str::to_owned)
 }
 
 /// What of the host is mounted there.
@@ -68,6 +67,6 @@ fn folder(node: &Node, place: &str) -> Option<String> {
         }
     });
     // A name without a slash is a volume's.
-    let is_folder = |source: &&str| source.starts_with(['/', '.']) && !source.contains(UNKNOWN);
+    let is_folder = |source: &&str| source.starts_with(['/', '.']);
     sources.next().filter(is_folder).map(|source| source.trim_end_matches('/').to_owned())
 }

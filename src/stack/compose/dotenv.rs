@@ -6,10 +6,6 @@ use std::fmt;
 use super::ComposeError;
 use super::interpolate::{self, Fault, Scope};
 
-/// Stands around the name of a value that is not known here. YAML has no such
-/// character, so it cannot come from a file.
-pub(super) const UNKNOWN: char = '\0';
-
 /// The variables that a project is read with: those of `.env`, and no others.
 ///
 /// The environment of this computer does not travel to the host. Its names are
@@ -34,7 +30,7 @@ impl Environment {
     /// Reads the text of a `.env` file; `file` is its name in messages.
     pub fn parse(text: &str, file: &str) -> Result<Environment, ComposeError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if let Some(at) = text.find(UNKNOWN) {
+        if let Some(at) = text.find('\0') {
             return Err(ComposeError::Invalid {
                 file: file.to_owned(),
                 line: text[..at].matches('\n').count() + 1,
@@ -51,17 +47,6 @@ impl Environment {
     #[must_use]
     pub fn with_outside(mut self, names: impl IntoIterator<Item = String>) -> Environment {
         self.outside = names.into_iter().collect();
-        self
-    }
-
-    /// Names variables that get their value on the host, whatever `.env` says.
-    /// They count as set, and what depends on them is not claimed to be known.
-    #[must_use]
-    pub fn with_host(mut self, names: impl IntoIterator<Item = String>) -> Environment {
-        for name in names {
-            let value = format!("{UNKNOWN}{name}{UNKNOWN}");
-            self.values.insert(name, value);
-        }
         self
     }
 

@@ -1,7 +1,7 @@
 //! Services out of the merged tree.
 
 use super::backups::backups;
-use super::dotenv::{Environment, UNKNOWN};
+use super::dotenv::Environment;
 use super::source::relative;
 use super::yaml::{Entry, Node, Place};
 use super::{ComposeError, Condition, Dependency, Service, invalid, ports};
@@ -134,13 +134,13 @@ fn service(
     let elsewhere = partly_elsewhere(name, node, warnings);
     read.complete &= !elsewhere;
     let build = node.get("build").is_some();
-    let image = image(name, node, &mut read.complete, warnings)?;
+    let image = image(name, node)?;
     let provided = elsewhere || node.get("provider").is_some();
     if node.get("image").is_none() && !build && !provided {
         let what = format!("service {name:?} has neither `image` nor `build`");
         return Err(invalid(&entry.place, what, "name its image"));
     }
-    let (ports, port_places) = published(name, node, &mut read.complete, warnings)?;
+    let (ports, port_places) = published(name, node, warnings)?;
     let (depends_on, places) = dependencies(name, node)?;
     let profiles = texts(node.get("profiles"));
     let enabled = profiles.is_empty() || active(&profiles, env);
@@ -184,26 +184,12 @@ fn partly_elsewhere(name: &str, node: &Node, warnings: &mut Vec<String>) -> bool
     true
 }
 
-fn image(
-    name: &str,
-    node: &Node,
-    complete: &mut bool,
-    warnings: &mut Vec<String>,
-) -> Result<Option<String>, ComposeError> {
+fn image(name: &str, node: &Node) -> Result<Option<String>, ComposeError> {
     let Some(found) = node.get("image") else { return Ok(None) };
     let Some(text) = found.text() else {
         let what = format!("the image of service {name:?} is {}", found.kind());
         return Err(invalid(&found.place, what, "write `image: name:tag`"));
     };
-    if text.contains(UNKNOWN) {
-        *complete = false;
-        warnings.push(format!(
-            "{}: the image of service {name} depends on a value that is made on the host, so it \
-             is not checked ahead",
-            found.place
-        ));
-        return Ok(None);
-    }
     match Reference::parse(text) {
         Ok(_) => Ok(Some(text.to_owned())),
         Err(_) if text.is_empty() => {
@@ -220,7 +206,6 @@ fn image(
 fn published(
     name: &str,
     node: &Node,
-    complete: &mut bool,
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError> {
     let Some(list) = node.get("ports") else { return Ok((Vec::new(), Vec::new())) };
@@ -230,15 +215,6 @@ fn published(
     }
     let (mut found, mut places) = (Vec::new(), Vec::new());
     for item in list.items() {
-        if unknown(item) {
-            *complete = false;
-            warnings.push(format!(
-                "{}: a port of service {name} depends on a value that is made on the host, so it \
-                 is not checked ahead",
-                item.place
-            ));
-            continue;
-        }
         warnings.extend(ports::sexagesimal(item));
         let port = ports::port(item)?;
         // What stands there twice counts once.
@@ -248,11 +224,6 @@ fn published(
         }
     }
     Ok((found, places))
-}
-
-/// Whether a value made on the host is part of this one.
-fn unknown(node: &Node) -> bool {
-    node.text().is_some_and(|t| t.contains(UNKNOWN)) || node.entries().iter().any(|e| unknown(&e.value))
 }
 
 fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>), ComposeError> {
@@ -373,7 +344,7 @@ fn file_use(
     warnings: &mut Vec<String>,
 ) {
     let Some(text) = node.text() else { return };
-    if text.is_empty() || text.contains(UNKNOWN) || text.starts_with(['/', '~']) {
+    if text.is_empty() || text.starts_with(['/', '~']) {
         return;
     }
     let path = relative(text);

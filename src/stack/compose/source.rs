@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::dotenv::{Environment, UNKNOWN};
+use super::dotenv::Environment;
 use super::interpolate::{self, Fault, Scope};
 use super::read::{self, FileUse};
 use super::yaml::{self, Node, Place, Value};
@@ -33,7 +33,7 @@ pub(super) struct Assembled {
 
 /// Reads a folder. All that touches the disk is here.
 pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
-    let env = environment(dir)?.with_values(&loading.env).with_host(loading.host_variables.iter().cloned());
+    let env = environment(dir)?.with_values(&loading.env);
     let mut notes = Vec::new();
     let names = file_names(dir, &env, &mut notes)?;
     let mut sources = Vec::with_capacity(names.len());
@@ -52,8 +52,7 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     let mut assembled = assemble(&sources, &env, naming)?;
     for usage in &mut assembled.uses {
         usage.path.insert_str(0, within.as_deref().unwrap_or_default());
-        let made_there = loading.host_files.contains(&usage.path);
-        if usage.required && !made_there && !dir.join(&usage.path).exists() {
+        if usage.required && !dir.join(&usage.path).exists() {
             let what = format!("{} {} is not in the folder", usage.role, usage.path);
             return Err(invalid(&usage.place, what, "create it, or correct the path"));
         }
@@ -184,14 +183,7 @@ fn project_name(documents: &[Node], env: &Environment, naming: Naming<'_>) -> Re
     } else {
         let declared = declared.cloned().map(|mut node| {
             substitute(&mut node, &mut Variables::new(env))?;
-            let name = node.text().unwrap_or_default();
-            match name.contains(UNKNOWN) {
-                true => {
-                    let what = "the project's name depends on a value that is made on the host";
-                    Err(invalid(&node.place, what.to_owned(), "write the name out"))
-                }
-                false => Ok(sanitise(name)),
-            }
+            Ok::<_, ComposeError>(sanitise(node.text().unwrap_or_default()))
         });
         if let Some(name) = declared.transpose()?.filter(|n| !n.is_empty()) {
             return Ok(name);

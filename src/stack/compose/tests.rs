@@ -326,14 +326,6 @@ fn only_dot_env_goes_to_the_host() {
     insta::assert_snapshot!(show(read(required)), @"error: compose.yaml:2: TAG is required and has no value: which one; set TAG in .env: it is set on this computer, but only .env goes to the host");
 }
 
-#[test]
-fn values_made_on_the_host() {
-    let text = "services:\n  a: {image: 'a:${TAG:?}', environment: {P: '${PASSWORD:?}'}, ports: ['${PORT}:80', '81:81']}";
-    let names = ["TAG", "PASSWORD", "PORT"].map(str::to_owned);
-    let env = Environment::default().with_host(names);
-    insta::assert_snapshot!(show(parse(text, "compose.yaml", &env, NAMING)));
-}
-
 /// Aliases that multiply must not fill the memory.
 #[test]
 fn alias_bombs_are_refused() {

@@ -104,9 +104,6 @@ fn files_that_must_be_there() {
     fs::write(folder.0.path().join("a.env"), "").unwrap();
     shown += "\n";
     shown += &folder.show();
-    shown += "\n\n";
-    let host_files = vec!["s.txt".to_owned()];
-    shown += &folder.show_with(Loading { host_files, ..Loading::default() });
     insta::assert_snapshot!(shown);
 }
 
