@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # behind stack.sh, sourced by step.sh
+# shellcheck shell=sh disable=SC2154,SC2034 # behind stack.sh, sourced by step.sh
 # One container after the other: how the stack step replaces those of a service with
 # `deploy: {update_config: {order: start-first}}`. Compose's own `up` stops a container
 # before its successor starts.

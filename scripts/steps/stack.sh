@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # sourced by step.sh, which sets dir, change and code
+# shellcheck shell=sh disable=SC2154,SC2119,SC2120 # sourced by step.sh, which sets dir, change and code
 # The stack step: a Compose project's images, its bundle, and its containers.
 
 name=$(arg name)
