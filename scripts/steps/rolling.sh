@@ -59,7 +59,7 @@ outdated() {
         cat "$scratch/dry"
         fail "Compose does not say which containers of $1 it would replace"
     }
-    sed -n 's/.*Container \([^ ]*\)  *Recreate$/\1/p' "$scratch/dry" >"$scratch/names"
+    sed -n 's/.*Container \([^ ]*\)  *Recreat[eding]*[ .]*$/\1/p' "$scratch/dry" | sort -u >"$scratch/names"
     for id in $(running "$1"); do
         if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" ||
             mounts_newer "$id" newer_in || mounts_newer "$id" newer_secret; then
