@@ -93,11 +93,13 @@ start_one() {
         esac
         if [ "$waited" -ge "$(arg wait 300)" ]; then
             case $status in
-                restarting*) what='keeps restarting' ;;
+                *unhealthy) what='is unhealthy' ;;
                 exited* | dead*) what='has ended' ;;
-                *) what="is not well (${status% *})" ;;
+                restarting* | 'running '[1-9]*) what='keeps ending and starting again' ;;
+                *) what='is not well' ;;
             esac
-            case $status in *unhealthy) what='is unhealthy' ;; esac
+            [ "$(docker inspect --format '{{.State.OOMKilled}}' "$new" 2>/dev/null)" != true ] ||
+                what="$what, for want of memory,"
             report="$1 $new $what"
             blame
             docker rm -f "$new" >/dev/null 2>&1
