@@ -98,8 +98,6 @@ start_one() {
                 restarting* | 'running '[1-9]*) what='keeps ending and starting again' ;;
                 *) what='is not well' ;;
             esac
-            [ "$(docker inspect --format '{{.State.OOMKilled}}' "$new" 2>/dev/null)" != true ] ||
-                what="$what, for want of memory,"
             report="$1 $new $what"
             blame
             docker rm -f "$new" >/dev/null 2>&1
