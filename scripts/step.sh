@@ -189,6 +189,32 @@ download() {
     fi
 }
 
+# take_key WHOSE KEY: the key of an apt repository from the address that the change names.
+take_key() {
+    use_proxy
+    mkdir -p /etc/apt/keyrings
+    chmod 0755 /etc/apt/keyrings
+    if ! download "$(arg key_url)" "$scratch/key.asc"; then
+        hint "the host must reach $(arg key_url); a mirror is set with 'mirror' and 'key' in [steps.$step] (docs/steps.md)"
+        fail "the key of $1's repository could not be downloaded"
+    fi
+    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$scratch/key.asc" || fail "what $(arg key_url) answers is no key"
+    keep "$2"
+    install -m 0644 "$scratch/key.asc" "$2"
+    rm -f "$scratch/key.asc"
+}
+
+# try_source NAME: that repository alone: proof that address, suite and key fit together.
+try_source() {
+    apt_get update -o "Dir::Etc::sourcelist=sources.list.d/$1" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0
+}
+
+# withdraw_source NAME: leaves apt as it was.
+withdraw_source() {
+    rm -f "/etc/apt/sources.list.d/$1"
+    [ ! -e "$dir/kept/etc/apt/sources.list.d/$1" ] || cp -a "$dir/kept/etc/apt/sources.list.d/$1" /etc/apt/sources.list.d/
+}
+
 # use_proxy: what this change downloads goes through the proxy that it names.
 use_proxy() {
     proxy=$(arg proxy)

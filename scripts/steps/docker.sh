@@ -23,25 +23,13 @@ doubles() {
 
 # withdraw: leaves apt as it was.
 withdraw() {
-    rm -f /etc/apt/sources.list.d/docker.sources
-    [ ! -e "$dir/kept/etc/apt/sources.list.d/docker.sources" ] ||
-        cp -a "$dir/kept/etc/apt/sources.list.d/docker.sources" /etc/apt/sources.list.d/
+    withdraw_source docker.sources
     [ ! -e "$dir/kept$key" ] || cp -a "$dir/kept$key" "$key"
     fail "$1"
 }
 
 repository_apply() {
-    use_proxy
-    mkdir -p /etc/apt/keyrings
-    chmod 0755 /etc/apt/keyrings
-    if ! download "$(arg key_url)" "$dir/docker.asc"; then
-        hint "the host must reach $(arg key_url); a mirror is set with 'mirror' and 'key' in [steps.docker] (docs/steps.md)"
-        fail "the key of Docker's repository could not be downloaded"
-    fi
-    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$dir/docker.asc" || fail "what $(arg key_url) answers is no key"
-    keep "$key"
-    install -m 0644 "$dir/docker.asc" "$key"
-    rm -f "$dir/docker.asc"
+    take_key Docker "$key"
     doubles | while IFS= read -r file; do
         say "switching off the older entry in $file"
         keep "$file"
@@ -51,9 +39,7 @@ repository_apply() {
         esac
     done
     place_files
-    # This repository alone: proof that address, suite and key fit together.
-    apt_get update -o Dir::Etc::sourcelist=sources.list.d/docker.sources \
-        -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 || {
+    try_source docker.sources || {
         if grep -q '404\|does not have a Release file' "$scratch/apt.log"; then
             hint "Docker may have no packages for this release yet: try source = \"distribution\" in [steps.docker]"
             withdraw "Docker's repository has nothing for this release"

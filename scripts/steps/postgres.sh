@@ -18,24 +18,10 @@ key=/etc/apt/keyrings/pgdg.asc
 repository_guard() { files_placed && [ -s "$key" ]; }
 
 repository_apply() {
-    use_proxy
-    mkdir -p /etc/apt/keyrings
-    chmod 0755 /etc/apt/keyrings
-    if ! download "$(arg key_url)" "$dir/pgdg.asc"; then
-        hint "the host must reach $(arg key_url); a mirror is set with 'mirror' and 'key' in [steps.postgres] (docs/steps.md)"
-        fail "the key of PostgreSQL's repository could not be downloaded"
-    fi
-    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$dir/pgdg.asc" || fail "what $(arg key_url) answers is no key"
-    keep "$key"
-    install -m 0644 "$dir/pgdg.asc" "$key"
-    rm -f "$dir/pgdg.asc"
+    take_key PostgreSQL "$key"
     place_files
-    # This repository alone: proof that address, suite and key fit together.
-    apt_get update -o Dir::Etc::sourcelist=sources.list.d/pgdg.sources \
-        -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 || {
-        rm -f /etc/apt/sources.list.d/pgdg.sources
-        [ ! -e "$dir/kept/etc/apt/sources.list.d/pgdg.sources" ] ||
-            cp -a "$dir/kept/etc/apt/sources.list.d/pgdg.sources" /etc/apt/sources.list.d/
+    try_source pgdg.sources || {
+        withdraw_source pgdg.sources
         apt_failed "PostgreSQL's repository does not work; apt is as it was"
     }
 }

@@ -1,5 +1,6 @@
 //! One file a verb, or a few that belong together; what they share is here.
 
+mod asked;
 mod backup;
 mod exit;
 mod expose;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::asked::asked;
 use super::super::exit::Exit;
 use super::super::{failure, history};
 use crate::report::{Failure, bytes, harmless, rfc3339};
@@ -345,7 +346,6 @@ fn major(version: &str) -> Option<u32> {
 }
 
 async fn ask(link: &mut Link, backup: &Backup, parameters: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
-    let mut body = crate::host::squeeze(SCRIPT);
     let folder = backup.stack_folder();
     let common = [
         ("project", backup.project()),
@@ -355,22 +355,8 @@ async fn ask(link: &mut Link, backup: &Backup, parameters: &[(&str, &str)]) -> R
         ("postgres", &backup.source.host),
         ("role", &backup.source.role),
     ];
-    for (key, value) in common.iter().chain(parameters) {
-        body.push_str(&format!("{key} {}\n", harmless(value)));
-    }
-    link.connect().await.map_err(failure::from_host)?;
-    let host = link.host().map_err(failure::from_host)?;
-    let mut lines = Vec::new();
-    let ended = host
-        .exec(body.as_bytes(), link.passwords(), &mut |line| lines.push(line.to_owned()))
-        .await
-        .map_err(failure::from_host)?;
-    if ended.code != 0 {
-        let what = format!("{} could not look for its backups (exit code {})", link.name(), ended.code);
-        let output = ended.stderr.iter().map(|line| harmless(line).into_owned()).collect();
-        return Err(Failure { output, ..failure::plain(Exit::Failed, what) });
-    }
-    Ok(lines)
+    let all: Vec<_> = common.iter().chain(parameters).copied().collect();
+    asked(link, SCRIPT, &all, "look for its backups").await
 }
 
 #[cfg(test)]

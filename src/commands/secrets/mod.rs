@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 pub(super) use given::Given;
 pub(super) use renew::{Renewing, renew};
 
+use super::asked::asked;
 use super::exit::Exit;
 use super::{exit_of, failure};
 use crate::cli::{Secrets, SecretsVerb};
@@ -106,20 +107,5 @@ async fn names(link: &mut Link, only: Option<&str>) -> Result<Vec<(String, Strin
 }
 
 async fn ask(link: &mut Link, parameters: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
-    let mut body = crate::host::squeeze(SCRIPT);
-    for (key, value) in parameters {
-        body.push_str(&format!("{key} {}\n", harmless(value)));
-    }
-    link.connect().await.map_err(failure::from_host)?;
-    let host = link.host().map_err(failure::from_host)?;
-    let mut lines = Vec::new();
-    let ended = host
-        .exec(body.as_bytes(), link.passwords(), &mut |line| lines.push(line.to_owned()))
-        .await
-        .map_err(failure::from_host)?;
-    if ended.code != 0 {
-        let what = format!("{} could not look for its secrets (exit code {})", link.name(), ended.code);
-        return Err(Failure { output: ended.stderr, ..failure::plain(Exit::Failed, what) });
-    }
-    Ok(lines)
+    asked(link, SCRIPT, parameters, "look for its secrets").await
 }
