@@ -107,6 +107,9 @@ fn lets_in(host: &Host, value: &str) -> bool {
     asked.status.success()
 }
 
+const FORMER: &str = "prefecthq/prefect:3.9.0-python3.12";
+const PRESENT: &str = "prefecthq/prefect:3.9.1-python3.12";
+
 /// A flow that tells in which container it runs, and stays until it was looked at.
 const FLOW: &str = "
 import os, socket, time
@@ -121,18 +124,24 @@ def hello():
         time.sleep(0.5)
 ";
 
-/// A worker runs a flow in a container of its own; the server is in the proxy's network, which
-/// was there before on one host and comes later on another.
+/// A worker runs a flow in a container of its own. A proxy's network that comes later is joined,
+/// and one that is there when the server is made, too; the pool goes with the server's version.
 fn worker() -> Result<(), Failed> {
     let host = Host::make("debian13");
     let folder = Folder::empty();
     let up =
         || -> Did { folder.provision(&["up", "--yes", "--playbook", "prefect-worker-compose", &host.name]) };
+    let pool = || {
+        let pool = api(&host, "GET", "work_pools/docker", &json!({}));
+        assert_eq!(pool["type"], "docker");
+        pool["base_job_template"]["variables"]["properties"].clone()
+    };
     let joined = || {
         host.inside("docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' prefect-prefect-1")
             .trim()
             .to_owned()
     };
+    folder.settings(&format!("[steps.stack.env]\nPREFECT_IMAGE = \"{FORMER}\"\n"));
     up().expect(0).said(&["publishes 4200/tcp (prefect)", "prove that prefect works (selftest)"]);
     assert_eq!(
         services(&host),
@@ -153,6 +162,7 @@ fn worker() -> Result<(), Failed> {
     did.expect(0).said(&["prefect is not in traefik-public"]);
     assert_eq!(joined(), "prefect-flows prefect_backend traefik-public");
     up().expect(0).said(&["nothing to change"]);
+    assert_eq!(pool()["image"]["default"], FORMER);
     folder.settings("[steps.stack.env]\nPROXY_DOMAIN = \"flows.example.org\"\n");
     up().expect(0);
     assert_eq!(joined(), "prefect-flows prefect_backend traefik-public");
@@ -172,22 +182,19 @@ fn worker() -> Result<(), Failed> {
             "docker run --rm --network traefik-public postgres:17 pg_isready -q -t 5 -h {address}"
         ))
     };
-    let asked = host.inside(
-        "docker run --rm --network traefik-public --entrypoint python prefecthq/prefect:3.9.1-python3.12 -c \
+    let asked = host.inside(&format!(
+        "docker run --rm --network traefik-public --entrypoint python {PRESENT} -c \
          \"import urllib.request as u; print(u.urlopen('http://prefect-prefect-1:4200/api/ready').status)\"",
-    );
+    ));
     assert_eq!(asked.trim(), "200");
     let database = host.inside(
         "docker inspect -f '{{.NetworkSettings.Networks.prefect_backend.IPAddress}}' prefect-postgres-1",
     );
     assert!(!from(database.trim()).status.success(), "the database is reached from the proxy's network");
 
-    let pool = api(&host, "GET", "work_pools/docker", &json!({}));
-    let defaults = &pool["base_job_template"]["variables"]["properties"];
-    assert_eq!(
-        (&pool["type"], &defaults["networks"]["default"]),
-        (&json!("docker"), &json!(["prefect-flows"]))
-    );
+    let pool = pool();
+    assert_eq!(pool["networks"]["default"], json!(["prefect-flows"]));
+    assert_eq!(pool["image"]["default"], PRESENT, "the pool goes with the server");
     runs_a_flow(&host);
     Ok(())
 }
@@ -218,7 +225,7 @@ fn runs_a_flow(host: &Host) {
     let told = host.inside(&format!(
         "docker inspect -f '{{{{.Config.Image}}}} {{{{range $name, $_ := .NetworkSettings.Networks}}}}{{{{$name}}}}{{{{end}}}}' {container}"
     ));
-    assert_eq!(told.trim(), "prefecthq/prefect:3.9.1-python3.12 prefect-flows");
+    assert_eq!(told.trim(), format!("{PRESENT} prefect-flows"));
     // As the documents say: whoever may use Docker here sees the password.
     let environment = host.inside(&format!("docker inspect -f '{{{{json .Config.Env}}}}' {container}"));
     assert!(environment.contains("PREFECT_API_AUTH_STRING=prefect:"), "{environment}");
