@@ -198,7 +198,8 @@ database_guard() { return 1; }
 
 database_apply() {
     rm -f "$scratch/database"
-    for file in postgres_password postgres_exporter_password; do
+    # Without anybody who looks at figures there is no role for that.
+    for file in postgres_password ${watcher:+postgres_exporter_password}; do
         [ -s "$secrets/$file" ] || fail "$secrets/$file is not there; the step secrets makes it"
     done
     not_somebody_elses
@@ -206,7 +207,7 @@ database_apply() {
     work=$(mktemp -d /run/provision-postgres.XXXXXX) || fail "there is no room in /run"
     trap 'rm -rf "$work"' EXIT
     arg prepare >"$work/prepare.sh"
-    cp "$secrets/postgres_password" "$secrets/postgres_exporter_password" "$work/"
+    cp "$secrets/postgres_password" ${watcher:+"$secrets/postgres_exporter_password"} "$work/"
     chown -R postgres "$work"
     (cd / && runuser -u postgres -- env SECRETS="$work" SUPERUSER_IS_SHARED=yes \
         PGHOST=/var/run/postgresql PGPORT="$port" \

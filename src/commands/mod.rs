@@ -89,8 +89,9 @@ async fn dispatch(cli: Cli) -> Exit {
             }
         },
         Command::Playbooks => {
+            let width = config::shipped_playbooks().map(|(name, _)| name.len()).max().unwrap_or_default();
             let lines: String =
-                config::shipped_playbooks().map(|(name, text)| format!("{name:<10} {text}\n")).collect();
+                config::shipped_playbooks().map(|(name, text)| format!("{name:<width$}  {text}\n")).collect();
             print(&lines);
             Exit::Done
         }

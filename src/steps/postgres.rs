@@ -52,6 +52,11 @@ impl Place {
         self.get("POSTGRES_USER")
     }
 
+    /// The role that only looks at figures, where somebody does.
+    fn watcher(&self) -> Option<&str> {
+        Some(self.get("POSTGRES_EXPORTER_USER")).filter(|name| !name.is_empty())
+    }
+
     fn port(&self) -> u16 {
         self.get("POSTGRES_PORT").parse().unwrap_or(5432)
     }
@@ -112,7 +117,7 @@ impl Postgres {
             .with("port", place.port().to_string())
             .with("database", place.database())
             .with("user", place.user())
-            .with("watcher", place.get("POSTGRES_EXPORTER_USER"))
+            .with("watcher", place.watcher().unwrap_or_default())
             .with("tls", place.get("POSTGRES_TLS"))
             .with("ca", place.get("POSTGRES_CA"))
     }

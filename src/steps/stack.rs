@@ -323,10 +323,11 @@ impl Stack {
         let orphans: BTreeSet<_> = containers
             .iter()
             .filter(|container| services.iter().all(|service| service.name != container.service))
-            .map(|container| format!("the containers of {}", container.service))
+            .map(|container| container.service.as_str())
             .collect();
         if !orphans.is_empty() {
-            risks.push(Risk::Removes { what: orphans.into_iter().collect() });
+            let names: Vec<_> = orphans.into_iter().collect();
+            risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
         }
         let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
         Some(Change {

@@ -7,6 +7,7 @@ mod postgres;
 mod recovery;
 mod rolling;
 mod secrets;
+mod small;
 
 use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
@@ -21,8 +22,16 @@ const STORIES: &[Story] =
     &[("prefect::from_nothing", from_nothing), ("prefect::secrets", secrets::from_nothing)];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, backup::STORIES, client::STORIES, postgres::STORIES, recovery::STORIES, rolling::STORIES]
-        .concat()
+    [
+        STORIES,
+        backup::STORIES,
+        client::STORIES,
+        postgres::STORIES,
+        recovery::STORIES,
+        rolling::STORIES,
+        small::STORIES,
+    ]
+    .concat()
 }
 
 /// What the lab has no image for stays off, and is said so.

@@ -104,7 +104,8 @@ def page():
     for address in (API.removesuffix("/api"), *(f"http://{each}:4200{base}" for each in found)):
         status, answer = ask("GET", f"{address}/", auth=None)
         require(status == 200 and "<title>Prefect" in str(answer), f"{address}/ answered {status}: {str(answer)[:300]}")
-    return f"the page is there, at {urllib.parse.urlsplit(API).hostname} and at each replica ({len(found)})"
+    at = urllib.parse.urlsplit(API).hostname
+    return f"the page is there, at {at}" + ("" if at == REPLICAS else f" and at each replica ({len(found)})")
 
 
 def closed():

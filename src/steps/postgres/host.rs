@@ -345,10 +345,9 @@ impl Postgres {
         Some(Change {
             id: "postgres/server".into(),
             title: format!(
-                "let Postgres {version} listen on {listen}, port {}, and let in {} and {} from {} by password",
+                "let Postgres {version} listen on {listen}, port {}, and let in {} from {} by password",
                 place.port(),
-                place.user(),
-                place.get("POSTGRES_EXPORTER_USER"),
+                roles(place).join(" and "),
                 networks.join(", ")
             ),
             reason,
@@ -368,7 +367,7 @@ impl Postgres {
     /// Our lines of pg_hba.conf.
     fn rules(&self, place: &Place) -> String {
         let mut rules = format!("# BEGIN provision {}\n", self.stack_name());
-        for role in [place.user(), place.get("POSTGRES_EXPORTER_USER")] {
+        for role in roles(place) {
             for network in &self.options.networks {
                 rules.push_str(&format!(
                     "host \"{}\" \"{role}\" {} scram-sha-256\n",
@@ -388,11 +387,11 @@ impl Postgres {
 
     fn database(&self, model: &Model, place: &Place, version: u32) -> Change {
         let (database, user) = (place.database(), place.user());
+        let watcher = place.watcher().map_or_else(String::new, |name| format!(", and the role {name}"));
         Change {
             id: "postgres/database".into(),
             title: format!(
-                "make the role {user} and its database {database} with pg_trgm and uuid-ossp, and the role {}",
-                place.get("POSTGRES_EXPORTER_USER")
+                "make the role {user} and its database {database} with pg_trgm and uuid-ossp{watcher}"
             ),
             reason: match () {
                 () if model.file(&self.state()).is_none() => "they have not been made yet".into(),
@@ -410,6 +409,11 @@ impl Postgres {
                 .within(300),
         }
     }
+}
+
+/// The stack's roles.
+fn roles(place: &Place) -> Vec<&str> {
+    [Some(place.user()), place.watcher()].into_iter().flatten().collect()
 }
 
 /// The settings of a server that is the stack's alone.

@@ -19,6 +19,9 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What Docker takes its networks from unless told.
 const DOCKERS_NETWORKS: [&str; 2] = ["172.16.0.0/12", "192.168.0.0/16"];
 
+/// The file of secrets with the password of the role that only looks at figures.
+const WATCHERS_PASSWORD: &str = "postgres_exporter_password";
+
 /// Something that a person has to mend: what, and how.
 pub type Mistake = (String, String);
 
@@ -182,8 +185,11 @@ fn values(options: &Options) -> Vec<(&'static str, String)> {
         ("POSTGRES_HOST", host),
         ("POSTGRES_PORT", postgres.port.unwrap_or(5432).to_string()),
         ("POSTGRES_TLS", tls.as_str().to_owned()),
-        ("POSTGRES_EXPORTER_USER", watcher),
     ]);
+    // A stack that has nobody who looks at figures knows no such setting.
+    if options.secrets.files.iter().any(|file| file.path == WATCHERS_PASSWORD) {
+        values.push(("POSTGRES_EXPORTER_USER", watcher));
+    }
     if tls.verifies() {
         values.push(("POSTGRES_CA", authorities(postgres)));
     }
@@ -217,7 +223,7 @@ fn their_password(secrets: &mut SecretsOptions) {
     if secrets.generate.iter().any(|name| name == "postgres") {
         secrets.give("postgres");
     }
-    for file in secrets.files.iter_mut().filter(|file| file.path == "postgres_exporter_password") {
+    for file in secrets.files.iter_mut().filter(|file| file.path == WATCHERS_PASSWORD) {
         file.lines = vec!["{postgres}".into()];
     }
 }
@@ -269,7 +275,8 @@ mod tests {
     fn on_the_host() {
         let options = settled(
             "firewall.allow = [4200]\npostgres = { mode = 'host', port = 5433 }\n\
-             docker.daemon.bip = '10.9.0.1/24'\nstack.env.POSTGRES_USER = 'me'",
+             docker.daemon.bip = '10.9.0.1/24'\nstack.env.POSTGRES_USER = 'me'\n\
+             secrets.files = [{ path = 'postgres_exporter_password', lines = ['{postgres_exporter}'] }]",
         )
         .expect("it fits");
         assert_eq!(
@@ -309,6 +316,7 @@ mod tests {
         assert_eq!(options.secrets.given, ["postgres"]);
         let quiet = settled("postgres = { mode = 'external', host = '10.0.0.5' }").expect("it fits");
         assert!(env(&quiet).contains("POSTGRES_TLS=require\n") && !env(&quiet).contains("POSTGRES_CA"));
+        assert!(!env(&quiet).contains("EXPORTER"), "nobody looks at figures");
     }
 
     #[test]

@@ -10,8 +10,12 @@ use crate::steps::{Options, settle_postgres};
 
 /// The stack that ships, with the settings that these options lead to.
 fn stack(options: &Options) -> StackInput {
+    shipped("prefect", options)
+}
+
+fn shipped(name: &str, options: &Options) -> StackInput {
     let place = tempfile::TempDir::new().expect("a folder");
-    crate::stack::shipped::write("prefect", place.path()).expect("it ships");
+    crate::stack::shipped::write(name, place.path()).expect("it ships");
     let env = options.stack.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
     let loading = Loading { env, ..Loading::default() };
     let project = Project::load_with(place.path(), &loading).expect("it is right");
@@ -21,10 +25,34 @@ fn stack(options: &Options) -> StackInput {
 }
 
 fn step(text: &str) -> Postgres {
-    let mut options = options(text);
+    let mut options = options(&format!("{text}\n{WATCHER}"));
     settle_postgres(&mut options).expect(text);
     let stack = stack(&options);
     Postgres::new(options.postgres, Some(stack))
+}
+
+/// Whose password the stack `prefect` has besides.
+const WATCHER: &str = "[[secrets.files]]\npath = 'postgres_exporter_password'\nlines = []";
+
+/// The small stacks have nobody who looks at figures, and so no role for that.
+#[test]
+fn without_a_watcher() {
+    for name in ["prefect-minimal", "prefect-worker-compose"] {
+        for text in [HOST, EXTERNAL] {
+            let mut options = options(text);
+            settle_postgres(&mut options).expect(text);
+            assert!(!options.stack.env.contains_key("POSTGRES_EXPORTER_USER"), "{name} has no such setting");
+            let stack = shipped(name, &options);
+            let step = Postgres::new(options.postgres, Some(stack)).plan(&mut model(&host())).expect(text);
+            let titles: Vec<_> = step.changes.iter().map(|change| change.title.as_str()).collect();
+            let told = titles.join("\n");
+            assert!(!told.contains("monitoring"), "{told}");
+            if text == HOST {
+                assert!(told.contains("and let in prefect from 172.16.0.0/12"), "{told}");
+                assert!(told.contains("its database prefect with pg_trgm and uuid-ossp\n"), "{told}");
+            }
+        }
+    }
 }
 
 /// Debian 13 with Docker.
