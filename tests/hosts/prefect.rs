@@ -49,17 +49,19 @@ fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Fai
     story(&host, &folder)
 }
 
-/// What a stack that is up lives through: each secret gets another value, and what was backed up
-/// comes back, each behind the other.
+/// What a stack that is up lives through: what was backed up comes back, and each secret gets
+/// another value.
 fn day_two(host: &Host, folder: &Folder) -> Result<(), Failed> {
     eprintln!("prefect::day_two: without Grafana, of which the lab has no image");
-    let parts: [(&str, fn(&Host, &Folder) -> Result<(), Failed>); 2] =
-        [("backup", backup::comes_back), ("secrets", secrets::rotates)];
-    for (part, story) in parts {
-        let began = Instant::now();
-        story(host, folder)?;
-        eprintln!("prefect::day_two: {part} took {} s", began.elapsed().as_secs());
-    }
+    timed("prefect::day_two: backup", || backup::comes_back(host, folder))?;
+    timed("prefect::day_two: secrets", || secrets::rotates(host, folder))
+}
+
+/// Says how long a part of a story took.
+fn timed(part: &str, story: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    let began = Instant::now();
+    story()?;
+    eprintln!("{part} took {} s", began.elapsed().as_secs());
     Ok(())
 }
 
