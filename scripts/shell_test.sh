@@ -228,6 +228,33 @@ cron i4 keeps restarting (exit code 127)
         'api\trunning\tUp 1 minute\ti1\nold\texited\tExited (1) 1 minute ago\ti2\n')" 0
 }
 
+# blamed REPORT: what is left of it for a start at noon; web ended before, prep behind it.
+blamed() {
+    cat >/mnt/blame <<'BLAME'
+change=/mnt/change
+arg() { cat "$change/arg/$1"; }
+. "$1/steps/stack.sh"
+docker() {
+    case $4 in
+        i1) echo 2026-01-01T11:59:59.876543210Z ;;
+        i3) echo 2026-01-01T12:00:01.123456789Z ;;
+        *) return 1 ;;
+    esac
+}
+newly_bad "$2" 2026-01-01T12:00:00
+BLAME
+    sh /mnt/blame "$HERE" "$1"
+}
+
+only_what_ended_at_the_start_is_blamed() {
+    check 'what had ended before is not' is "$(blamed 'web i1 ended with exit code 143
+db i2 is unhealthy
+prep i3 ended with exit code 3')" \
+        'db i2 is unhealthy
+prep i3 ended with exit code 3'
+    check 'nobody' is "$(blamed 'web i1 ended with exit code 143')" ''
+}
+
 # --- the firewall ------------------------------------------------------------------------
 
 # hooked_into: what firewall.sh makes of ufw's after.init, and of that when it comes again.
@@ -687,6 +714,7 @@ for way in dash bash busybox; do
     verbs
     runner
     containers_are_judged
+    only_what_ended_at_the_start_is_blamed
     the_firewall_is_hooked
     secrets_are_made
     backups_are_examined

@@ -11,6 +11,17 @@ roll() {
     shift 2
     serving=$(running "$service")
     [ -n "$serving" ] || return 0
+    # What does not run serves nobody.
+    for id in $(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" \
+        --filter "label=com.docker.compose.service=$service" --filter label=com.docker.compose.oneoff=False); do
+        case $serving in *"$id"*) ;; *) docker rm -f "$id" >/dev/null ;; esac
+    done
+    outdated "$service" >"$scratch/outdated"
+    old=0 fresh=0
+    for id in $serving; do
+        if grep -q "$id" "$scratch/outdated"; then old=$((old + 1)); else fresh=$((fresh + 1)); fi
+    done
+    [ "$old" -gt 0 ] || [ "$fresh" -ne "$want" ] || return 0
     if [ $# -gt 0 ]; then
         compose up --detach "$@" || {
             only="$*" report=$(settled)
@@ -26,17 +37,6 @@ roll() {
         fi
         only=
     fi
-    # What does not run serves nobody.
-    for id in $(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" \
-        --filter "label=com.docker.compose.service=$service" --filter label=com.docker.compose.oneoff=False); do
-        case $serving in *"$id"*) ;; *) docker rm -f "$id" >/dev/null ;; esac
-    done
-    outdated "$service" >"$scratch/outdated"
-    old=0 fresh=0
-    for id in $serving; do
-        if grep -q "$id" "$scratch/outdated"; then old=$((old + 1)); else fresh=$((fresh + 1)); fi
-    done
-    [ "$old" -gt 0 ] || [ "$fresh" -ne "$want" ] || return 0
     say "$service: $old to replace, $fresh as it should be, $want wanted"
     while [ "$fresh" -lt "$want" ]; do
         start_one "$service"
@@ -71,16 +71,17 @@ outdated() {
 # start_one SERVICE: one container more, and well.
 start_one() {
     before=$(running "$1")
-    compose up --detach --no-recreate --no-build --scale "$1=$(($(printf '%s\n' "$before" | grep -c .) + 1))" "$1" ||
-        { still_serves; fail "a new container of $1 did not start"; }
+    # Not `up`, which would run again what it needs and has run.
+    compose create --no-recreate --no-build --scale "$1=$(($(printf '%s\n' "$before" | grep -c .) + 1))" "$1" ||
+        { still_serves; fail "a new container of $1 could not be made"; }
+    new=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" --filter status=created \
+        --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | head -n 1)
+    docker start "${new:-none}" >/dev/null || {
+        [ -z "$new" ] || docker rm -f "$new" >/dev/null
+        still_serves
+        fail "a new container of $1 did not start"
+    }
     join_networks
-    new=
-    for id in $(running "$1"); do
-        case $before in *"$id"*) ;; *) new=$id ;; esac
-    done
-    # It may have ended already.
-    [ -n "$new" ] || new=$(docker ps -aq --no-trunc --latest --filter "label=com.docker.compose.project=$name" \
-        --filter "label=com.docker.compose.service=$1")
     waited=0
     while :; do
         status=$(docker inspect --format '{{.State.Status}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{end}}' "$new" 2>/dev/null) || status='gone 9'

@@ -272,6 +272,20 @@ wait_until_settled() {
     done
 }
 
+# newly_bad REPORT SINCE: without the containers that had ended before a start (UTC, as Docker
+# writes times): they were stopped, and have not come to be started again.
+newly_bad() {
+    printf '%s\n' "$1" | while read -r service id what; do
+        case $what in
+            'ended '*)
+                finished=$(docker inspect --format '{{.State.FinishedAt}}' "$id") &&
+                    expr "$finished" '<' "$2" >/dev/null && continue
+                ;;
+        esac
+        printf '%s %s %s\n' "$service" "$id" "$what"
+    done
+}
+
 # blame: of the services in $report, their containers' last words, and where to look further.
 blame() {
     printf '%s\n' "$report" | while read -r service id what; do
@@ -408,10 +422,11 @@ up_apply() {
     # What a container refuses to start with is told by Compose; what it does afterwards, by us.
     set -- up --detach --remove-orphans
     [ "$(arg build no)" = no ] || set -- "$@" --build
+    starting=$(date -u +%Y-%m-%dT%H:%M:%S)
     if ! compose "$@"; then
         report=$(settled)
-        # What only waits is not what it failed for.
-        [ $? -eq 2 ] || report=
+        # What only waits is not what it failed for, nor what had ended before.
+        if [ $? -eq 2 ]; then report=$(newly_bad "$report" "$starting"); else report=; fi
         blame
         fail "the stack did not start${report:+: $(told "$report")}"
     fi

@@ -104,7 +104,9 @@ impl Follower {
         }
         let line = harmless(text).into_owned();
         if self.tail.len() == TAIL {
-            self.tail.pop_front();
+            // What a person is told to do is not pushed out by what comes behind it.
+            let oldest = self.tail.iter().position(|line| !line.starts_with("hint: ")).unwrap_or(0);
+            self.tail.remove(oldest);
         }
         self.tail.push_back(line.clone());
         Some(Event::Output { change: id.clone(), line })
@@ -215,6 +217,20 @@ mod tests {
         let failed = follower.failed().expect("it failed");
         assert_eq!((failed.id.as_str(), failed.phase.as_str(), failed.code), ("stack/up", "apply", 1));
         assert!(failed.output.iter().all(|line| !line.contains('\u{1b}')));
+    }
+
+    #[test]
+    fn keeps_a_hint_that_much_comes_behind() {
+        let mut follower = Follower::default();
+        follower.line("2020 change start 002 stack/up");
+        follower.line("2030 output 002 hint: a longer patience");
+        for number in 0..3 * TAIL {
+            follower.line(&format!("2040 output 002 line {number}"));
+        }
+        let tail = follower.tail();
+        assert_eq!(tail.len(), TAIL);
+        assert_eq!(tail.first().map(String::as_str), Some("hint: a longer patience"));
+        assert_eq!(tail.last().map(String::as_str), Some("line 119"));
     }
 
     proptest! {

@@ -3,22 +3,9 @@
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use super::SETTINGS;
-use crate::Story;
 use crate::lab::{Did, Folder, Host, eventually};
 
-pub const STORIES: &[Story] = &[("prefect::backup", backup)];
-
 const FOLDER: &str = "/var/backups/prefect";
-
-/// A stack from nothing, and all that may befall its database.
-fn backup() -> Result<(), Failed> {
-    let host = Host::make("debian13");
-    let folder = Folder::empty();
-    folder.settings(SETTINGS);
-    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
-    comes_back(&host, &folder)
-}
 
 /// On a stack of Prefect that is up: what was backed up comes back after the database is
 /// dropped, with flow run, variable and extensions; what is no whole backup is refused
@@ -143,6 +130,10 @@ fn does_not_work(prefect: &Prefect<'_>, file: &str) {
     ));
     let did = prefect.backup(&["restore", "prefect-newer", "--yes"]);
     did.fails(6, &["the stack does not work with", "the former database is back in its place and serves"]);
+    did.said(&[
+        "what was loaded is kept as the database prefect_restore_",
+        "with prefect-newer.sql.gz: the stack did not start: prefect-migrate ended with exit code 1\n",
+    ]);
     let colour = prefect.ask("GET", "variables/name/colour", "");
     assert_eq!(colour["value"], "red");
     prefect.host.inside(&format!("rm {FOLDER}/prefect-newer.sql.gz"));

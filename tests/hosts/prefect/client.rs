@@ -8,11 +8,8 @@ use std::process::{Command, Stdio};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use super::super::Story;
 use super::super::lab::{Folder, Host, ssh_config};
-use super::{on_a_stack, password};
-
-pub const STORIES: &[Story] = &[("prefect::client", || on_a_stack(works))];
+use super::password;
 
 const FLOW: &str = include_str!("client/flow.py");
 const PAGE: &str = include_str!("client/page.py");
@@ -89,6 +86,6 @@ fn keep(host: &Host, picture: &str) -> Result<(), Failed> {
     // An empty page packs into a few kilobytes.
     assert!(read.stdout.len() > 30_000, "{picture}.png shows nothing: {} bytes", read.stdout.len());
     std::fs::write(&file, &read.stdout)?;
-    eprintln!("prefect::client: {}", file.display());
+    eprintln!("prefect::from_nothing: {}", file.display());
     Ok(())
 }

@@ -3,21 +3,10 @@
 
 use libtest_mimic::Failed;
 
-use super::SETTINGS;
 use crate::lab::{Folder, Host, eventually};
 
 /// All but Grafana's, of which the lab has no image.
 const ROTATED: [&str; 6] = ["postgres", "postgres_exporter", "redis", "prefect", "pgadmin", "redis_page"];
-
-/// A stack from nothing, and then other secrets.
-pub fn from_nothing() -> Result<(), Failed> {
-    eprintln!("prefect::secrets: without Grafana, of which the lab has no image");
-    let host = Host::make("debian13");
-    let folder = Folder::empty();
-    folder.settings(SETTINGS);
-    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
-    rotates(&host, &folder)
-}
 
 /// On a host with the stack: each secret gets another value, one after the other.
 pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
@@ -52,6 +41,9 @@ pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
              grep -v 'Up .*(healthy)$' | grep -v -e 'exporter-1 Up' -e 'Exited (0)' || true",
         );
         assert_eq!(sick, "", "{name}: all is well");
+        if name == "postgres" {
+            each_replica_comes_in(host);
+        }
         said.push_str(&did.stdout);
         said.push_str(&did.stderr);
         values.extend([(name, former), (name, new)]);
@@ -81,6 +73,25 @@ pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// What a replica had open before the change would serve on with the former password: so all of
+/// that is cut, and each replica by itself has to come in again.
+fn each_replica_comes_in(host: &Host) {
+    let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api");
+    assert!(replicas.lines().count() > 1, "one after the other: {replicas}");
+    let cut = host.inside(
+        "docker exec prefect-postgres-1 psql -U postgres -qAt -d postgres -c \
+         \"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'prefect'\"",
+    );
+    assert_ne!(cut.trim(), "0", "somebody was in");
+    for replica in replicas.lines() {
+        let ask = format!(
+            "docker exec {replica} python -c \
+             'import urllib.request as u; u.urlopen(\"http://127.0.0.1:4200/api/ready\", timeout=15)'"
+        );
+        eventually("each replica comes in again", 60, || host.try_root(&ask).status.success());
+    }
 }
 
 /// Whether a value opens what it is for: a login like that of whoever uses it.
