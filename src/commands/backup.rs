@@ -15,11 +15,6 @@ use crate::steps::{Backup, Chosen, StackInput};
 use choose::choose;
 use look::Listing;
 
-/// Said by `up` behind a restore that was interrupted.
-pub(super) const INTERRUPTED: &str = "the earlier run was `provision backup`, which was interrupted: the database is \
-                                      either as it was before or wholly the restored one; `provision backup HOST \
-                                      restore FILE` does it anew";
-
 /// How much `list` reads to find out what is whole.
 const BUDGET: u64 = 256 * 1024 * 1024;
 

@@ -19,6 +19,11 @@ use crate::run::{self, Followed, Follower};
 use crate::stack::compose::{Port, Project, Protocol};
 use crate::steps::Opening;
 
+/// Said behind a restore that was interrupted.
+const RESTORE_INTERRUPTED: &str = "the earlier run was `provision backup`, which was interrupted: the database is \
+                                   either as it was before or wholly the restored one; `provision backup HOST \
+                                   restore FILE` does it anew";
+
 /// How often another one's run may come between our plan and our run.
 pub(super) const ROUNDS: u32 = 5;
 
@@ -101,7 +106,7 @@ async fn prepare(
         if let Some(outcome) = outcome {
             let change = Some(last.change.clone()).filter(|change| !change.is_empty());
             if outcome == RunOutcome::Died && last.change.starts_with("backup/") {
-                session.tell(&Event::Warning { text: super::backup::INTERRUPTED.to_owned() });
+                session.tell(&Event::Warning { text: RESTORE_INTERRUPTED.to_owned() });
             }
             session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
         }
