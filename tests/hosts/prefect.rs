@@ -4,6 +4,7 @@ mod backup;
 mod client;
 mod leaks;
 mod postgres;
+mod queries;
 mod recovery;
 mod rolling;
 mod secrets;
@@ -137,6 +138,7 @@ fn from_nothing() -> Result<(), Failed> {
 
     leaks::nothing_leaks(&host, &folder, &[&said[0], &said[1], &did.stdout, &did.stderr], &arguments);
     client::works(&host, &folder)?;
+    queries::are_answered(&host)?;
 
     folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let did = up(&[]);
