@@ -99,6 +99,10 @@ async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> 
     };
     let address =
         if page.address.contains(':') { format!("[{}]", page.address) } else { page.address.clone() };
+    // Listened for before anything is open that Ctrl-C is to close.
+    let interrupt = tokio::signal::unix::SignalKind::interrupt();
+    let mut interrupts = tokio::signal::unix::signal(interrupt)
+        .map_err(|error| failure::plain(Exit::Bug, format!("Ctrl-C cannot be listened for: {error}")))?;
     let mut command = tokio::process::Command::new("ssh");
     if let Some(config) = &global.ssh_config {
         command.arg("-F").arg(config);
@@ -130,12 +134,13 @@ async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> 
     };
     tokio::select! {
         () = stands => {}
+        _ = interrupts.recv() => return Ok(()),
         ended = ssh.wait() => return Err(ended_early(ended.ok().and_then(|status| status.code()))),
         () = tokio::time::sleep(PATIENCE) => return Err(ended_early(None)),
     }
     print(&format!("http://localhost:{here} is {} on {}; Ctrl-C closes it\n", page.name, harmless(host)));
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = interrupts.recv() => Ok(()),
         ended = ssh.wait() => Err(ended_early(ended.ok().and_then(|status| status.code()))),
     }
 }

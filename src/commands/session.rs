@@ -88,6 +88,11 @@ impl<'a> Session<'a> {
         (&mut self.link, move |event: &Event| reporter.tell(&name, event))
     }
 
+    /// What the playbook tells a person when all is done.
+    pub fn afterwards(&self) -> &[String] {
+        &self.settings.options.stack.afterwards
+    }
+
     /// The stack that its secrets are for.
     pub fn stack_name(&self) -> &str {
         stack_name(self.settings, self.stack)

@@ -331,6 +331,7 @@ async fn summary(
             };
             next.push(format!("{on}docker compose -p {} ps", project.name));
             next.push(format!("{on}docker compose -p {} logs -f", project.name));
+            next.extend(afterwards(session.afterwards(), &session.name, &addresses));
         }
     }
     if session.link.is_local() && plan.changes().any(|change| change.id.starts_with("user/member:")) {
@@ -341,6 +342,18 @@ async fn summary(
     }
     let milliseconds = session.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     Summary { run, applied, already_so, milliseconds, addresses, next }
+}
+
+/// The playbook's lines, with the host's name and the services' addresses in them. One that
+/// speaks of a service which is not published says nothing.
+fn afterwards(lines: &[String], host: &str, addresses: &[Address]) -> Vec<String> {
+    let filled = lines.iter().map(|line| {
+        let line = line.replace("{host}", host);
+        addresses
+            .iter()
+            .fold(line, |line, each| line.replace(&format!("{{{}}}", each.service), &each.address))
+    });
+    filled.filter(|line| !line.contains('{')).collect()
 }
 
 /// Whom the firewall lets in, and who we are.

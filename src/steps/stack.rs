@@ -48,6 +48,10 @@ pub struct StackOptions {
     /// A service that proves the stack: it is run once when all is well, and must end with 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// Lines that are printed when all is done, such as commands for whoever uses the stack.
+    /// `{host}` is the host as it was named, `{SERVICE}` where that service is published.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub afterwards: Vec<String>,
     /// Docker networks of others that services join where they exist, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub join: BTreeMap<String, Vec<String>>,
@@ -65,6 +69,7 @@ impl Default for StackOptions {
             env: BTreeMap::new(),
             queues: Vec::new(),
             proof: None,
+            afterwards: Vec::new(),
             join: BTreeMap::new(),
             ignore: Vec::new(),
         }

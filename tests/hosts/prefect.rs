@@ -55,7 +55,7 @@ fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Fai
 fn day_two() -> Result<(), Failed> {
     let folder = &Folder::empty();
     // Two replicas: what is true of two is true of more, and each costs its time.
-    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
+    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n").replace(",workers", ""));
     let host = &Host::make("debian13");
     folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
     eprintln!("prefect::day_two: without Grafana, of which the lab has no image");
@@ -111,6 +111,16 @@ fn from_nothing() -> Result<(), Failed> {
     }
     assert!(!told.iter().any(|line| line.starts_with("FAIL")), "{told:#?}");
     up(&[]).expect(0).said(&["nothing to change"]);
+
+    // What a person needs next is said.
+    let next = did.events().into_iter().find(|event| event["event"] == "summary").expect("a summary")["next"]
+        .to_string();
+    for line in [
+        format!("PREFECT_API_URL=http://{}:4200/api", host.address),
+        format!("provision secrets {} show prefect", host.name),
+    ] {
+        assert!(next.contains(&line), "{line}: {next}");
+    }
 
     // From outside: the API is there, and wants to know who asks.
     let health = host.ask(4200, "/api/health")?;

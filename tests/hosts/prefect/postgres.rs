@@ -51,8 +51,8 @@ fn on_the_host() -> Result<(), Failed> {
     // Its way in is Docker's bridge.
     let address = (host.address.as_str(), 5432);
     assert!(TcpStream::connect_timeout(&address_of(address)?, Duration::from_secs(3)).is_err());
-    let sockets = host.inside("ss -Hltn 'sport = :5432'");
-    assert!(sockets.contains("172.17.0.1:5432") && !sockets.contains("0.0.0.0"), "{sockets}");
+    let sockets = host.inside("ss -Hltn 'sport = :5432' | awk '{print $4}' | sort");
+    assert_eq!(sockets, "127.0.0.1:5432\n172.17.0.1:5432\n[::1]:5432\n");
     up(&folder, &host).expect(0).said(&["nothing to change"]);
 
     host.lab("reboot");

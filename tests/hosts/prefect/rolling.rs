@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use libtest_mimic::Failed;
 
-use super::{SETTINGS, password};
+use super::password;
 use crate::Story;
 use crate::lab::{Folder, Host};
 
@@ -20,10 +20,16 @@ pub const STORIES: &[Story] = &[("prefect::rolling", from_the_former_version)];
 fn from_the_former_version() -> Result<(), Failed> {
     let host = Host::make("debian13");
     let folder = Folder::empty();
-    folder.settings(&format!("{SETTINGS}{FORMER}"));
+    folder.settings(&format!("{FEW}{FORMER}"));
     folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
     rolls(&host, &folder)
 }
+
+/// The server and what it stands on: the rest of the stack has no part in this.
+const FEW: &str = "
+[steps.stack.env]
+COMPOSE_PROFILES = \"\"
+";
 
 /// The version to come from.
 const FORMER: &str = "PREFECT_IMAGE = \"prefecthq/prefect:3.9.0-python3.12\"\n";
@@ -35,7 +41,7 @@ fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
         host.inside("docker ps --format '{{.Image}}' --filter label=com.docker.compose.service=prefect-api")
     };
     let up = |more: &str| {
-        folder.settings(&format!("{SETTINGS}{more}"));
+        folder.settings(&format!("{FEW}{more}"));
         folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name])
     };
 
