@@ -16,27 +16,26 @@ roll() {
         --filter "label=com.docker.compose.service=$service" --filter label=com.docker.compose.oneoff=False); do
         case $serving in *"$id"*) ;; *) docker rm -f "$id" >/dev/null ;; esac
     done
-    outdated "$service" >"$scratch/outdated"
+    # Compose does not say it as long as something is down that the service needs.
+    needed=
+    if [ -s "$scratch/stale" ]; then
+        bring_up_needs "$@"
+        needed=yes
+    fi
+    if ! outdated "$service" >"$scratch/outdated"; then
+        bring_up_needs "$@"
+        needed=yes
+        outdated "$service" >"$scratch/outdated" || {
+            cat "$scratch/dry"
+            fail "Compose does not say which containers of $service it would replace"
+        }
+    fi
     old=0 fresh=0
     for id in $serving; do
         if grep -q "$id" "$scratch/outdated"; then old=$((old + 1)); else fresh=$((fresh + 1)); fi
     done
     [ "$old" -gt 0 ] || [ "$fresh" -ne "$want" ] || return 0
-    if [ $# -gt 0 ]; then
-        compose up --detach "$@" || {
-            only="$*" report=$(settled)
-            blame
-            still_serves
-            fail "what $service needs did not start${report:+: $(told "$report")}"
-        }
-        restart_stale "$@"
-        only="$*"
-        if ! (wait_until_settled); then
-            still_serves
-            exit 1
-        fi
-        only=
-    fi
+    [ -n "$needed" ] || bring_up_needs "$@"
     say "$service: $old to replace, $fresh as it should be, $want wanted"
     while [ "$fresh" -lt "$want" ]; do
         start_one "$service"
@@ -51,14 +50,29 @@ roll() {
     done
 }
 
+# bring_up_needs SERVICE…: what $service needs, and well.
+bring_up_needs() {
+    [ $# -gt 0 ] || return 0
+    compose up --detach "$@" || {
+        only="$*" report=$(settled)
+        blame
+        still_serves
+        fail "what $service needs did not start${report:+: $(told "$report")}"
+    }
+    restart_stale "$@"
+    only="$*"
+    if ! (wait_until_settled); then
+        still_serves
+        exit 1
+    fi
+    only=
+}
+
 # outdated SERVICE: the ids of its running containers that are not what the bundle says.
 # Not with --no-deps, here and below: by it Compose takes each container for outdated.
 outdated() {
     # As many as there are: of those that are too many it would say that they go, and no more.
-    compose --dry-run up --detach --scale "$1=$(running "$1" | grep -c .)" "$1" >"$scratch/dry" 2>&1 || {
-        cat "$scratch/dry"
-        fail "Compose does not say which containers of $1 it would replace"
-    }
+    compose --dry-run up --detach --scale "$1=$(running "$1" | grep -c .)" "$1" >"$scratch/dry" 2>&1 || return 1
     sed -n 's/.*Container \([^ ]*\)  *Recreat[eding]*[ .]*$/\1/p' "$scratch/dry" | sort -u >"$scratch/names"
     for id in $(running "$1"); do
         if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" ||
