@@ -40,7 +40,7 @@ roll() {
     while [ "$fresh" -lt "$want" ]; do
         start_one "$service"
         fresh=$((fresh + 1))
-        retire_first_of "$scratch/outdated" || continue
+        retire_first_of "$scratch/outdated" || :
     done
     while retire_first_of "$scratch/outdated"; do :; done
     for id in $(running "$service"); do
