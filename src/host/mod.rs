@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod destination;
+mod first_boot;
 mod password;
 mod ssh;
 
@@ -16,6 +17,7 @@ use tokio::process::Command;
 
 pub use bootstrap::squeeze;
 pub use destination::Destination;
+pub use first_boot::{administrator, is_first_boot};
 pub use password::{Password, Passwords};
 pub use ssh::{NewHostKey, SshOptions};
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use cache::Cache;
 use credentials::Credentials;
 pub use platform::Platform;
+pub use registry::agent;
 pub use reference::{DOCKER_HUB, Reference, ReferenceError};
 use registry::{Client, Endpoint};
 

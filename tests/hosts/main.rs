@@ -6,6 +6,7 @@
 
 mod change;
 mod firewall;
+mod first_boot;
 mod lab;
 mod prefect;
 mod resilience;
@@ -35,6 +36,7 @@ fn main() {
         change::STORIES,
         secrets::STORIES,
         &firewall::stories(),
+        first_boot::STORIES,
         &resilience::stories(),
         &trouble::stories(),
     ]

@@ -1,0 +1,1 @@
+//! What user-data is made of.
