@@ -33,7 +33,7 @@ const CLOUD_INIT_EXAMPLES: &str = "\
 Examples:
   provision cloud-init --playbook docker > user-data
   provision cloud-init > user-data               the stack in this folder, in the user-data
-  provision cloud-init --stack-url https://files.example/stack.tgz --stack-out stack.tgz > user-data
+  provision cloud-init --stack-url https://files.example/stack.tgz --stack-out /tmp/stack.tgz > user-data
 
 Give the file to your cloud as a new server's user-data. The folder and the settings are those of
 `up`; provision.toml says where the released binary is fetched from: `url` in [release].";

@@ -13,8 +13,8 @@ use crate::config::{self, Settings, listed};
 use crate::report::{Event, Failure, choose, print};
 use crate::stack::bundle::BundleFile;
 use crate::user_data::{
-    ARCHITECTURES, Archive, CHECKSUMS, LIMIT, Sha256, StackArchive, from_sums, is_sum, looks_secret, pack_stack,
-    render, secrets_in_files,
+    ARCHITECTURES, Archive, CHECKSUMS, LIMIT, Sha256, StackArchive, from_sums, is_sum, looks_secret,
+    pack_stack, render, secrets_in_files,
 };
 
 /// Where the stack's folder comes to lie beside the settings.
@@ -48,13 +48,14 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
     let here = std::env::current_dir().map_err(|error| {
         failure::plain(Exit::Usage, format!("the working directory is not there: {error}"))
     })?;
-    let settings =
-        config::load(&here, arguments.playbook.as_deref(), global.config.as_deref()).map_err(failure::from_config)?;
+    let settings = config::load(&here, arguments.playbook.as_deref(), global.config.as_deref())
+        .map_err(failure::from_config)?;
     settings.warnings.iter().cloned().for_each(warn);
     let stack = stack_files(&settings)?;
     no_secrets(&settings, &stack, arguments.force, warn)?;
 
-    let mut archive = Archive { settings: settings_text(&settings, !stack.is_empty())?, ..Archive::default() };
+    let mut archive =
+        Archive { settings: settings_text(&settings, !stack.is_empty())?, ..Archive::default() };
     if let Some(path) = &settings.playbook.path {
         archive.beside.push((PLAYBOOK, read(path)?));
     }
@@ -68,14 +69,18 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
             return Err(failure::with_hint(Exit::Usage, what, "leave `--stack-url` out"));
         }
         (Some(url), false) => {
-            archive.stack_archive = Some(fetched(url, &stack, arguments.stack_out.as_deref())?);
+            let out = arguments.stack_out.as_deref();
+            lies_elsewhere(out, &settings.stack_folder)?;
+            archive.stack_archive = Some(fetched(url, &stack, out)?);
         }
     }
     (archive.release_url, archive.sha256) = released(&settings)?;
 
     let name = &settings.playbook.name;
     let summary = format!("at its first boot this server provisions itself with the playbook {name}");
-    let cannot = |error: std::io::Error| failure::plain(Exit::Usage, format!("the user-data cannot be packed: {error}"));
+    let cannot = |error: std::io::Error| {
+        failure::plain(Exit::Usage, format!("the user-data cannot be packed: {error}"))
+    };
     let text = render(&archive, arguments.format, &summary).map_err(cannot)?;
     if text.len() > LIMIT {
         let files = std::mem::take(&mut archive.stack);
@@ -102,7 +107,10 @@ fn no_secrets(
 ) -> Result<(), Failure> {
     let given = &settings.options.secrets.given;
     if !given.is_empty() && settings.playbook.steps.contains(&"secrets") {
-        let what = format!("a person has to give {}, and nobody is there at a first boot", listed(given.iter().map(String::as_str)));
+        let what = format!(
+            "a person has to give {}, and nobody is there at a first boot",
+            listed(given.iter().map(String::as_str))
+        );
         let hint = "let the server make it (`generate` in [steps.secrets]), or provision this one from here with \
                     `provision up HOST`";
         return Err(failure::with_hint(Exit::Usage, what, hint));
@@ -117,7 +125,8 @@ fn no_secrets(
     if found.is_empty() {
         return Ok(());
     }
-    let what = "user-data can be read by whoever may ask for the server's metadata, and these look like secrets";
+    let what =
+        "user-data can be read by whoever may ask for the server's metadata, and these look like secrets";
     if force {
         warn(format!("{what}: {}", found.join(", ")));
         return Ok(());
@@ -125,18 +134,33 @@ fn no_secrets(
     Err(Failure {
         output: found,
         hints: vec![
-            "let the server make them (`generate` in [steps.secrets]) and name them as Compose secrets".into(),
+            "let the server make them (`generate` in [steps.secrets]) and name them as Compose secrets"
+                .into(),
             "or leave files out by .provisionignore; `--force` goes on where they are none".into(),
         ],
         ..failure::plain(Exit::Usage, what)
     })
 }
 
+/// An archive of a folder that is in it would be another one the next time.
+fn lies_elsewhere(out: Option<&Path>, folder: &Path) -> Result<(), Failure> {
+    let Some(out) = out else { return Ok(()) };
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (parent.canonicalize(), folder.canonicalize()) {
+        (Ok(parent), Ok(folder)) if parent.starts_with(&folder) => {
+            let what = format!("{} would be part of the stack that it is an archive of", out.display());
+            Err(failure::with_hint(Exit::Usage, what, "let `--stack-out` write to another folder"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is not in the user-data has to be what is here now.
 fn fetched(url: &str, stack: &[BundleFile], out: Option<&Path>) -> Result<StackArchive, Failure> {
     must_be_address(url, "--stack-url")?;
-    let packed = pack_stack(stack)
-        .map_err(|error| failure::plain(Exit::Usage, format!("the stack's folder cannot be packed: {error}")))?;
+    let packed = pack_stack(stack).map_err(|error| {
+        failure::plain(Exit::Usage, format!("the stack's folder cannot be packed: {error}"))
+    })?;
     if let Some(path) = out {
         std::fs::write(path, &packed).map_err(|error| {
             failure::plain(Exit::Usage, format!("{} cannot be written: {error}", path.display()))
@@ -149,7 +173,10 @@ fn fetched(url: &str, stack: &[BundleFile], out: Option<&Path>) -> Result<StackA
 fn settings_text(settings: &Settings, own_stack: bool) -> Result<String, Failure> {
     let mut table = match &settings.file {
         Some(path) => read(path)?.trim_start_matches('\u{feff}').parse::<Table>().map_err(|error| {
-            failure::plain(Exit::Usage, format!("{} has changed just now: {}", path.display(), error.message()))
+            failure::plain(
+                Exit::Usage,
+                format!("{} has changed just now: {}", path.display(), error.message()),
+            )
         })?,
         None => Table::new(),
     };
@@ -180,7 +207,8 @@ fn set(table: &mut Table, step: &str, key: &str, value: &str) {
 fn released(settings: &Settings) -> Result<(String, Sha256), Failure> {
     let Some(folder) = settings.release.folder() else {
         let what = "where a server can fetch the released binary is not known";
-        let hint = "say it in provision.toml: `url` in [release], the folder with what `scripts/release` makes";
+        let hint =
+            "say it in provision.toml: `url` in [release], the folder with what `scripts/release` makes";
         return Err(failure::with_hint(Exit::Usage, what, hint));
     };
     must_be_address(folder, "`url` in [release]")?;
@@ -196,7 +224,11 @@ fn released(settings: &Settings) -> Result<(String, Sha256), Failure> {
         }
         if !is_sum(sum) {
             let what = format!("`{architecture}` in [release.sha256] is no SHA-256");
-            return Err(failure::with_hint(Exit::Usage, what, "it is the 64 hexadecimal digits of `sha256sum`"));
+            return Err(failure::with_hint(
+                Exit::Usage,
+                what,
+                "it is the 64 hexadecimal digits of `sha256sum`",
+            ));
         }
     }
     let sums = said.iter().map(|(architecture, sum)| (architecture.clone(), sum.to_ascii_lowercase()));
@@ -226,8 +258,11 @@ fn sums(url: &str) -> Result<Sha256, Failure> {
 
 /// No space or quote may come into what the server reads by lines.
 fn must_be_address(text: &str, place: &str) -> Result<(), Failure> {
-    let known = ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
-    if known && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b'\\')) {
+    let known =
+        ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if known
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b'\\'))
+    {
         return Ok(());
     }
     let what = format!("`{}` is no address ({place})", crate::report::harmless(text));

@@ -69,7 +69,9 @@ async fn followed(link: &mut Link, reporter: &dyn Reporter) -> Result<Option<Fac
         } else if !(facts.is_at_first_boot() && began.elapsed() < PATIENCE) {
             return Ok(Some(facts));
         } else if !said {
-            tell(&Event::Warning { text: "this is its first boot, and its run has not begun; waiting for it".into() });
+            tell(&Event::Warning {
+                text: "this is its first boot, and its run has not begun; waiting for it".into(),
+            });
             said = true;
         }
         // A run that has ended is not yet what its first boot has written down.
@@ -102,7 +104,10 @@ fn shown(name: &str, facts: &Facts) -> String {
     };
     let mut rows = vec![
         ("host", name.to_owned()),
-        ("system", format!("{}, up {}", facts.system.name, crate::report::duration(facts.system.uptime * 1000))),
+        (
+            "system",
+            format!("{}, up {}", facts.system.name, crate::report::duration(facts.system.uptime * 1000)),
+        ),
         ("docker", docker),
     ];
     if let Some(cloud_init) = &facts.cloud_init {
@@ -134,7 +139,11 @@ async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure>
     let Some(last) = facts.last_run.as_ref().filter(|last| last.state != "completed") else {
         return Ok(first_boot.filter(|_| facts.last_run.is_none()).map(|first_boot| Failure {
             output: first_boot.log.clone(),
-            ..failure::with_hint(Exit::Failed, "the server could not provision itself at its first boot", again)
+            ..failure::with_hint(
+                Exit::Failed,
+                "the server could not provision itself at its first boot",
+                again,
+            )
         }));
     };
     let lines = ask(link, &Request { verb: "show", run: &last.id, ..Request::default() }).await?;

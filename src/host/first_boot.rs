@@ -1,7 +1,8 @@
 //! A server that provisions itself, started by its own cloud-init.
 
 /// The units in which cloud-init runs what user-data says, by version, and our own behind a reboot.
-const UNITS: [&str; 3] = ["/cloud-final.service", "/cloud-init-main.service", "/provision-first-boot.service"];
+const UNITS: [&str; 3] =
+    ["/cloud-final.service", "/cloud-init-main.service", "/provision-first-boot.service"];
 
 /// Where cloud-init writes down the logins that it has made with sudo.
 const SUDOERS: &str = "/etc/sudoers.d/90-cloud-init-users";

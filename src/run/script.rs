@@ -55,7 +55,9 @@ pub fn new_id() -> String {
 pub fn holder() -> String {
     let user = match crate::host::is_first_boot() {
         true => "cloud-init".into(),
-        false => ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or("root".into()),
+        false => {
+            ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or("root".into())
+        }
     };
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))

@@ -17,7 +17,8 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
         return false;
     }
     let name = name.to_ascii_uppercase();
-    let named = NAMES.iter().any(|part| name.contains(part)) && !HARMLESS_ENDS.iter().any(|end| name.ends_with(end));
+    let named =
+        NAMES.iter().any(|part| name.contains(part)) && !HARMLESS_ENDS.iter().any(|end| name.ends_with(end));
     named && !matches!(value, "true" | "false") || has_password(value)
 }
 

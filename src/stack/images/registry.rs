@@ -48,8 +48,7 @@ impl Client {
 }
 
 fn config(timeout: Duration, lax: bool) -> ConfigBuilder<AgentScope> {
-    let tls =
-        TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).disable_verification(lax).build();
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).disable_verification(lax).build();
     Config::builder()
         .timeout_global(Some(timeout))
         .http_status_as_error(false)
