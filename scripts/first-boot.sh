@@ -22,6 +22,7 @@ export PATH
 base=/var/lib/provision/first-boot
 unit=provision-first-boot.service
 units=/etc/systemd/system
+each_boot=/var/lib/cloud/scripts/per-boot
 
 say() { printf 'provision: %s\n' "$*"; }
 
@@ -130,6 +131,17 @@ provision() {
     cd "$base/settings" && "$base/provision" up local --yes --config provision.toml </dev/null
 }
 
+# Behind a reboot cloud-init does not ask how this ends; what it runs at each boot tells it, once.
+tell_cloud_init() {
+    mkdir -p "$each_boot" || return 1
+    # For the shell that runs it then.
+    # shellcheck disable=SC2016
+    printf '%s\n' '#!/bin/sh' 'rm -f "$0"' \
+        "echo 'provision: this server is not provisioned; see $base/log' >&2" 'exit 1' >"$each_boot/provision"
+    chmod 0755 "$each_boot/provision"
+}
+
+# finish CODE [resume]
 finish() {
     if [ "$1" = 0 ]; then
         state provisioned 0
@@ -142,6 +154,7 @@ finish() {
     else
         state failed "$1"
         stand_down
+        [ "${2:-}" != resume ] || tell_cloud_init
         say "this server is not provisioned (exit code $1); from your computer," \
             "'provision status HOST' tells more and 'provision up HOST' goes on"
     fi
@@ -155,7 +168,7 @@ mkdir -p "$base"
 state running 0
 {
     code=$({ { provision "$@" 3>&-; echo $? >&3; } 2>&1 | tee -a "$base/log" >&4; } 3>&1)
-    finish "$code" 2>&1 | tee -a "$base/log"
+    finish "$code" "$@" 2>&1 | tee -a "$base/log"
 } 4>&1
 exit "$code"
 # shellcheck disable=SC2317 # a marker, never reached

@@ -713,6 +713,7 @@ first_boot() {
     mkdir -p /mnt/boot
     {
         sed -e '/^if \[ "$(id -u)"/,$d' -e 's|^base=.*|base=/mnt/boot|' -e 's|^units=.*|units=/mnt/boot/units|' \
+            -e 's|^each_boot=.*|each_boot=/mnt/each-boot|' \
             "$HERE/first-boot.sh"
         cat <<'REST'
 sleep() { echo "waits $1 s"; }
@@ -758,9 +759,14 @@ waits 32 s'
     check 'a failure is one' has "$(first_boot finish 6)" 'this server is not provisioned (exit code 6)'
     check 'and is written down' is "$(cut -d ' ' -f 1,2 /mnt/boot/state)" 'failed 6'
     check 'and nothing comes again' is "$(tail -n 1 /mnt/told)" '--quiet disable provision-first-boot.service'
+    check 'cloud-init sees that for itself' [ ! -e /mnt/each-boot ]
+    check 'behind a reboot too' has "$(first_boot finish 6 resume)" 'this server is not provisioned'
+    check 'cloud-init is told' is "$(sh /mnt/each-boot/provision 2>&1; echo $?)" 'provision: this server is not provisioned; see /mnt/boot/log
+1'
+    check 'once' [ ! -e /mnt/each-boot/provision ]
     check 'when all is done' has "$(first_boot finish 0)" 'this server is provisioned'
     check 'only that is left' is "$(cd /mnt/boot && find . -type f | sort | tr '\n' ' ')" './it ./state ./units '
-    rm -rf /mnt/boot /mnt/files /mnt/first-boot /mnt/user-data /mnt/told /mnt/answer
+    rm -rf /mnt/each-boot /mnt/boot /mnt/files /mnt/first-boot /mnt/user-data /mnt/told /mnt/answer
 }
 
 # Whatever starts `sh` below starts this way's: the runner starts steps so.

@@ -14,6 +14,7 @@ pub const STORIES: &[Story] = &[
     ("first_boot::provisions_itself", provisions_itself),
     ("first_boot::a_step_that_fails", a_step_that_fails),
     ("first_boot::rebooted_in_the_middle", rebooted_in_the_middle),
+    ("first_boot::never_fetched", never_fetched),
     ("first_boot::another_binary", another_binary),
 ];
 
@@ -194,6 +195,27 @@ fn rebooted_in_the_middle() -> Result<(), Failed> {
     assert_eq!(runs(&host), 2);
     host.inside("! test -e /etc/systemd/system/provision-first-boot.service");
     folder.provision(&["up", &login(&host)]).expect(0).said(&["nothing to change"]);
+    Ok(())
+}
+
+/// The binary is nowhere, and the machine goes down while it is looked for: the next boot gives
+/// up, and that is an error of cloud-init's as well.
+fn never_fetched() -> Result<(), Failed> {
+    let folder = Folder::empty();
+    // Nothing listens on the host's own port 9.
+    let sums = format!("[release.sha256]\nx86_64 = \"{}\"\n", "0".repeat(64));
+    folder.settings(&format!("[release]\nurl = \"http://127.0.0.1:9\"\n{sums}"));
+    let host = boot("debian12-cloud", &folder, &["--playbook", "docker"]);
+
+    let log = "cat /var/lib/provision/first-boot/log 2>/dev/null || true";
+    eventually("it is looked for", 60, || host.inside(log).contains("trying again"));
+    host.lab("reboot");
+    eventually("cloud-init has an error", PATIENCE, || long_status(&host).contains("status: error"));
+    let did = folder.provision(&["status", &login(&host)]);
+    did.expect(6).said(&["could not be fetched", "going on where this server was rebooted"]);
+    host.inside("! test -e /etc/systemd/system/provision-first-boot.service");
+    host.lab("reboot");
+    eventually("cloud-init has no error any more", 60, || long_status(&host).contains("status: done"));
     Ok(())
 }
 
