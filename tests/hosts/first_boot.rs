@@ -98,6 +98,14 @@ fn long_status(host: &Host) -> String {
     host.inside("cloud-init status --long || true")
 }
 
+/// Waits for cloud-init's own word that what it ran has failed.
+#[track_caller]
+fn fails_in(host: &Host, module: &str) {
+    eventually("cloud-init has an error", PATIENCE, || long_status(host).contains("status: error"));
+    let long = long_status(host);
+    assert!(long.contains(&format!("('{module}', RuntimeError('Runparts: 1 failures")), "{long}");
+}
+
 fn runs(host: &Host) -> usize {
     host.inside("ls /var/lib/provision/runs | wc -l").trim().parse().expect("a number")
 }
@@ -150,7 +158,7 @@ fn a_step_that_fails() -> Result<(), Failed> {
     folder.settings(&format!("{release}[steps.packages]\ninstall = [\"no-such-package\"]\n"));
     let host = boot("debian12-cloud", &folder, &["--playbook", "docker", "--format", "script"]);
 
-    eventually("cloud-init has an error", PATIENCE, || long_status(&host).contains("status: error"));
+    fails_in(&host, "scripts_user");
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["no-such-package", &format!("provision up {}", login(&host))]);
     assert!(did.stdout.contains("cloud-init  error"), "{}", did.stdout);
@@ -210,7 +218,7 @@ fn never_fetched() -> Result<(), Failed> {
     let log = "cat /var/lib/provision/first-boot/log 2>/dev/null || true";
     eventually("it is looked for", 60, || host.inside(log).contains("trying again"));
     host.lab("reboot");
-    eventually("cloud-init has an error", PATIENCE, || long_status(&host).contains("status: error"));
+    fails_in(&host, "scripts_per_boot");
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["could not be fetched", "going on where this server was rebooted"]);
     host.inside("! test -e /etc/systemd/system/provision-first-boot.service");
@@ -227,7 +235,7 @@ fn another_binary() -> Result<(), Failed> {
     folder.settings(&format!("[release]\nurl = \"{}\"\n{sums}", files.url()));
     let host = boot("debian13-cloud", &folder, &["--playbook", "docker"]);
 
-    eventually("cloud-init has an error", PATIENCE, || long_status(&host).contains("status: error"));
+    fails_in(&host, "scripts_user");
     // Its state is written just after the error is known to be one.
     std::thread::sleep(Duration::from_millis(500));
     let did = folder.provision(&["status", &login(&host)]);
