@@ -37,7 +37,7 @@ impl Folder {
         let (one, other) = ("1".repeat(64), "A".repeat(64));
         self.write(
             "provision.toml",
-            &format!(
+            format!(
                 "hosts = [\"ann@192.0.2.7\"]\n[release]\nurl = \"https://files.example/v1/\"\n\
                  sha256 = {{ x86_64 = \"{one}\", aarch64 = \"{other}\" }}\n{more}"
             ),
