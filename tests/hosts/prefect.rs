@@ -36,7 +36,7 @@ COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 /// PROVISION_PREFECT_HOST names, which stays.
 fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
     let folder = Folder::empty();
-    folder.settings(SETTINGS);
+    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let up =
         |host: &Host| folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code;
     if let Ok(name) = std::env::var("PROVISION_PREFECT_HOST") {
