@@ -158,7 +158,7 @@ fn a_step_that_fails() -> Result<(), Failed> {
     folder.settings(&format!("{release}[steps.packages]\ninstall = [\"no-such-package\"]\n"));
     let host = boot("debian12-cloud", &folder, &["--playbook", "docker", "--format", "script"]);
 
-    fails_in(&host, "scripts_user");
+    fails_in(&host, "scripts-user");
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["no-such-package", &format!("provision up {}", login(&host))]);
     assert!(did.stdout.contains("cloud-init  error"), "{}", did.stdout);
@@ -220,7 +220,7 @@ fn never_fetched() -> Result<(), Failed> {
     let log = "cat /var/lib/provision/first-boot/log 2>/dev/null || true";
     eventually("it is looked for", 60, || host.inside(log).contains("trying again"));
     host.lab("reboot");
-    fails_in(&host, "scripts_per_boot");
+    fails_in(&host, "scripts-per-boot");
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["could not be fetched", "going on where this server was rebooted"]);
     host.inside("! test -e /etc/systemd/system/provision-first-boot.service");
@@ -237,7 +237,7 @@ fn another_binary() -> Result<(), Failed> {
     folder.settings(&format!("[release]\nurl = \"{}\"\n{sums}", files.url()));
     let host = boot("debian13-cloud", &folder, &["--playbook", "docker"]);
 
-    fails_in(&host, "scripts_user");
+    fails_in(&host, "scripts-user");
     // Its state is written just after the error is known to be one.
     std::thread::sleep(Duration::from_millis(500));
     let did = folder.provision(&["status", &login(&host)]);
