@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::exit::Exit;
 use super::history::{ask, moment};
-use super::{exit_of, failure};
+use super::{exit_of, failure, index};
 use crate::facts::{self, Facts, FirstBoot, Question, Questions};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::{self, Followed, Follower, Link, Request};
@@ -34,6 +34,9 @@ pub(super) async fn status(mut link: Link, json: bool, reporter: &dyn Reporter) 
 
 async fn look(link: &mut Link, json: bool, reporter: &dyn Reporter) -> Result<Exit, Failure> {
     let Some(facts) = followed(link, reporter).await? else { return Ok(Exit::Detached) };
+    if let Some(last) = &facts.last_run {
+        index::remember(&last.id, &link.name());
+    }
     reporter.rest();
     if json {
         let Facts { system, cloud_init, first_boot, last_run, reboot_required, .. } = &facts;

@@ -163,6 +163,10 @@ fn a_step_that_fails() -> Result<(), Failed> {
     did.expect(6).said(&["no-such-package", &format!("provision up {}", login(&host))]);
     assert!(did.stdout.contains("cloud-init  error"), "{}", did.stdout);
     assert!(did.stdout.contains("first boot  failed (exit code 6)"), "{}", did.stdout);
+    let (_, run) = did.stderr.split_once("provision show ").ok_or("no run is named")?;
+    let run = run.split('`').next().unwrap_or_default();
+    let shown = folder.provision(&["show", run]);
+    assert!(shown.expect(0).stdout.contains("no-such-package"), "{}", shown.stdout);
 
     // Settings mended: no finding of cloud-init's stands in the way.
     folder.settings(&release);
