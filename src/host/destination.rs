@@ -49,7 +49,9 @@ impl FromStr for Destination {
         if let Some(machine) = text.strip_prefix(VAGRANT) {
             // A slash would make a pattern of it, that many machines may match.
             if machine.is_empty() || machine.starts_with('-') || machine.contains('/') {
-                return Err(format!("a machine of Vagrant's is `vagrant:NAME`, as in `vagrant up NAME`: `{text}`"));
+                return Err(format!(
+                    "a machine of Vagrant's is `vagrant:NAME`, as in `vagrant up NAME`: `{text}`"
+                ));
             }
             return Ok(Self::Vagrant(machine.to_owned()));
         }

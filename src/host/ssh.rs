@@ -170,11 +170,7 @@ async fn resolve(way: &Way) -> Result<Resolved, HostError> {
 }
 
 /// Starts the master in the background; what it said on stderr comes back.
-async fn start_master(
-    way: &Way,
-    resolved: &Resolved,
-    directory: &TempDir,
-) -> Result<Vec<String>, HostError> {
+async fn start_master(way: &Way, resolved: &Resolved, directory: &TempDir) -> Result<Vec<String>, HostError> {
     let log = directory.path().join("stderr");
     let file = std::fs::File::create(&log).map_err(|error| HostError::Odd {
         what: format!("{}: {error}", log.display()),
@@ -240,8 +236,10 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
             format!("{address} refuses connections on port {port}"),
             match machine {
                 Some(machine) => is_it_up(machine),
-                None => "is sshd running there, and on this port? another port is written `ssh://user@host:port`"
-                    .into(),
+                None => {
+                    "is sshd running there, and on this port? another port is written `ssh://user@host:port`"
+                        .into()
+                }
             },
         );
     }
@@ -391,8 +389,7 @@ mod tests {
 
     #[test]
     fn a_machine_of_vagrants_is_explained_in_vagrants_words() {
-        let resolved =
-            Resolved { address: "192.168.121.7".into(), port: "22".into(), ..Resolved::default() };
+        let resolved = Resolved { address: "192.168.121.7".into(), port: "22".into(), ..Resolved::default() };
         for (said, what) in [
             ("ssh: connect to host 192.168.121.7 port 22: Connection refused", "192.168.121.7 refuses"),
             ("ssh: connect to host 192.168.121.7 port 22: No route to host", "192.168.121.7 does not answer"),

@@ -37,7 +37,8 @@ pub(super) async fn ssh_config(machine: &str) -> Result<Said, HostError> {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => return Err(not_started(machine, &error)),
         Err(_) => {
-            let what = format!("`vagrant ssh-config {machine}` has not answered for {} s", PATIENCE.as_secs());
+            let what =
+                format!("`vagrant ssh-config {machine}` has not answered for {} s", PATIENCE.as_secs());
             let hint = "is another `vagrant` at work on the machine? look with `vagrant status`";
             return Err(unreachable(what, Vec::new(), hint));
         }
@@ -157,7 +158,8 @@ mod tests {
         assert_eq!(parse(LIBVIRT), Some(("debian12", LIBVIRT)));
         let greeted = format!("[a plugin] is out of date\n\n{LIBVIRT}");
         assert_eq!(parse(&greeted), Some(("debian12", LIBVIRT)));
-        for nothing in ["", "\n", "Host \n  HostName x\n", "Host a b\n  HostName x\n", "Host *\n", "Host a\n"] {
+        for nothing in ["", "\n", "Host \n  HostName x\n", "Host a b\n  HostName x\n", "Host *\n", "Host a\n"]
+        {
             assert_eq!(parse(nothing), None, "{nothing:?}");
         }
     }
