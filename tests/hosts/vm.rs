@@ -166,7 +166,7 @@ fn a_life() -> Result<(), Failed> {
         let text = format!("hosts = [\"{}\"]\n{SETTINGS}{more}", machine.host());
         folder.write("provision.toml", &text);
     };
-    settings("[steps.firewall]\nallow = [8080]\n[steps.stack]\nwait = 1200\n");
+    settings("[steps.firewall]\nallow = [8080]\nrevert_after = 600\n[steps.stack]\nwait = 1200\n");
     names_are_asked_of_vagrant(&machine, &folder);
     clock.tell("names");
 
@@ -190,7 +190,7 @@ fn a_life() -> Result<(), Failed> {
         eprintln!("\nSKIPPED: Prefect on a virtual machine: {reason}\n");
         return Ok(());
     }
-    settings("[steps.firewall]\nallow = [8080, 4200]\n[steps.stack]\nwait = 1800\n");
+    settings("[steps.firewall]\nallow = [8080, 4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n");
     prefect(&machine, &folder);
     clock.tell("Prefect");
     Ok(())
