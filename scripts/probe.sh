@@ -715,6 +715,17 @@ function reboot(    l) {
     }
 }
 
+# What scripts/first-boot.sh left, and its last words where it failed.
+function first_boot(    l, a, n, i, last, path) {
+    path = "/var/lib/provision/first-boot/"
+    if ((getline l < (path "state")) <= 0) return
+    split(l, a, " ")
+    print "first-boot" f(a[1]) num(a[2]) num(a[3])
+    if (a[1] != "failed") return
+    while ((getline l < (path "log")) > 0) last[n++ % 20] = l
+    for (i = n > 20 ? n - 20 : 0; i < n; i++) print "first-boot-log" f(last[i % 20])
+}
+
 function last_run(    l, a, path, state, change) {
     if (run == "") return
     path = "/var/lib/provision/runs/" run "/journal"
@@ -903,6 +914,7 @@ END {
     locks()
     reboot()
     cloud_init()
+    first_boot()
     last_run()
     lease()
     sockets("tcp", "/proc/net/tcp", "0A")

@@ -456,6 +456,26 @@ state_of_cloud_init() {
     rm -rf "$root/run/cloud-init" "$root/etc/cloud/cloud-init.disabled" "$root/usr/bin/cloud-init"
 }
 
+first_boots() {
+    printf 'provisioned 0 1700000000\n' | put /var/lib/provision/first-boot/state
+    printf 'old words\n' | put /var/lib/provision/first-boot/log
+    probe </dev/null
+    says 'first-boot\tprovisioned\t0\t1700000000'
+    never '^first-boot-log'
+    printf 'failed 6 1700000000\n' | put /var/lib/provision/first-boot/state
+    i=0
+    while [ "$i" -lt 25 ]; do i=$((i + 1)) && printf 'line\t%s \033[1m\n' "$i"; done | put /var/lib/provision/first-boot/log
+    probe </dev/null
+    says 'first-boot\tfailed\t6\t1700000000'
+    says 'first-boot-log\tline?25 ?[1m'
+    says 'first-boot-log\tline?6 ?[1m'
+    never 'line?5 '
+    printf 'x' | put /var/lib/provision/first-boot/state
+    probe </dev/null
+    says 'first-boot\tx\t0\t0'
+    rm -rf "$root/var/lib/provision"
+}
+
 runs_and_leases() {
     now=$(date +%s)
     runs=/var/lib/provision/runs
@@ -858,6 +878,7 @@ for way in $WAYS; do
     disks_and_sources
     locks
     state_of_cloud_init
+    first_boots
     runs_and_leases
     what_is_reached
     docker_daemon

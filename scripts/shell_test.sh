@@ -705,6 +705,70 @@ $theirs"
     rm -rf /mnt/change /mnt/listen
 }
 
+# --- the first boot -----------------------------------------------------------------------
+
+# first_boot COMMAND [ARGUMENT]...: a function of first-boot.sh, whose files lie in /mnt/boot.
+# Files are fetched from the disk; systemd is told things, and answers what /mnt/answer says.
+first_boot() {
+    mkdir -p /mnt/boot
+    {
+        sed -e '/^if \[ "$(id -u)"/,$d' -e 's|^base=.*|base=/mnt/boot|' -e 's|^units=.*|units=/mnt/boot/units|' \
+            -e 's|^each_boot=.*|each_boot=/mnt/each-boot|' \
+            "$HERE/first-boot.sh"
+        cat <<'REST'
+sleep() { echo "waits $1 s"; }
+systemctl() { echo "$*" >>/mnt/told; [ "$1" != is-system-running ] || cat /mnt/answer; }
+"$@"
+echo "$?"
+REST
+    } >/mnt/first-boot
+    sh /mnt/first-boot "$@" 2>/dev/null
+}
+
+a_server_provisions_itself() {
+    mkdir -p /mnt/files /mnt/boot
+    echo program >/mnt/files/it
+    sum=$(sha256sum /mnt/files/it)
+    sum=${sum%% *}
+    check 'what was promised is taken' is "$(first_boot fetch file:///mnt/files/it "$sum" /mnt/boot/it)" 'provision: fetching file:///mnt/files/it
+0'
+    check 'as it was' is "$(cat /mnt/boot/it)" program
+    check 'and not fetched again' is "$(first_boot fetch file:///mnt/files/gone "$sum" /mnt/boot/it)" 0
+    echo other >/mnt/files/it
+    got=$(first_boot fetch file:///mnt/files/it "$sum" /mnt/boot/new)
+    check 'another is refused' has "$got" 'is not what was promised'
+    check 'and not kept' is "$(ls /mnt/boot)" it
+    got=$(first_boot fetch file:///mnt/files/gone "$sum" /mnt/boot/new)
+    check 'what does not come is tried again' has "$got" 'trying again in 32 s
+waits 32 s'
+    check 'and given up' has "$got" 'could not be fetched, tried for a minute
+1'
+    mkdir -p /mnt/files/settings
+    printf 'version 1\nurl http://x/y z\n' >/mnt/files/release
+    { printf '#!/bin/sh\nexit\n__ARCHIVE__\n'; tar -C /mnt/files -czf - release settings | base64; } >/mnt/user-data
+    check 'what stands behind the marker is unpacked' is "$(first_boot unpack /mnt/user-data)" 0
+    check 'and read by its keys' is "$(first_boot value release url)" 'http://x/y z
+0'
+    check 'nothing is nothing' is "$(first_boot value release aarch64)" 0
+    rm -f /mnt/told
+    echo stopping >/mnt/answer
+    : >/mnt/boot/units
+    check 'a machine that goes down goes on later' has "$(first_boot finish 6)" 'this goes on at the next boot'
+    check 'and its unit stays' is "$(cat /mnt/told)" is-system-running
+    echo running >/mnt/answer
+    check 'a failure is one' has "$(first_boot finish 6)" 'this server is not provisioned (exit code 6)'
+    check 'and is written down' is "$(cut -d ' ' -f 1,2 /mnt/boot/state)" 'failed 6'
+    check 'and nothing comes again' is "$(tail -n 1 /mnt/told)" '--quiet disable provision-first-boot.service'
+    check 'cloud-init sees that for itself' [ ! -e /mnt/each-boot ]
+    check 'behind a reboot too' has "$(first_boot finish 6 resume)" 'this server is not provisioned'
+    check 'cloud-init is told' is "$(sh /mnt/each-boot/provision 2>&1; echo $?)" 'provision: this server is not provisioned; see /mnt/boot/log
+1'
+    check 'once' [ ! -e /mnt/each-boot/provision ]
+    check 'when all is done' has "$(first_boot finish 0)" 'this server is provisioned'
+    check 'only that is left' is "$(cd /mnt/boot && find . -type f | sort | tr '\n' ' ')" './it ./state ./units '
+    rm -rf /mnt/each-boot /mnt/boot /mnt/files /mnt/first-boot /mnt/user-data /mnt/told /mnt/answer
+}
+
 # Whatever starts `sh` below starts this way's: the runner starts steps so.
 sh=$(readlink -f /bin/sh)
 for way in dash bash busybox; do
@@ -725,6 +789,7 @@ for way in dash bash busybox; do
     secrets_are_asked_for
     a_database_is_judged
     a_server_is_told
+    a_server_provisions_itself
     umount -l "$sh"
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::host::Destination;
+use crate::user_data::Format;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +28,15 @@ Examples:
 It works with a stack that has a service of the image prodrigestivill/postgres-backup-local
 and its Postgres as a service, as the playbook `prefect` has. The folder and the settings are
 those of `up`.";
+
+const CLOUD_INIT_EXAMPLES: &str = "\
+Examples:
+  provision cloud-init --playbook docker > user-data
+  provision cloud-init > user-data               the stack in this folder, in the user-data
+  provision cloud-init --stack-url https://files.example/stack.tgz --stack-out /tmp/stack.tgz > user-data
+
+Give the file to your cloud as a new server's user-data. The folder and the settings are those of
+`up`; provision.toml says where the released binary is fetched from: `url` in [release].";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -102,6 +112,10 @@ pub enum Command {
     Secrets(Secrets),
     /// List the backups of a stack's database, take one now, or bring one back
     Backup(Backup),
+    /// Show how a host stands: its first boot, and the run that goes on, which is followed, or the last
+    Status(Status),
+    /// Print user-data for cloud-init, so that a new server provisions itself at its first boot
+    CloudInit(CloudInit),
     /// List the playbooks that ship
     Playbooks,
     /// Print the JSON schema of provision.toml, or of playbooks
@@ -194,6 +208,35 @@ pub struct Show {
     /// The host, for a run that was not started from here
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<Destination>,
+}
+
+/// `provision status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The host
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    pub host: Destination,
+}
+
+/// `provision cloud-init`
+#[derive(Debug, Args)]
+#[command(after_help = CLOUD_INIT_EXAMPLES)]
+pub struct CloudInit {
+    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    #[arg(short, long, value_name = "NAME|PATH")]
+    pub playbook: Option<String>,
+    /// The form
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Let the server fetch the stack's folder from there, instead of holding it in the user-data
+    #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Url)]
+    pub stack_url: Option<String>,
+    /// Write the archive that has to be there
+    #[arg(long, value_name = "FILE", requires = "stack_url", value_hint = ValueHint::FilePath)]
+    pub stack_out: Option<PathBuf>,
+    /// Go on although something looks like a secret
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `provision open`

@@ -15,3 +15,4 @@ pub mod report;
 pub mod run;
 pub mod stack;
 pub mod steps;
+pub mod user_data;

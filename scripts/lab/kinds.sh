@@ -5,16 +5,18 @@
 # provision takes that path, over Debian's packages.
 
 KINDS='debian12 debian13 ubuntu2204 ubuntu2404 ubuntu2604 ubuntu2604-sudo
-debian12-docker debian13-docker debian13-client debian13-sudo unsupported'
+debian12-docker debian13-docker debian12-cloud debian13-cloud debian13-client debian13-sudo unsupported'
 
 # What deploy types where sudo asks.
 SUDO_PASSWORD=lab-secret
 
 # kind_set KIND: sets LAYERS_OF (topmost first), SUDO (free or password), TOLD (the
-# arguments of an os-release: id, version, codename) and NOTE.
+# arguments of an os-release: id, version, codename), CLOUD (whether cloud-init sets it up)
+# and NOTE.
 kind_set() {
     SUDO=free
     TOLD=
+    CLOUD=
     case $1 in
     debian12) LAYERS_OF=debian12 NOTE='Debian 12, bare' ;;
     debian13) LAYERS_OF=debian13 NOTE='Debian 13, bare' ;;
@@ -25,6 +27,16 @@ kind_set() {
     debian13-docker)
         LAYERS_OF='debian13-docker debian13'
         NOTE="Debian 13 with its own docker.io 26.1 and docker-compose 2.26"
+        ;;
+    debian12-cloud)
+        LAYERS_OF='debian12-cloud debian12'
+        CLOUD=yes
+        NOTE='Debian 12 with cloud-init 22.4, and curl; its login is debian'
+        ;;
+    debian13-cloud)
+        LAYERS_OF='debian13-cloud debian13'
+        CLOUD=yes
+        NOTE='Debian 13 with cloud-init 25.1, and neither curl nor wget; its login is debian'
         ;;
     debian13-client)
         LAYERS_OF='debian13-client debian13'
@@ -60,7 +72,7 @@ kind_set() {
     esac
 }
 
-# kind_furnish KIND ROOT: what the kind means, written into a new host's root.
+# kind_furnish KIND ROOT [USER-DATA]: what the kind means, written into a new host's root.
 kind_furnish() {
     kind_set "$1"
     root=$2
@@ -75,6 +87,24 @@ kind_furnish() {
     # Three words.
     # shellcheck disable=SC2086
     [ -z "$TOLD" ] || tell "$root" $TOLD
+    [ -z "$CLOUD" ] || seed "$root" "$3"
+}
+
+# seed ROOT USER-DATA: what cloud-init finds on a disk that a cloud would attach.
+seed() {
+    mkdir -p "$1/var/lib/cloud/seed/nocloud"
+    name=$(cat "$1/etc/hostname")
+    cat >"$1/var/lib/cloud/seed/nocloud/meta-data" <<META
+instance-id: $name
+local-hostname: $name
+public-keys:
+- $(cat "$1/root/.ssh/authorized_keys")
+META
+    if [ -n "$2" ]; then
+        cp "$2" "$1/var/lib/cloud/seed/nocloud/user-data"
+    else
+        printf '#cloud-config\n{}\n' >"$1/var/lib/cloud/seed/nocloud/user-data"
+    fi
 }
 
 # tell ROOT ID VERSION CODENAME

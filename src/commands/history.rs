@@ -185,7 +185,7 @@ pub(super) fn host_of(run: &str, named: Option<&Destination>) -> Result<Destinat
     })
 }
 
-async fn ask(link: &mut Link, request: &Request<'_>) -> Result<Vec<String>, Failure> {
+pub(super) async fn ask(link: &mut Link, request: &Request<'_>) -> Result<Vec<String>, Failure> {
     link.connect().await.map_err(failure::from_host)?;
     let mut lines = Vec::new();
     let host = link.host().map_err(failure::from_host)?;

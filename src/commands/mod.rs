@@ -2,6 +2,7 @@
 
 mod asked;
 mod backup;
+mod cloud_init;
 mod exit;
 mod expose;
 mod failure;
@@ -12,6 +13,7 @@ mod open;
 mod saved;
 mod secrets;
 mod session;
+mod status;
 mod up;
 
 use std::io::IsTerminal;
@@ -88,6 +90,11 @@ async fn dispatch(cli: Cli) -> Exit {
                 secrets::secrets(link(&secrets.host, &global), secrets, global.json, &*reporter).await
             }
         },
+        Command::CloudInit(arguments) => cloud_init::cloud_init(arguments, &global),
+        Command::Status(status) => {
+            let reporter = choose(global.json, verbosity(&global), &[status.host.to_string()]);
+            status::status(link(&status.host, &global), global.json, &*reporter).await
+        }
         Command::Playbooks => {
             let width = config::shipped_playbooks().map(|(name, _)| name.len()).max().unwrap_or_default();
             let lines: String =

@@ -1,6 +1,6 @@
 //! A host on its way to a plan: connect, probe, look up images, fold.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use super::failure;
 use crate::config::{Settings, listed, nearest};
 use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
-use crate::host::{Destination, Passwords, SshOptions};
+use crate::host::{Destination, Passwords, SshOptions, administrator, is_first_boot};
 use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
@@ -145,6 +145,13 @@ impl<'a> Session<'a> {
         if asked {
             self.facts.identity.becomes = facts::Become::SudoPassword;
         }
+        // Nobody logs in at a first boot; whose server it is has been said to cloud-init.
+        if self.link.is_local()
+            && is_first_boot()
+            && let Some(login) = administrator()
+        {
+            self.facts.identity.user = login;
+        }
         // The login shell's own word is right; ssh's is the next best.
         if self.facts.identity.user.is_empty() {
             self.facts.identity.user = login.unwrap_or_default();
@@ -155,12 +162,14 @@ impl<'a> Session<'a> {
     }
 
     /// Probes, and again while cloud-init is still at work: it holds apt and may undo what we do.
+    /// A run of its own that goes on is to be followed, not waited for.
     pub async fn probe_when_settled(&mut self) -> Result<(), Failure> {
         self.probe().await?;
         let started = Instant::now();
         let mut said = false;
-        while !self.is_first_boot()
+        while !(self.link.is_local() && is_first_boot())
             && self.facts.cloud_init.as_ref().is_some_and(|state| state.status == "running")
+            && self.run_going_on().is_none()
         {
             if started.elapsed() > CLOUD_INIT_PATIENCE {
                 let text = "cloud-init does not end; going on without it".into();
@@ -177,12 +186,6 @@ impl<'a> Session<'a> {
             self.probe().await?;
         }
         Ok(())
-    }
-
-    /// Whether cloud-init itself has started us: waiting for it would be for ever.
-    fn is_first_boot(&self) -> bool {
-        self.link.is_local()
-            && std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|text| text.contains("cloud-final"))
     }
 
     /// The plan for the facts of the last probe.
@@ -274,9 +277,7 @@ impl<'a> Session<'a> {
 
     /// Whether a run is going on there, and who started it.
     pub fn run_going_on(&self) -> Option<(String, String)> {
-        let lease = self.facts.lease.as_ref()?;
-        let last = self.facts.last_run.as_ref().filter(|last| last.alive && last.id == lease.run)?;
-        Some((last.id.clone(), lease.holder.clone()))
+        self.facts.run_going_on().map(|(run, holder)| (run.to_owned(), holder.to_owned()))
     }
 }
 
@@ -340,13 +341,23 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     let env = options.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
     let loading = Loading { name: options.name.clone(), env };
     let project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
-    let mut bundle = Bundle::collect(folder, &options.ignore, &project.sensitive)
-        .map_err(|error| wrong(error.to_string()))?;
-    leave_out_our_own(&mut bundle, settings);
+    let mut bundle = collect(settings, folder, &project)?;
     if !loading.env.is_empty() {
         bundle.lay_over_env(&write_env(&loading.env));
     }
     Ok(Some(StackInput { project, bundle }))
+}
+
+/// The files of a person's own stack, as they lie there.
+pub(super) fn own_bundle(settings: &Settings, project: &Project) -> Result<Bundle, Failure> {
+    collect(settings, &settings.stack_folder, project)
+}
+
+fn collect(settings: &Settings, folder: &Path, project: &Project) -> Result<Bundle, Failure> {
+    let mut bundle = Bundle::collect(folder, &settings.options.stack.ignore, &project.sensitive)
+        .map_err(|error| failure::plain(Exit::Usage, error.to_string()))?;
+    leave_out_our_own(&mut bundle, settings);
+    Ok(bundle)
 }
 
 /// The Compose project that ships, in a folder of its own as long as the first of the pair lives.

@@ -122,19 +122,15 @@ async fn prepare(
 
 /// Probes, and follows what is going on there to its end; false when a person let go of it.
 pub(super) async fn settle(session: &mut Session<'_>) -> Result<bool, Failure> {
-    session.probe_when_settled().await?;
-    let mut rounds = 0;
-    while let Some((id, holder)) = session.run_going_on() {
-        rounds += 1;
-        if rounds > ROUNDS {
-            return Err(busy(&id, &holder));
-        }
+    for _ in 0..=ROUNDS {
+        session.probe_when_settled().await?;
+        let Some((id, holder)) = session.run_going_on() else { return Ok(true) };
         if !attach(session, &id, &holder).await? {
             return Ok(false);
         }
-        session.probe().await?;
     }
-    Ok(true)
+    session.probe().await?;
+    session.run_going_on().map_or(Ok(true), |(id, holder)| Err(busy(&id, &holder)))
 }
 
 /// Follows somebody's run to its end; false when a person let go of it.

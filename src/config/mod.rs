@@ -29,6 +29,7 @@ use crate::host::Destination;
 use crate::stack::compose::FILE_NAMES;
 use crate::stack::shipped;
 use crate::steps::{self, Options};
+use crate::user_data::Release;
 use playbook::Chosen;
 use project::Project;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub options: Options,
     /// The hosts that `provision.toml` names, each once.
     pub hosts: Vec<Destination>,
+    /// Where a server fetches the released binary from at its first boot.
+    pub release: Release,
     /// The `provision.toml` that was read.
     pub file: Option<PathBuf>,
     /// The folder of the Compose project: `path` of the stack step, relative to the file that
@@ -99,11 +102,13 @@ pub fn load(
     warnings.extend(playbook.warnings.iter().cloned());
     let mut hosts = Vec::new();
     let mut file = None;
+    let mut release = Release::default();
     if let Some(mut project) = project {
         warnings.extend(project.warnings(&playbook.playbook));
         merge::given(&mut options, &mut project.options);
         merge::over(&mut options, project.options);
         hosts = project.hosts;
+        release = project.release;
         file = Some(project.path);
     }
     let mut options = Options::deserialize(options)
@@ -112,7 +117,7 @@ pub fn load(
         settle_postgres(&mut options, file.as_deref().and_then(Path::parent).unwrap_or(directory))?;
     }
     let playbook = playbook.playbook;
-    Ok(Settings { playbook, unnamed, options, hosts, file, stack_folder, ships_stack, warnings })
+    Ok(Settings { playbook, unnamed, options, hosts, release, file, stack_folder, ships_stack, warnings })
 }
 
 /// Reads the file that the step `postgres` names, and makes the other steps' options agree with it.

@@ -12,6 +12,7 @@ use super::playbook::{Chosen, Playbook};
 use super::problem::ConfigError;
 use crate::host::Destination;
 use crate::steps::Options;
+use crate::user_data::Release;
 
 /// What a project wants of its hosts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -24,6 +25,8 @@ pub(super) struct ProjectFile {
     /// a name from `~/.ssh/config`, or `local`.
     #[schemars(with = "Vec<String>")]
     hosts: Vec<Spanned<String>>,
+    /// Where `provision cloud-init` has a server fetch the released binary from.
+    release: Release,
     /// Options of the steps, a table each; they go before the playbook's.
     steps: Options,
 }
@@ -34,6 +37,7 @@ pub(super) struct Project {
     pub(super) path: PathBuf,
     pub(super) options: toml::Table,
     pub(super) hosts: Vec<Destination>,
+    pub(super) release: Release,
     source: Source,
     playbook: Option<Spanned<String>>,
     stack_path: Option<PathBuf>,
@@ -79,6 +83,7 @@ impl Project {
             path: source.path.clone().unwrap_or_default(),
             options,
             hosts,
+            release: file.release,
             playbook: file.playbook,
             stack_path: file.steps.stack.path,
             steps,

@@ -44,6 +44,19 @@ impl Facts {
         })
     }
 
+    /// Whether a run is going on there, and who started it.
+    pub fn run_going_on(&self) -> Option<(&str, &str)> {
+        let lease = self.lease.as_ref()?;
+        let last = self.last_run.as_ref().filter(|last| last.alive && last.id == lease.run)?;
+        Some((&last.id, &lease.holder))
+    }
+
+    /// Whether it is provisioning itself just now.
+    pub fn is_at_first_boot(&self) -> bool {
+        self.first_boot.as_ref().is_some_and(|first_boot| first_boot.state == "running")
+            && self.cloud_init.as_ref().is_some_and(|cloud_init| cloud_init.status == "running")
+    }
+
     /// A systemd unit; none when nobody asked.
     pub fn unit(&self, name: &str) -> Option<&Unit> {
         self.units.get(name)

@@ -16,6 +16,8 @@
 //! | `identity` | login, root or sudo |
 //! | `interrupted` `reboot-required` | none: being there says it |
 //! | `cloud-init` | status |
+//! | `first-boot` | state, exit code, time |
+//! | `first-boot-log` | a line of its log |
 //! | `last-run` | id, state, alive (yes or no), change, holder |
 //! | `lease` | run, holder, since, until |
 //! | `docker` | version, storage driver, error |
@@ -467,6 +469,13 @@ impl Reader {
             }
             "reboot-package" => facts.reboot_required.get_or_insert_default().push(line.text(0)),
             "cloud-init" => facts.cloud_init = Some(CloudInit { status: line.text(0) }),
+            "first-boot" => {
+                let first_boot = facts.first_boot.get_or_insert_default();
+                first_boot.state = line.text(0);
+                first_boot.code = line.small(1)?;
+                first_boot.at = line.time(2)?;
+            }
+            "first-boot-log" => facts.first_boot.get_or_insert_default().log.push(line.text(0)),
             "last-run" => {
                 facts.last_run = Some(LastRun {
                     id: line.text(0),

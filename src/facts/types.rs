@@ -50,6 +50,8 @@ pub struct Facts {
     pub reboot_required: Option<Vec<String>>,
     /// The state of cloud-init; none where it is not installed.
     pub cloud_init: Option<CloudInit>,
+    /// What became of provisioning itself at its first boot; none where it was not told to.
+    pub first_boot: Option<FirstBoot>,
     /// What an earlier run left.
     pub last_run: Option<LastRun>,
     /// The lease on this host, while it holds.
@@ -340,6 +342,19 @@ pub struct LoadedRule {
 pub struct CloudInit {
     /// `running`, `done`, `error`, `degraded` (finished with recoverable errors), `disabled`, `not-started`.
     pub status: String,
+}
+
+/// What became of provisioning itself at its first boot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FirstBoot {
+    /// `running`, `provisioned` or `failed`.
+    pub state: String,
+    /// The exit code with which it failed.
+    pub code: u32,
+    /// When that was written, in seconds since 1970.
+    pub at: i64,
+    /// Its last words, where it failed.
+    pub log: Vec<String>,
 }
 
 /// What an earlier run left.

@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod destination;
+mod first_boot;
 mod password;
 mod ssh;
 mod vagrant;
@@ -18,6 +19,7 @@ use tokio::process::Command;
 
 pub use bootstrap::squeeze;
 pub use destination::{Destination, by_hand};
+pub use first_boot::{administrator, is_first_boot};
 pub use password::{Password, Passwords};
 pub use ssh::{NewHostKey, SshOptions};
 pub use way::Way;

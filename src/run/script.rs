@@ -53,8 +53,12 @@ pub fn new_id() -> String {
 
 /// Who we are to somebody else: `user@machine`.
 pub fn holder() -> String {
-    let user =
-        ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "root".into());
+    let user = match crate::host::is_first_boot() {
+        true => "cloud-init".into(),
+        false => {
+            ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or("root".into())
+        }
+    };
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))
         .unwrap_or_default();

@@ -184,8 +184,13 @@ fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> Bu
         (false, true) => 0o755,
         (false, false) => 0o644,
     };
-    let sha256 = hex(&Sha256::digest(&content));
+    let sha256 = sha256(&content);
     BundleFile { path, mode, sha256, content, sensitive }
+}
+
+/// The SHA-256 of some bytes, in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

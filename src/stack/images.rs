@@ -26,6 +26,7 @@ use cache::Cache;
 use credentials::Credentials;
 pub use platform::Platform;
 pub use reference::{DOCKER_HUB, Reference, ReferenceError};
+pub use registry::agent;
 use registry::{Client, Endpoint};
 
 /// How many images are asked for at a time.

@@ -104,8 +104,11 @@ impl Machine {
         findings.push(self.memory(facts));
         findings.extend(self.disk(model));
         findings.extend(facts.reach.iter().map(|(address, reach)| network(address, *reach)));
+        // Its own failure to provision itself is what is being mended here.
+        let own = facts.first_boot.as_ref().is_some_and(|first_boot| first_boot.state == "failed");
         if let Some(cloud_init) = &facts.cloud_init
             && cloud_init.status == "error"
+            && !own
         {
             findings.push(finding(
                 Level::Soft,

@@ -48,12 +48,24 @@ pub struct Host {
 impl Host {
     /// A fresh one.
     pub fn make(kind: &str) -> Self {
+        Self::make_from(kind, None)
+    }
+
+    /// A fresh one of a kind with cloud-init, which finds this user-data.
+    pub fn make_with(kind: &str, user_data: &Path) -> Self {
+        Self::make_from(kind, Some(user_data))
+    }
+
+    fn make_from(kind: &str, user_data: Option<&Path>) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let prefix =
             std::env::var("PROVISION_TEST_PREFIX").unwrap_or_else(|_| format!("test{}", std::process::id()));
         let name = format!("{prefix}-{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let output =
-            Command::new(script("host")).args(["make", kind, &name]).output().expect("scripts/lab/host");
+        let output = Command::new(script("host"))
+            .args(["make", kind, &name])
+            .args(user_data)
+            .output()
+            .expect("scripts/lab/host");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "no {kind}: {}", String::from_utf8_lossy(&output.stderr));
         let mut words = said.split_whitespace();

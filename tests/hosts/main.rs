@@ -6,6 +6,7 @@
 
 mod change;
 mod firewall;
+mod first_boot;
 mod lab;
 mod prefect;
 mod resilience;
@@ -14,10 +15,20 @@ mod trouble;
 mod up;
 mod vm;
 
+use std::time::Instant;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story: its name and what it does.
 pub type Story = (&'static str, fn() -> Result<(), Failed>);
+
+/// Says how long a story took: all of them together have to stay short.
+fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
+    let began = Instant::now();
+    let told = story();
+    eprintln!("{name}: {} s", began.elapsed().as_secs());
+    told
+}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -46,13 +57,16 @@ fn main() {
         change::STORIES,
         secrets::STORIES,
         &firewall::stories(),
+        first_boot::STORIES,
         &resilience::stories(),
         &trouble::stories(),
     ]
     .concat();
     let trials = stories
         .into_iter()
-        .map(|(name, story)| Trial::test(name, story).with_ignored_flag(is_missing(name)))
+        .map(|(name, story)| {
+            Trial::test(name, move || timed(name, story)).with_ignored_flag(is_missing(name))
+        })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::config::{Config, RedirectAuthHeaders};
+use ureq::config::{Config, ConfigBuilder, RedirectAuthHeaders};
 use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
 
 use super::Availability;
 use super::auth::{Challenge, Token};
@@ -28,24 +29,13 @@ pub(super) struct Client {
 
 impl Client {
     pub fn new(timeout: Duration) -> Client {
-        let agent = |lax: bool, direct: bool| {
-            let tls = TlsConfig::builder()
-                .root_certs(RootCerts::PlatformVerifier)
-                .disable_verification(lax)
-                .build();
-            let config = Config::builder()
-                .timeout_global(Some(timeout))
-                .http_status_as_error(false)
-                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-                .max_redirects(5)
-                .user_agent(concat!("provision/", env!("CARGO_PKG_VERSION")))
-                .tls_config(tls);
-            match direct {
-                true => config.proxy(None).build().new_agent(),
-                false => config.build().new_agent(),
-            }
-        };
-        Client { strict: agent(false, false), lax: agent(true, false), direct: agent(false, true) }
+        let (strict, lax) = (config(timeout, false), config(timeout, true));
+        let direct = config(timeout, false).proxy(None);
+        Client {
+            strict: strict.build().new_agent(),
+            lax: lax.build().new_agent(),
+            direct: direct.build().new_agent(),
+        }
     }
 
     fn agent(&self, url: &str, insecure: bool) -> &Agent {
@@ -55,6 +45,23 @@ impl Client {
             (false, false) => &self.strict,
         }
     }
+}
+
+fn config(timeout: Duration, lax: bool) -> ConfigBuilder<AgentScope> {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).disable_verification(lax).build();
+    Config::builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .max_redirects(5)
+        .user_agent(concat!("provision/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+}
+
+/// What fetches something over HTTP, by this computer's own authorities and proxy; an answer with
+/// an error's status is an answer.
+pub fn agent(timeout: Duration) -> Agent {
+    config(timeout, false).build().new_agent()
 }
 
 /// A server that may have an image.

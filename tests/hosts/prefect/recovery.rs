@@ -157,11 +157,19 @@ fn all_well(host: &Host, count: usize, began: Instant) -> Result<Duration, Faile
     }
 }
 
-/// One of several replicas dies while requests come in: nobody who asks notices.
+/// How many answers nginx has lost between their header and their end.
+fn cut_answers(host: &Host) -> usize {
+    let counted = "docker logs prefect-nginx-1 2>&1 | grep -c 'prematurely closed connection while reading upstream' || true";
+    host.inside(counted).trim().parse().unwrap_or_default()
+}
+
+/// One of several replicas dies while requests come in: nobody who asks notices, but for who has
+/// half an answer already, which no proxy can take back.
 fn a_replica_under_load(host: &Host, api: &Api, containers: &[Container]) -> Result<(), Failed> {
     let replicas: Vec<_> = containers.iter().filter(|each| each.service == "prefect-api").collect();
     assert!(replicas.len() > 1, "one replica alone");
     for replica in replicas {
+        let cut_before = cut_answers(host);
         let (answered, lost) = std::thread::scope(|scope| -> Result<_, Failed> {
             let load = api.load(scope, 4);
             std::thread::sleep(Duration::from_secs(2));
@@ -170,7 +178,8 @@ fn a_replica_under_load(host: &Host, api: &Api, containers: &[Container]) -> Res
         })?;
         eprintln!("{} died under load: {answered} requests answered, lost: {lost:?}", replica.name);
         assert!(answered > 50, "only {answered} requests, which proves little");
-        assert!(lost.is_empty(), "{lost:?}");
+        let cut = cut_answers(host) - cut_before;
+        assert!(lost.len() <= cut, "{lost:?}, and nginx knows of {cut} answers that were cut");
     }
     Ok(())
 }

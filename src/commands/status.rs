@@ -1,0 +1,163 @@
+//! `provision status`: how a host stands, and the run that goes on.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::exit::Exit;
+use super::history::{ask, moment};
+use super::{exit_of, failure};
+use crate::facts::{self, Facts, FirstBoot, Question, Questions};
+use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::run::{self, Followed, Follower, Link, Request};
+
+/// How long a first boot may take to begin its run: it has a binary to fetch.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether it has.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// `provision status HOST`
+pub(super) async fn status(mut link: Link, json: bool, reporter: &dyn Reporter) -> Exit {
+    let exit = match look(&mut link, json, reporter).await {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let exit = exit_of(&failure);
+            reporter.tell(&link.name(), &Event::Failed(failure));
+            exit
+        }
+    };
+    link.close().await;
+    exit
+}
+
+async fn look(link: &mut Link, json: bool, reporter: &dyn Reporter) -> Result<Exit, Failure> {
+    let Some(facts) = followed(link, reporter).await? else { return Ok(Exit::Detached) };
+    reporter.rest();
+    if json {
+        let Facts { system, cloud_init, first_boot, last_run, reboot_required, .. } = &facts;
+        let value = json!({
+            "host": link.name(), "system": system.name, "uptime": system.uptime, "cloud_init": cloud_init,
+            "first_boot": first_boot, "last_run": last_run, "reboot_required": reboot_required,
+        });
+        print(&format!("{value}\n"));
+    } else {
+        print(&shown(&link.name(), &facts));
+    }
+    match why(link, &facts).await? {
+        Some(failure) => Err(failure),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// What is known of the host when nothing goes on there; none when a person let go of what does.
+async fn followed(link: &mut Link, reporter: &dyn Reporter) -> Result<Option<Facts>, Failure> {
+    let name = link.name();
+    let tell = |event: &Event| reporter.tell(&name, event);
+    let began = Instant::now();
+    let mut said = false;
+    tell(&Event::Connecting);
+    loop {
+        let facts = probe(link).await?;
+        if let Some((run, holder)) = facts.run_going_on() {
+            tell(&Event::RunAttached { run: run.to_owned(), holder: holder.to_owned() });
+            match run::attach(link, run, &tell).await.map_err(|error| failure::from_run(error, &name))? {
+                Followed::Detached => return Ok(None),
+                Followed::Ended(_) | Followed::Busy { .. } => {}
+            }
+        } else if !(facts.is_at_first_boot() && began.elapsed() < PATIENCE) {
+            return Ok(Some(facts));
+        } else if !said {
+            tell(&Event::Warning {
+                text: "this is its first boot, and its run has not begun; waiting for it".into(),
+            });
+            said = true;
+        }
+        // A run that has ended is not yet what its first boot has written down.
+        sleep(PAUSE).await;
+    }
+}
+
+async fn probe(link: &mut Link) -> Result<Facts, Failure> {
+    link.connect().await.map_err(failure::from_host)?;
+    let questions: Questions = [Question::Docker].into_iter().collect();
+    let mut text = String::new();
+    let host = link.host().map_err(failure::from_host)?;
+    let mut keep = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    host.exec(&facts::probe(&questions), link.passwords(), &mut keep).await.map_err(failure::from_host)?;
+    let parsed = facts::parse(&text).map_err(|error| failure::from_facts(&error, &link.name()))?;
+    Ok(parsed.facts)
+}
+
+fn shown(name: &str, facts: &Facts) -> String {
+    let docker = match &facts.docker {
+        None => "not installed".to_owned(),
+        Some(docker) => match (&docker.engine, &docker.compose) {
+            (Some(engine), Some(compose)) => format!("Engine {engine}, Compose {compose}"),
+            (Some(engine), None) => format!("Engine {engine}, no Compose plugin"),
+            (None, _) => "installed, and not answering".to_owned(),
+        },
+    };
+    let mut rows = vec![
+        ("host", name.to_owned()),
+        (
+            "system",
+            format!("{}, up {}", facts.system.name, crate::report::duration(facts.system.uptime * 1000)),
+        ),
+        ("docker", docker),
+    ];
+    if let Some(cloud_init) = &facts.cloud_init {
+        rows.push(("cloud-init", cloud_init.status.clone()));
+    }
+    if let Some(FirstBoot { state, code, at, .. }) = &facts.first_boot {
+        let how = if state == "failed" { format!("failed (exit code {code})") } else { state.clone() };
+        let at = u64::try_from(*at).unwrap_or_default().saturating_mul(1000);
+        rows.push(("first boot", format!("{how}, {}", moment(at))));
+    }
+    rows.push(match &facts.last_run {
+        None => ("last run", "none".to_owned()),
+        Some(run) => {
+            let state = if run.state == "running" { "ended without a word" } else { &run.state };
+            ("last run", format!("{} of {}: {state}", run.id, run.holder))
+        }
+    });
+    if facts.reboot_required.is_some() {
+        rows.push(("reboot", "asked for by an update".to_owned()));
+    }
+    rows.iter().map(|(name, text)| format!("{name:<10}  {}\n", harmless(text))).collect()
+}
+
+/// Why the host is not what it should be: the last run's failure, or that of a first boot which
+/// never came to a run.
+async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure> {
+    let again = format!("go on: `provision up {}`", link.name());
+    let first_boot = facts.first_boot.as_ref().filter(|first_boot| first_boot.state == "failed");
+    let Some(last) = facts.last_run.as_ref().filter(|last| last.state != "completed") else {
+        return Ok(first_boot.filter(|_| facts.last_run.is_none()).map(|first_boot| Failure {
+            output: first_boot.log.clone(),
+            ..failure::with_hint(
+                Exit::Failed,
+                "the server could not provision itself at its first boot",
+                again,
+            )
+        }));
+    };
+    let lines = ask(link, &Request { verb: "show", run: &last.id, ..Request::default() }).await?;
+    let mut follower = Follower::default();
+    for line in lines.iter().skip_while(|line| *line != "journal").skip(1) {
+        follower.line(line);
+    }
+    Ok(Some(match (follower.failed().cloned(), last.state.as_str()) {
+        (Some(failed), _) => failure::from_change(failed, &last.id, again),
+        (None, "cancelled") => failure::with_hint(Exit::Cancelled, "the last run was cancelled", again),
+        (None, _) => Failure {
+            change: follower.current().map(str::to_owned),
+            output: follower.tail(),
+            ..failure::with_hint(Exit::Failed, "the last run ended without a word", again)
+        },
+    }))
+}
