@@ -17,7 +17,7 @@ Examples:
   provision up local --yes                   this very machine
 
 HOST is anything that `ssh` takes (user@host, ssh://user@host:port, a name from
-~/.ssh/config), or `local`.";
+~/.ssh/config), a Vagrant machine (vagrant:NAME), or `local`.";
 
 const BACKUP_EXAMPLES: &str = "\
 Examples:
@@ -129,7 +129,7 @@ pub enum Command {
 /// Which hosts, and which playbook.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// user@host, ssh://user@host:port, a name from ~/.ssh/config, or `local`; without any, the hosts in provision.toml
+    /// user@host, ssh://user@host:port, a name from ~/.ssh/config, vagrant:NAME, or `local`; without any, the hosts in provision.toml
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub hosts: Vec<Destination>,
     /// A playbook that ships (see `provision playbooks`), or a path to one of your own

@@ -185,7 +185,7 @@ arm() {
     seconds=$(arg revert_after 90)
     # A change and its way back never go at the same time.
     if [ -e "$memory/reverting" ]; then
-        systemctl start "$revert_unit.service"
+        systemctl start --wait "$revert_unit.service"
         [ ! -e "$memory/reverting" ] || fail "the firewall is still being set back after an earlier change"
     fi
     { mkdir -p "${lock%/*}" && exec 9>"$lock" && flock -w 60 9; } ||
@@ -216,7 +216,8 @@ ConditionPathExists=|$memory/armed
 ConditionPathExists=|$memory/reverting
 
 [Service]
-Type=oneshot
+# Not oneshot: with its file it loses that it may take its time, and is ended at the next reload.
+Type=exec
 ExecStart=/bin/sh $memory/step.sh $memory revert ${change##*/}
 UNIT
     # systemd counts OnActiveSec anew whenever it is reloaded, by whomever: this holds all the same. The
@@ -261,11 +262,14 @@ disarm() {
     rm -f "$memory/reverted"
 }
 
+# Whoever is ended in the middle of it has set back, or proven, all the same: what says otherwise goes
+# first, so that nothing is set back a second time from what is half gone.
 forget() {
     systemctl stop "$revert_unit.timer"
+    rm -f "$memory/reverting" "$memory/armed"
     rm -f "$units/$revert_unit.service" "$units/$revert_unit.timer" "$units/timers.target.wants/$revert_unit.timer"
-    systemctl daemon-reload
     find "$memory" -mindepth 1 -maxdepth 1 ! -name reverted -exec rm -rf {} +
+    systemctl daemon-reload
 }
 
 # undo WHY: sets everything back at once and ends the change.
@@ -273,7 +277,7 @@ undo() {
     printf '%s\n' "$*" >"$memory/why"
     exec 9>&-
     systemctl stop "$revert_unit.timer"
-    systemctl start "$revert_unit.service"
+    systemctl start --wait "$revert_unit.service"
     [ ! -e "$memory/reverting" ] || {
         hint "'journalctl -u $revert_unit' on the host tells why; what stood there before is kept in $memory/before"
         fail "$*; and the firewall could not be set back"
@@ -322,7 +326,7 @@ prove_here() {
         enters "$source" "$port" && continue
         printf 'from an address beside it the host itself is not reached at port %s\n' "$port" >"$memory/why"
         systemctl stop "$revert_unit.timer"
-        systemctl start "$revert_unit.service"
+        systemctl start --wait "$revert_unit.service"
         set_back
     done <"$memory/ssh"
 }

@@ -3,7 +3,7 @@
 use crate::commands::exit::Exit;
 use crate::config::ConfigError;
 use crate::facts::ParseError;
-use crate::host::HostError;
+use crate::host::{HostError, by_hand};
 use crate::report::{Failure, harmless};
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
@@ -37,9 +37,12 @@ pub(super) fn from_host(error: HostError) -> Failure {
             ..with_hint(
                 Exit::NotReached,
                 what,
-                format!(
-                    "check the user name and that your key is there: `ssh-copy-id {host}`; `ssh {host}` must work"
-                ),
+                match by_hand(&host) {
+                    login if login.starts_with("vagrant ") => format!("`{login}` must work"),
+                    login => format!(
+                        "check the user name and that your key is there: `ssh-copy-id {host}`; `{login}` must work"
+                    ),
+                },
             )
         },
         HostError::ChangedHostKey { output, forget, .. } => Failure {
@@ -52,13 +55,14 @@ pub(super) fn from_host(error: HostError) -> Failure {
         },
         HostError::NoShell { host, output } => {
             let hint = format!(
-                "its shell, what that reads at its start, or a ForceCommand ends first; `ssh {host} uptime` must work"
+                "its shell, what that reads at its start, or a ForceCommand ends first; `{}` must work",
+                by_hand(&host)
             );
             Failure { output: harmless_all(output), ..with_hint(Exit::NotReached, what, hint) }
         }
         HostError::Lost { reason, host } => {
             let what = if reason.is_empty() { what } else { format!("{what}: {}", harmless(&reason)) };
-            with_hint(Exit::NotReached, what, format!("try again; `ssh {host}` must work"))
+            with_hint(Exit::NotReached, what, format!("try again; `{}` must work", by_hand(&host)))
         }
         HostError::NotRoot { output, hint, .. } => {
             // sudo's last word is what it means; before it stand the prompts that nobody answered.

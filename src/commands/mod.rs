@@ -77,7 +77,7 @@ async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Open(open) => {
             let reporter = choose(global.json, verbosity(&global), &[open.host.to_string()]);
-            open::open(link(&open.host, &global), open, &global, &*reporter).await
+            open::open(link(&open.host, &global), open, &*reporter).await
         }
         Command::Secrets(secrets) => match secrets.verb.as_ref().and_then(secrets::Renewing::of) {
             Some(renewing) => {

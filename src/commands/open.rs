@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::exit::Exit;
 use super::{exit_of, failure};
-use crate::cli::{Global, Open};
+use crate::cli::Open;
 use crate::facts::{self, Facts, Published, Question};
-use crate::host::Destination;
+use crate::host::{Destination, Way};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::Link;
 
@@ -17,17 +17,18 @@ use crate::run::Link;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `provision open HOST SERVICE`
-pub(super) async fn open(mut link: Link, arguments: &Open, global: &Global, reporter: &dyn Reporter) -> Exit {
+pub(super) async fn open(mut link: Link, arguments: &Open, reporter: &dyn Reporter) -> Exit {
     let name = link.name();
     let opened = async {
-        let Destination::Ssh(host) = &arguments.host else {
+        if arguments.host == Destination::Local {
             let what = "on this very machine there is no way to make: its pages are on localhost";
             return Err(failure::plain(Exit::Usage, what));
-        };
+        }
         let facts = published(&mut link).await?;
         link.close().await;
         let page = choose(&facts, &arguments.service, &name)?;
-        tunnel(&page, arguments.port, &host.to_string(), global).await
+        let way = link.way().await.map_err(failure::from_host)?;
+        tunnel(&page, arguments.port, &name, &way).await
     };
     match opened.await {
         Ok(()) => Exit::Done,
@@ -91,7 +92,7 @@ fn choose(facts: &Facts, wanted: &str, host: &str) -> Result<Page, Failure> {
 }
 
 /// Until Ctrl-C.
-async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> Result<(), Failure> {
+async fn tunnel(page: &Page, port: Option<u16>, host: &str, way: &Way) -> Result<(), Failure> {
     let here = match port {
         Some(port) => port,
         None if is_free(page.port) => page.port,
@@ -103,12 +104,9 @@ async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> 
     let interrupt = tokio::signal::unix::SignalKind::interrupt();
     let mut interrupts = tokio::signal::unix::signal(interrupt)
         .map_err(|error| failure::plain(Exit::Bug, format!("Ctrl-C cannot be listened for: {error}")))?;
-    let mut command = tokio::process::Command::new("ssh");
-    if let Some(config) = &global.ssh_config {
-        command.arg("-F").arg(config);
-    }
     let forward = format!("127.0.0.1:{here}:{address}:{}", page.port);
-    let mut ssh = command
+    let mut ssh = way
+        .ssh()
         .args([
             "-N",
             "-T",
@@ -119,7 +117,7 @@ async fn tunnel(page: &Page, port: Option<u16>, host: &str, global: &Global) -> 
             "-L",
             &forward,
             "--",
-            host,
+            way.alias(),
         ])
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -11,6 +11,7 @@ use super::secrets::Given;
 use super::session::Session;
 use super::{failure, index};
 use crate::cli::{Global, Up};
+use crate::host::by_hand;
 use crate::plan::Plan;
 use crate::report::{
     Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
@@ -320,13 +321,9 @@ async fn summary(
         let knock = run.is_some();
         addresses = published(project, &address, knock, &doors(session)).await;
         if run.is_some() {
-            let on = match &session.ssh_config {
-                _ if session.link.is_local() => String::new(),
-                Some(config) => format!("ssh -F {} {} ", config.display(), session.name),
-                None => format!("ssh {} ", session.name),
-            };
-            next.push(format!("{on}docker compose -p {} ps", project.name));
-            next.push(format!("{on}docker compose -p {} logs -f", project.name));
+            let on = |command: String| there(session, &command);
+            next.push(on(format!("docker compose -p {} ps", project.name)));
+            next.push(on(format!("docker compose -p {} logs -f", project.name)));
             next.extend(afterwards(session.afterwards(), &session.name, &addresses));
         }
     }
@@ -338,6 +335,17 @@ async fn summary(
     }
     let milliseconds = session.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     Summary { run, applied, already_so, milliseconds, addresses, next }
+}
+
+/// A command as a person types it here to have it done on the host.
+fn there(session: &Session<'_>, command: &str) -> String {
+    let (login, name) = (by_hand(&session.name), &session.name);
+    match &session.ssh_config {
+        _ if session.link.is_local() => command.to_owned(),
+        _ if login.starts_with("vagrant ") => format!("{login} -c '{command}'"),
+        Some(config) => format!("ssh -F {} {name} {command}", config.display()),
+        None => format!("{login} {command}"),
+    }
 }
 
 /// The playbook's lines, with the host's name and the services' addresses in them. One that

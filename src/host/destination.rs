@@ -10,6 +10,19 @@ pub enum Destination {
     Local,
     /// Anything that `ssh` takes: `user@host`, `ssh://user@host:port`, an alias.
     Ssh(String),
+    /// A machine of Vagrant's, by the name that `vagrant ssh` takes.
+    Vagrant(String),
+}
+
+/// What stands before the name of a machine of Vagrant's.
+const VAGRANT: &str = "vagrant:";
+
+/// What a person types to log in to a host by hand.
+pub fn by_hand(host: &str) -> String {
+    match host.strip_prefix(VAGRANT) {
+        Some(machine) => format!("vagrant ssh {machine}"),
+        None => format!("ssh {host}"),
+    }
 }
 
 impl FromStr for Destination {
@@ -22,7 +35,8 @@ impl FromStr for Destination {
         }
         if name.is_empty() || name.ends_with('@') {
             return Err(
-                "a host is `user@host`, `ssh://user@host:port`, a name from ~/.ssh/config, or `local`".into(),
+                "a host is `user@host`, `ssh://user@host:port`, a name from ~/.ssh/config, `vagrant:NAME`, or `local`"
+                    .into(),
             );
         }
         // ssh would take it for an option.
@@ -31,6 +45,15 @@ impl FromStr for Destination {
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("a host cannot hold spaces or control characters".into());
+        }
+        if let Some(machine) = text.strip_prefix(VAGRANT) {
+            // A slash would make a pattern of it, that many machines may match.
+            if machine.is_empty() || machine.starts_with('-') || machine.contains('/') {
+                return Err(format!(
+                    "a machine of Vagrant's is `vagrant:NAME`, as in `vagrant up NAME`: `{text}`"
+                ));
+            }
+            return Ok(Self::Vagrant(machine.to_owned()));
         }
         if !text.starts_with("ssh://")
             && let Some((host, port)) = name.rsplit_once(':')
@@ -48,6 +71,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Local => f.write_str("local"),
             Self::Ssh(name) => f.write_str(name),
+            Self::Vagrant(machine) => write!(f, "{VAGRANT}{machine}"),
         }
     }
 }
@@ -65,9 +89,25 @@ mod tests {
         for bad in ["", "-oProxyCommand=x", "a b", "me@", "ssh://", "a\u{7}"] {
             assert!(bad.parse::<Destination>().is_err(), "{bad}");
         }
+        for good in ["debian12", "default", "2222", "a.b-c_d", "1a2b3c4"] {
+            let name = format!("vagrant:{good}");
+            assert_eq!(name.parse(), Ok(Destination::Vagrant(good.into())), "{name}");
+            assert_eq!(Destination::Vagrant(good.into()).to_string(), name);
+        }
+        for bad in ["vagrant:", "vagrant:-h", "vagrant:/deb/", "vagrant:a b", "vagrant:\u{1b}"] {
+            assert!(bad.parse::<Destination>().is_err(), "{bad}");
+        }
+        // The word alone may be anybody's.
+        assert_eq!("vagrant".parse(), Ok(Destination::Ssh("vagrant".into())));
         assert_eq!(
             "me@host:2222".parse::<Destination>(),
             Err("write the port as `ssh://me@host:2222`".into())
         );
+    }
+
+    #[test]
+    fn a_person_logs_in_by_hand() {
+        assert_eq!(by_hand("me@web1"), "ssh me@web1");
+        assert_eq!(by_hand("vagrant:debian12"), "vagrant ssh debian12");
     }
 }

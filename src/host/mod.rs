@@ -8,6 +8,8 @@ mod destination;
 mod first_boot;
 mod password;
 mod ssh;
+mod vagrant;
+mod way;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,10 +18,11 @@ use thiserror::Error;
 use tokio::process::Command;
 
 pub use bootstrap::squeeze;
-pub use destination::Destination;
+pub use destination::{Destination, by_hand};
 pub use first_boot::{administrator, is_first_boot};
 pub use password::{Password, Passwords};
 pub use ssh::{NewHostKey, SshOptions};
+pub use way::Way;
 
 use bootstrap::{Framed, Streams};
 
@@ -116,19 +119,14 @@ pub enum HostError {
 
 impl Host {
     /// Connects.
-    pub async fn connect(
-        destination: &Destination,
-        options: &SshOptions,
-    ) -> Result<(Self, Option<NewHostKey>), HostError> {
-        let (kind, key) = match destination {
-            Destination::Local => (Kind::Local, None),
-            Destination::Ssh(name) => {
-                let (ssh, key) = ssh::Ssh::connect(name, options).await?;
-                (Kind::Ssh(Box::new(ssh)), key)
-            }
+    pub async fn connect(way: &Way) -> Result<(Self, Option<NewHostKey>), HostError> {
+        let (kind, key) = if way.is_local() {
+            (Kind::Local, None)
+        } else {
+            let (ssh, key) = ssh::Ssh::connect(way).await?;
+            (Kind::Ssh(Box::new(ssh)), key)
         };
-        let host = Self { name: destination.to_string(), kind, sudo_asked: false.into() };
-        Ok((host, key))
+        Ok((Self { name: way.name.clone(), kind, sudo_asked: false.into() }, key))
     }
 
     /// The host as it was named on the command line.

@@ -12,8 +12,9 @@ use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::HostError;
 use super::bootstrap::Streams;
+use super::way::Way;
+use super::{HostError, by_hand};
 
 /// How ssh is to be called.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +62,8 @@ const CONNECT_TIMEOUT: u32 = 20;
 
 impl Ssh {
     /// Connects, with the terminal attached for whatever ssh wants to ask.
-    pub async fn connect(name: &str, options: &SshOptions) -> Result<(Self, Option<NewHostKey>), HostError> {
-        let resolved = resolve(name, options).await?;
+    pub async fn connect(way: &Way) -> Result<(Self, Option<NewHostKey>), HostError> {
+        let resolved = resolve(way).await?;
         // Linux allows 108 bytes for a socket's path and ssh adds a random tail to
         // it at first: never $TMPDIR, which may be long.
         let directory =
@@ -72,10 +73,10 @@ impl Ssh {
                     output: Vec::new(),
                 }
             })?;
-        let said = start_master(name, options, &resolved, &directory).await?;
+        let said = start_master(way, &resolved, &directory).await?;
         let key = new_host_key(&said, &resolved).await;
         let session = Session::new_native_mux(directory);
-        Ok((Self { name: name.to_owned(), session, resolved }, key))
+        Ok((Self { name: way.name.clone(), session, resolved }, key))
     }
 
     /// Where the host is, as seen from here.
@@ -131,29 +132,22 @@ fn socket_parent() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
-fn ssh(options: &SshOptions) -> Command {
-    let mut command = Command::new("ssh");
-    if let Some(config) = &options.config {
-        command.arg("-F").arg(config);
-    }
-    command
-}
-
 /// Asks ssh what its configuration makes of the destination.
-async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError> {
-    let output = ssh(options)
+async fn resolve(way: &Way) -> Result<Resolved, HostError> {
+    let output = way
+        .ssh()
         .arg("-G")
         .arg("--")
-        .arg(name)
+        .arg(&way.alias)
         .stdin(Stdio::null())
         .output()
         .await
         .map_err(HostError::NoSsh)?;
     if !output.status.success() {
         return Err(HostError::Unreachable {
-            what: format!("ssh does not understand the host `{name}`"),
+            what: format!("ssh does not understand the host `{}`", way.name),
             output: lines(&output.stderr),
-            hint: format!("try `ssh {name}`; provision takes whatever that takes"),
+            hint: format!("try `{}`; provision takes whatever that takes", by_hand(&way.name)),
         });
     }
     let mut resolved = Resolved::default();
@@ -176,18 +170,13 @@ async fn resolve(name: &str, options: &SshOptions) -> Result<Resolved, HostError
 }
 
 /// Starts the master in the background; what it said on stderr comes back.
-async fn start_master(
-    name: &str,
-    options: &SshOptions,
-    resolved: &Resolved,
-    directory: &TempDir,
-) -> Result<Vec<String>, HostError> {
+async fn start_master(way: &Way, resolved: &Resolved, directory: &TempDir) -> Result<Vec<String>, HostError> {
     let log = directory.path().join("stderr");
     let file = std::fs::File::create(&log).map_err(|error| HostError::Odd {
         what: format!("{}: {error}", log.display()),
         output: Vec::new(),
     })?;
-    let mut command = ssh(options);
+    let mut command = way.ssh();
     // The first value wins, and the command line comes first: only what must hold stands here.
     command.args(["-M", "-N", "-f", "-T", "-x", "-a", "-S"]).arg(directory.path().join("master"));
     command.args(["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
@@ -200,21 +189,26 @@ async fn start_master(
     if resolved.strict == "ask" {
         command.args(["-o", "StrictHostKeyChecking=accept-new"]);
     }
-    if options.batch {
+    if way.is_vagrant() {
+        // Vagrant's configuration says FATAL: then ssh keeps for itself what went wrong.
+        command.args(["-o", "LogLevel=ERROR"]);
+    }
+    if way.batch {
         command.args(["-o", "BatchMode=yes"]);
     }
-    command.arg("--").arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    command.arg("--").arg(&way.alias).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     // Whoever no longer waits for the connection does not want it later either.
     command.kill_on_drop(true);
     let status = command.status().await.map_err(HostError::NoSsh)?;
     let said = lines(&std::fs::read(&log).unwrap_or_default());
-    if status.success() { Ok(said) } else { Err(explain(name, resolved, said)) }
+    if status.success() { Ok(said) } else { Err(explain(&way.name, resolved, said)) }
 }
 
 /// Turns ssh's words into what happened and what to do.
 fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     let said = output.join("\n");
     let address = &resolved.address;
+    let login = by_hand(name);
     let unreachable =
         |what: String, hint: String| HostError::Unreachable { what, output: output.clone(), hint };
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
@@ -223,7 +217,7 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     if said.contains("Could not resolve hostname") {
         return unreachable(
             format!("the name `{address}` does not resolve"),
-            format!("check the spelling, ~/.ssh/config and your DNS; `ssh {name}` must work"),
+            format!("check the spelling, ~/.ssh/config and your DNS; `{login}` must work"),
         );
     }
     if said.contains("Permission denied") || said.contains("Too many authentication failures") {
@@ -232,14 +226,21 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     if said.contains("Host key verification failed") {
         return unreachable(
             format!("the host key of {name} is not known, and your ssh configuration accepts no new ones"),
-            format!("connect once with `ssh {name}` and compare the fingerprint"),
+            format!("connect once with `{login}` and compare the fingerprint"),
         );
     }
     let port = &resolved.port;
+    let machine = name.strip_prefix("vagrant:");
     if said.contains("Connection refused") {
         return unreachable(
             format!("{address} refuses connections on port {port}"),
-            "is sshd running there, and on this port? another port is written `ssh://user@host:port`".into(),
+            match machine {
+                Some(machine) => is_it_up(machine),
+                None => {
+                    "is sshd running there, and on this port? another port is written `ssh://user@host:port`"
+                        .into()
+                }
+            },
         );
     }
     if said.contains("timed out")
@@ -248,9 +249,12 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
     {
         return unreachable(
             format!("{address} does not answer on port {port}"),
-            format!(
-                "is the machine up, is the address right, and does a firewall let port {port} through from here?"
-            ),
+            match machine {
+                Some(machine) => is_it_up(machine),
+                None => format!(
+                    "is the machine up, is the address right, and does a firewall let port {port} through from here?"
+                ),
+            },
         );
     }
     // What the jump host's own ssh said has not reached us.
@@ -258,21 +262,25 @@ fn explain(name: &str, resolved: &Resolved, output: Vec<String>) -> HostError {
         let jump = &resolved.jump;
         return unreachable(
             format!("no connection to {name} by way of {jump}"),
-            format!("try `ssh {jump}` first, then `ssh {name}`; provision takes whatever that takes"),
+            format!("try `ssh {jump}` first, then `{login}`; provision takes whatever that takes"),
         );
     }
     if said.contains("Connection closed by") || said.contains("Connection reset by") {
         return unreachable(
             format!("{address} closed the connection on port {port}"),
             format!(
-                "it may still be starting, or have had too many connections from here; try again, and `ssh {name}`"
+                "it may still be starting, or have had too many connections from here; try again, and `{login}`"
             ),
         );
     }
     unreachable(
         format!("no connection to {name}"),
-        format!("try `ssh {name}`; provision takes whatever that takes"),
+        format!("try `{login}`; provision takes whatever that takes"),
     )
+}
+
+fn is_it_up(machine: &str) -> String {
+    format!("is it up? `vagrant status {machine}`, `vagrant up {machine}`; `vagrant ssh {machine}` must work")
 }
 
 /// A changed key in our words: ssh shouts, and says the same several times.
@@ -376,6 +384,20 @@ mod tests {
         for (said, expected) in cases {
             let error = explained(said).to_string();
             assert!(error.contains(expected), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_machine_of_vagrants_is_explained_in_vagrants_words() {
+        let resolved = Resolved { address: "192.168.121.7".into(), port: "22".into(), ..Resolved::default() };
+        for (said, what) in [
+            ("ssh: connect to host 192.168.121.7 port 22: Connection refused", "192.168.121.7 refuses"),
+            ("ssh: connect to host 192.168.121.7 port 22: No route to host", "192.168.121.7 does not answer"),
+        ] {
+            let error = explain("vagrant:web", &resolved, vec![said.into()]);
+            assert!(error.to_string().contains(what), "{error}");
+            let HostError::Unreachable { hint, .. } = error else { panic!("{said}") };
+            assert!(hint.contains("`vagrant up web`") && !hint.contains("ssh://"), "{hint}");
         }
     }
 

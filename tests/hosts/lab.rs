@@ -29,7 +29,8 @@ fn state() -> PathBuf {
     std::env::var_os("PROVISION_LAB").map_or_else(|| "/var/lib/provision-lab".into(), PathBuf::from)
 }
 
-fn script(name: &str) -> PathBuf {
+/// A program of the lab.
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lab").join(name)
 }
 
@@ -332,7 +333,7 @@ pub fn eventually(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
 }
 
 /// The lab's mirrors in place of docker.com and Docker Hub.
-const SETTINGS: &str = r#"
+pub const SETTINGS: &str = r#"
 [steps.docker]
 mirror = "http://10.91.0.1:8080"
 registry_mirrors = ["http://10.91.0.1:5000"]

@@ -13,6 +13,7 @@ mod resilience;
 mod secrets;
 mod trouble;
 mod up;
+mod vm;
 
 use std::time::Instant;
 
@@ -39,8 +40,18 @@ fn main() {
     if let Some(reason) = &no_images {
         eprintln!("\nSKIPPED: the stories of Prefect: {reason}\n");
     }
-    let is_missing = |name: &str| missing.is_some() || no_images.is_some() && name.starts_with("prefect::");
+    let no_machine = vm::missing();
+    if let Some(reason) = &no_machine {
+        eprintln!("\nSKIPPED: the stories on a virtual machine: {reason}\n");
+    }
+    let is_missing = |name: &str| {
+        missing.is_some()
+            || no_images.is_some() && name.starts_with("prefect::")
+            || no_machine.is_some() && name.starts_with("vm::")
+    };
+    // The longest first.
     let stories = [
+        vm::STORIES,
         &prefect::stories(),
         up::STORIES,
         change::STORIES,

@@ -20,6 +20,12 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     let host = Host::make("debian12");
     install_ufw(&host);
     before_all(&host, "-p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
+    // A slow host: setting it back takes longer than systemd waits for the start of just any unit.
+    host.inside(
+        "mkdir -p /etc/systemd/system.conf.d && cd /etc/systemd/system.conf.d && \
+         printf '[Manager]\\nDefaultTimeoutStartSec=3s\\n' >hasty.conf && systemctl daemon-reexec; \
+         sed -i 's/^start)/&\\n    sleep 4/' /etc/ufw/before.init; chmod +x /etc/ufw/before.init",
+    );
     let before = host.ufw();
     let folder = Folder::empty();
     folder.write("alone.toml", ALONE);
