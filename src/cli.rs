@@ -165,6 +165,9 @@ pub struct Plan {
     /// Save it for `provision up --plan`; it holds no file contents and no secrets
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
+    /// Plan from facts that `provision facts HOST --raw` printed, without a connection; HOST is only a name then
+    #[arg(long, value_name = "FILE", conflicts_with = "out", value_hint = ValueHint::FilePath)]
+    pub facts: Option<PathBuf>,
 }
 
 /// `provision check`

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::exit::Exit;
 use super::session::Session;
-use super::{exit_of, fail, saved, verbosity};
+use super::{exit_of, fail, recorded, saved, verbosity};
 use crate::cli::{Facts, Global, Plan};
 use crate::report::{
     Event, Reporter, colour_on_stdout, print, render_findings, render_plan, render_plan_markdown,
@@ -18,8 +18,12 @@ pub(super) async fn plan(
     reporter: &dyn Reporter,
 ) -> Exit {
     let outcomes = join_all(sessions.iter_mut().map(async |session| {
-        session.probe_when_settled().await?;
-        if let Some((run, holder)) = session.run_going_on() {
+        if session.is_recorded {
+            recorded::tell_what_is_missing(session);
+        } else {
+            session.probe_when_settled().await?;
+        }
+        if let Some((run, holder)) = session.run_going_on().filter(|_| !session.is_recorded) {
             let text = format!("the run {run} of {holder} is going on; this plan is of this moment");
             session.tell(&Event::Warning { text });
         }

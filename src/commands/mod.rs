@@ -10,6 +10,7 @@ mod history;
 mod index;
 mod look;
 mod open;
+mod recorded;
 mod saved;
 mod secrets;
 mod session;
@@ -152,7 +153,19 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Err(_) if expose && !session::has_compose_file(&settings) => None,
         Err(failure) => return complain(global, &failure),
     };
-    let mut hosts = if target.hosts.is_empty() { settings.hosts.clone() } else { target.hosts.clone() };
+    let recorded = match &verb {
+        Verb::Plan(plan) => plan.facts.as_deref().map(|path| recorded::read(path, &target.hosts)).transpose(),
+        _ => Ok(None),
+    };
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
+        Err(failure) => return complain(global, &failure),
+    };
+    let mut hosts = match &recorded {
+        Some(recorded) => vec![recorded.host.clone()],
+        None if target.hosts.is_empty() => settings.hosts.clone(),
+        None => target.hosts.clone(),
+    };
     let mut seen = std::collections::BTreeSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     if hosts.is_empty() {
@@ -174,6 +187,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         force: target.force,
         renewal: if let Verb::Renew(_, renewal, _) = verb { Some(renewal) } else { None },
         also: if expose { expose::questions() } else { Questions::new() },
+        recorded: recorded.as_ref().map(|recorded| &recorded.facts),
     };
     let mut sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
     let project = stack.as_ref().map(|stack| &stack.project);

@@ -42,8 +42,10 @@ pub(super) struct Session<'a> {
     reporter: &'a dyn Reporter,
     force: bool,
     also: Questions,
-    /// The facts of the last probe.
+    /// The facts of the last probe, or those that were recorded.
     pub facts: Facts,
+    /// Whether the facts were recorded: nothing is asked then, neither the host nor registries.
+    pub is_recorded: bool,
 }
 
 /// What all sessions of a command share.
@@ -58,11 +60,13 @@ pub(super) struct Common<'a> {
     pub renewal: Option<&'a Renewal>,
     /// What is asked besides what the steps ask.
     pub also: Questions,
+    /// Facts that stand for a probe.
+    pub recorded: Option<&'a Facts>,
 }
 
 impl<'a> Session<'a> {
     pub fn new(destination: Destination, common: &Common<'a>) -> Self {
-        let Common { settings, stack, reporter, ssh, passwords, force, renewal, also } = common;
+        let Common { settings, stack, reporter, ssh, passwords, force, renewal, also, recorded } = common;
         Self {
             name: destination.to_string(),
             ssh_config: ssh.config.clone(),
@@ -74,7 +78,8 @@ impl<'a> Session<'a> {
             reporter: *reporter,
             force: *force,
             also: also.clone(),
-            facts: Facts::default(),
+            facts: recorded.cloned().unwrap_or_default(),
+            is_recorded: recorded.is_some(),
         }
     }
 
@@ -118,10 +123,7 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         self.connect().await?;
         self.tell(&Event::Probing);
-        let mut questions = self.also.clone();
-        for step in &self.steps {
-            step.questions(&mut questions);
-        }
+        let questions = self.questions();
         let mut text = String::new();
         let host = self.link.host().map_err(failure::from_host)?;
         let mut keep = |line: &str| {
@@ -161,6 +163,15 @@ impl<'a> Session<'a> {
         Ok(text)
     }
 
+    /// What the steps ask, and what is asked besides.
+    pub fn questions(&self) -> Questions {
+        let mut questions = self.also.clone();
+        for step in &self.steps {
+            step.questions(&mut questions);
+        }
+        questions
+    }
+
     /// Probes, and again while cloud-init is still at work: it holds apt and may undo what we do.
     /// A run of its own that goes on is to be followed, not waited for.
     pub async fn probe_when_settled(&mut self) -> Result<(), Failure> {
@@ -188,7 +199,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The plan for the facts of the last probe.
+    /// The plan for the facts of the last probe, or for those that were recorded.
     pub async fn plan(&mut self) -> Result<Plan, Failure> {
         let mut model = self.model();
         model.images = self.look_up_images().await;
@@ -215,7 +226,8 @@ impl<'a> Session<'a> {
             facts: self.facts.clone(),
             force: self.force,
             local: self.link.is_local(),
-            now: now.try_into().unwrap_or(i64::MAX),
+            // How far a clock was off when it was recorded, nobody knows any more.
+            now: if self.is_recorded { self.facts.system.clock } else { now.try_into().unwrap_or(i64::MAX) },
             ..Model::default()
         }
     }
@@ -246,6 +258,15 @@ impl<'a> Session<'a> {
             pairs.push((reference, wanted));
         }
         if pairs.is_empty() {
+            return Default::default();
+        }
+        if self.is_recorded {
+            let what = match names.as_slice() {
+                [name] => format!("{name}, and its size"),
+                names => format!("the {} images, and their size", names.len()),
+            };
+            let text = format!("registries are not asked: whether they have {what}, is not known");
+            self.tell(&Event::Warning { text });
             return Default::default();
         }
         self.tell(&Event::CheckingImages { count: pairs.len() });

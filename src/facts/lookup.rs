@@ -2,6 +2,7 @@
 
 use semver::Version;
 
+use super::question::Question;
 use super::types::{Container, Disk, Facts, File, Group, Image, Listening, Package, Reach, Unit, User};
 
 impl Facts {
@@ -90,6 +91,29 @@ impl Facts {
     /// The containers of a Compose project.
     pub fn containers_of<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Container> {
         self.containers.iter().filter(move |container| container.project == project)
+    }
+
+    /// Whether the probe was asked this, as far as its answer shows it: what it found at most adds lines
+    /// for (sources, containers, rules) may have been asked for in vain.
+    pub fn answers(&self, question: &Question) -> bool {
+        match question {
+            Question::Package(name) => self.packages.contains_key(name),
+            Question::File { path, .. } | Question::SecretFile(path) => self.files.contains_key(path),
+            Question::Group(name) => self.groups.contains_key(name),
+            Question::User(name) => self.users.contains_key(name),
+            Question::Unit(name) => self.units.contains_key(name),
+            Question::Disk(path) => self.disks.contains_key(path),
+            // Asked only where there is a daemon to ask.
+            Question::Image(name) => self.docker_engine().is_none() || self.images.contains_key(name),
+            Question::Network(name) => self.docker_engine().is_none() || self.networks.contains_key(name),
+            Question::AptSource(_)
+            | Question::Reach(_)
+            | Question::Docker
+            | Question::Project(_)
+            | Question::Published
+            | Question::Firewall
+            | Question::Bridge => true,
+        }
     }
 
     /// The sockets that listen on a port; `protocol` is `tcp` or `udp`.
