@@ -20,10 +20,11 @@ use super::Story;
 use super::lab::{Folder, Host, eventually};
 use super::resilience::signal;
 
-const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing), ("prefect::day_two", day_two)];
+const STORIES: &[Story] = &[("prefect::day_two", day_two), ("prefect::from_nothing", from_nothing)];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, postgres::STORIES, recovery::STORIES, rolling::STORIES, small::STORIES].concat()
+    // The longest first.
+    [recovery::STORIES, STORIES, rolling::STORIES, small::STORIES, postgres::STORIES].concat()
 }
 
 /// What the lab has no image for stays off, and is said so.
