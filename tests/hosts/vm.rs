@@ -190,7 +190,9 @@ fn a_life() -> Result<(), Failed> {
         eprintln!("\nSKIPPED: Prefect on a virtual machine: {reason}\n");
         return Ok(());
     }
-    settings("[steps.firewall]\nallow = [8080, 4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n");
+    // Its health checks, every two seconds, take a third of an emulated processor.
+    machine.root("docker compose -p three stop");
+    settings("[steps.firewall]\nallow = [4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n");
     prefect(&machine, &folder);
     clock.tell("Prefect");
     Ok(())
@@ -308,7 +310,7 @@ fn comes_back_from_a_snapshot(machine: &Machine, folder: &Folder, before: &str) 
 /// The smallest Prefect beside it: healthy, and its API reached through a tunnel.
 fn prefect(machine: &Machine, folder: &Folder) {
     let up = |more: &[&str]| folder.provision(&[&["up", "--playbook", "prefect-minimal"], more].concat());
-    up(&["--yes"]).expect(0).said(&["✓ 4200/tcp", "8080/tcp"]);
+    up(&["--yes"]).expect(0).said(&["✓ 4200/tcp", "prove that prefect works"]);
     up(&[]).expect(0).said(&["nothing to change"]);
     let containers = machine.root("docker ps --format '{{.Names}} {{.Status}}'");
     for name in ["prefect-prefect-1", "prefect-postgres-1"] {
