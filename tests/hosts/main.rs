@@ -44,8 +44,13 @@ fn main() {
     if let Some(reason) = &no_machine {
         eprintln!("\nSKIPPED: the stories on a virtual machine: {reason}\n");
     }
+    let no_prefect_on_it = vm::no_prefect();
+    if let Some(reason) = &no_prefect_on_it {
+        eprintln!("\nSKIPPED: Prefect on a virtual machine: {reason}\n");
+    }
     let is_missing = |name: &str| {
         missing.is_some()
+            || name == "vm::prefect" && (no_prefect_on_it.is_some() || no_images.is_some())
             || no_images.is_some() && name.starts_with("prefect::")
             || no_machine.is_some() && name.starts_with("vm::")
     };

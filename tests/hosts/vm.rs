@@ -17,7 +17,7 @@ use super::Story;
 use super::lab::{self, Did, Folder, SETTINGS, eventually};
 use super::resilience::signal;
 
-pub const STORIES: &[Story] = &[("vm::a_life", a_life)];
+pub const STORIES: &[Story] = &[("vm::a_life", a_life), ("vm::prefect", with_prefect)];
 
 /// Why there is no machine here; none when there can be one.
 pub fn missing() -> Option<String> {
@@ -30,6 +30,17 @@ pub fn missing() -> Option<String> {
         Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
         Ok(_) => None,
     }
+}
+
+/// Why the smallest Prefect is left out on a machine; none when it is told as well.
+pub fn no_prefect() -> Option<String> {
+    let told = std::env::var_os("PROVISION_VM_PREFECT").is_some();
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let is_emulated = !cpus.split_whitespace().any(|flag| matches!(flag, "vmx" | "svm"));
+    (is_emulated && !told).then(|| {
+        "an emulated processor needs a quarter of an hour for it; PROVISION_VM_PREFECT=yes takes the time"
+            .into()
+    })
 }
 
 /// The machine, and how ssh reaches it without provision's help.
@@ -186,15 +197,6 @@ fn a_life() -> Result<(), Failed> {
     clock.tell("exposed");
     comes_back_from_a_snapshot(&machine, &folder, &before);
     clock.tell("back from a snapshot");
-    if let Ok(reason) = std::env::var("PROVISION_NO_PREFECT") {
-        eprintln!("\nSKIPPED: Prefect on a virtual machine: {reason}\n");
-        return Ok(());
-    }
-    // Its health checks, every two seconds, take a third of an emulated processor.
-    machine.root("docker compose -p three stop");
-    settings("[steps.firewall]\nallow = [4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n");
-    prefect(&machine, &folder);
-    clock.tell("Prefect");
     Ok(())
 }
 
@@ -307,8 +309,14 @@ fn comes_back_from_a_snapshot(machine: &Machine, folder: &Folder, before: &str) 
     machine.vagrant(&["snapshot", "delete", machine.name, "well"]);
 }
 
-/// The smallest Prefect beside it: healthy, and its API reached through a tunnel.
-fn prefect(machine: &Machine, folder: &Folder) {
+/// The smallest Prefect: healthy, and its API reached through a tunnel.
+fn with_prefect() -> Result<(), Failed> {
+    let mut clock = Clock(Instant::now());
+    let machine = &Machine::make("debian12");
+    let folder = &machine.person(Folder::empty());
+    let settings = "[steps.firewall]\nallow = [4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n";
+    folder.write("provision.toml", &format!("hosts = [\"{}\"]\n{SETTINGS}{settings}", machine.host()));
+    clock.tell("made");
     let up = |more: &[&str]| folder.provision(&[&["up", "--playbook", "prefect-minimal"], more].concat());
     up(&["--yes"]).expect(0).said(&["✓ 4200/tcp", "prove that prefect works"]);
     up(&[]).expect(0).said(&["nothing to change"]);
@@ -330,4 +338,6 @@ fn prefect(machine: &Machine, folder: &Folder) {
     // And from outside, as anybody does: it wants a password.
     let answer = ask(&machine.address, 4200, "/api/flows/count");
     assert!(answer.as_ref().is_ok_and(|answer| answer.contains(" 401 ")), "{answer:?}");
+    clock.tell("Prefect");
+    Ok(())
 }
