@@ -138,10 +138,13 @@ starts() {
 
 for architecture in x86_64 aarch64; do
     file=$FILES/provision-$VERSION-$architecture-linux
+    # The help names the program as it was called.
+    mkdir "$empty/$architecture"
+    ln -s "$file" "$empty/$architecture/provision"
     if emulator=$(starts "$architecture"); then
         # None, or one word.
         # shellcheck disable=SC2086
-        does "$architecture" $emulator "$file"
+        does "$architecture" $emulator "$empty/$architecture/provision"
     else
         skip "what the program for $architecture says" "this is no $architecture, and qemu-$architecture is not here"
     fi
