@@ -37,7 +37,8 @@ COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 /// PROVISION_PREFECT_HOST names, which stays.
 fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
     let folder = Folder::empty();
-    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
+    // Three replicas: for ten seconds nginx asks none that has just died and come back.
+    folder.settings(SETTINGS);
     let up =
         |host: &Host| folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code;
     if let Ok(name) = std::env::var("PROVISION_PREFECT_HOST") {
