@@ -24,7 +24,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     host.inside(
         "mkdir -p /etc/systemd/system.conf.d && cd /etc/systemd/system.conf.d && \
          printf '[Manager]\\nDefaultTimeoutStartSec=3s\\n' >hasty.conf && systemctl daemon-reexec; \
-         sed -i 's/^start)/&\\n    sleep 4/' /etc/ufw/before.init; chmod +x /etc/ufw/before.init",
+         sed -i 's/^stop)/&\\n    sleep 5/' /etc/ufw/before.init; chmod +x /etc/ufw/before.init",
     );
     let before = host.ufw();
     let folder = Folder::empty();
