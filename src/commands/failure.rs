@@ -3,7 +3,7 @@
 use crate::commands::exit::Exit;
 use crate::config::ConfigError;
 use crate::facts::ParseError;
-use crate::host::{HostError, by_hand};
+use crate::host::{HostError, by_hand, command_by_hand};
 use crate::report::{Failure, harmless};
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
@@ -56,7 +56,7 @@ pub(super) fn from_host(error: HostError) -> Failure {
         HostError::NoShell { host, output } => {
             let hint = format!(
                 "its shell, what that reads at its start, or a ForceCommand ends first; `{}` must work",
-                by_hand(&host)
+                command_by_hand(&host, "uptime")
             );
             Failure { output: harmless_all(output), ..with_hint(Exit::NotReached, what, hint) }
         }

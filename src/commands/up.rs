@@ -11,7 +11,7 @@ use super::secrets::Given;
 use super::session::Session;
 use super::{failure, index};
 use crate::cli::{Global, Up};
-use crate::host::by_hand;
+use crate::host::command_by_hand;
 use crate::plan::Plan;
 use crate::report::{
     Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
@@ -339,12 +339,11 @@ async fn summary(
 
 /// A command as a person types it here to have it done on the host.
 fn there(session: &Session<'_>, command: &str) -> String {
-    let (login, name) = (by_hand(&session.name), &session.name);
+    let name = &session.name;
     match &session.ssh_config {
         _ if session.link.is_local() => command.to_owned(),
-        _ if login.starts_with("vagrant ") => format!("{login} -c '{command}'"),
-        Some(config) => format!("ssh -F {} {name} {command}", config.display()),
-        None => format!("{login} {command}"),
+        Some(config) if !session.link.is_vagrant() => format!("ssh -F {} {name} {command}", config.display()),
+        _ => command_by_hand(name, command),
     }
 }
 

@@ -25,6 +25,15 @@ pub fn by_hand(host: &str) -> String {
     }
 }
 
+/// What a person types to have a command done on a host by hand.
+pub fn command_by_hand(host: &str, command: &str) -> String {
+    let login = by_hand(host);
+    match host.starts_with(VAGRANT) {
+        true => format!("{login} -c '{command}'"),
+        false => format!("{login} {command}"),
+    }
+}
+
 impl FromStr for Destination {
     type Err = String;
 

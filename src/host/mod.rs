@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::process::Command;
 
 pub use bootstrap::squeeze;
-pub use destination::{Destination, by_hand};
+pub use destination::{Destination, by_hand, command_by_hand};
 pub use first_boot::{administrator, is_first_boot};
 pub use password::{Password, Passwords};
 pub use ssh::{NewHostKey, SshOptions};

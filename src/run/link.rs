@@ -33,6 +33,11 @@ impl Link {
         self.destination == Destination::Local
     }
 
+    /// Whether Vagrant knows how it is reached.
+    pub fn is_vagrant(&self) -> bool {
+        matches!(self.destination, Destination::Vagrant(_))
+    }
+
     /// Where sudo's password comes from.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
