@@ -23,7 +23,7 @@ use crate::steps::{
 };
 
 /// More than this no probe says.
-const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
+pub(super) const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// How long cloud-init may go on before we go ahead without it.
 const CLOUD_INIT_PATIENCE: Duration = Duration::from_secs(600);

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::exit::Exit;
 use super::history::{ask, moment};
+use super::session::LONGEST_ANSWER;
 use super::{exit_of, failure, index};
 use crate::facts::{self, Facts, FirstBoot, Question, Questions};
 use crate::report::{Event, Failure, Reporter, harmless, print};
@@ -88,8 +89,10 @@ async fn probe(link: &mut Link) -> Result<Facts, Failure> {
     let mut text = String::new();
     let host = link.host().map_err(failure::from_host)?;
     let mut keep = |line: &str| {
-        text.push_str(line);
-        text.push('\n');
+        if text.len() + line.len() < LONGEST_ANSWER {
+            text.push_str(line);
+            text.push('\n');
+        }
     };
     host.exec(&facts::probe(&questions), link.passwords(), &mut keep).await.map_err(failure::from_host)?;
     let parsed = facts::parse(&text).map_err(|error| failure::from_facts(&error, &link.name()))?;
