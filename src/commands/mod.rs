@@ -10,6 +10,7 @@ mod history;
 mod index;
 mod look;
 mod open;
+mod probe;
 mod recorded;
 mod saved;
 mod secrets;

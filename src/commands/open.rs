@@ -6,9 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::exit::Exit;
+use super::probe::probe;
 use super::{exit_of, failure};
 use crate::cli::Open;
-use crate::facts::{self, Facts, Published, Question};
+use crate::facts::{Facts, Published, Question};
 use crate::host::{Destination, Way};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::Link;
@@ -24,7 +25,8 @@ pub(super) async fn open(mut link: Link, arguments: &Open, reporter: &dyn Report
             let what = "on this very machine there is no way to make: its pages are on localhost";
             return Err(failure::plain(Exit::Usage, what));
         }
-        let facts = published(&mut link).await?;
+        link.connect().await.map_err(failure::from_host)?;
+        let facts = probe(&link, &[Question::Published].into()).await?.facts;
         link.close().await;
         let page = choose(&facts, &arguments.service, &name)?;
         let way = link.way().await.map_err(failure::from_host)?;
@@ -37,22 +39,6 @@ pub(super) async fn open(mut link: Link, arguments: &Open, reporter: &dyn Report
             exit_of(&failure)
         }
     }
-}
-
-/// What the containers of the host publish.
-async fn published(link: &mut Link) -> Result<Facts, Failure> {
-    link.connect().await.map_err(failure::from_host)?;
-    let host = link.host().map_err(failure::from_host)?;
-    let mut text = String::new();
-    let mut keep = |line: &str| {
-        text.push_str(line);
-        text.push('\n');
-    };
-    host.exec(&facts::probe(&[Question::Published].into()), link.passwords(), &mut keep)
-        .await
-        .map_err(failure::from_host)?;
-    let parsed = facts::parse(&text).map_err(|error| failure::from_facts(&error, &link.name()))?;
-    Ok(parsed.facts)
 }
 
 /// A page on the host.

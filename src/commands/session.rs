@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::exit::Exit;
 use super::failure;
+use super::probe::{Probed, probe};
 use crate::config::{Settings, listed, nearest};
 use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
@@ -21,9 +22,6 @@ use crate::steps::{
     self, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal, Secrets,
     Stack, StackInput, Step, User,
 };
-
-/// More than this no probe says.
-pub(super) const LONGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// How long cloud-init may go on before we go ahead without it.
 const CLOUD_INIT_PATIENCE: Duration = Duration::from_secs(600);
@@ -123,28 +121,10 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         self.connect().await?;
         self.tell(&Event::Probing);
-        let questions = self.questions();
-        let mut text = String::new();
+        let Probed { facts, text } = probe(&self.link, &self.questions()).await?;
+        self.facts = facts;
         let host = self.link.host().map_err(failure::from_host)?;
-        let mut keep = |line: &str| {
-            if text.len() + line.len() < LONGEST_ANSWER {
-                text.push_str(line);
-                text.push('\n');
-            }
-        };
-        let ended = host
-            .exec(&facts::probe(&questions), self.link.passwords(), &mut keep)
-            .await
-            .map_err(failure::from_host)?;
-        let asked = host.sudo_asked();
-        let login = host.login().map(str::to_owned);
-        let parsed = facts::parse(&text).map_err(|error| {
-            let mut failure = failure::from_facts(&error, &self.name);
-            failure.output = ended.stderr.clone();
-            failure
-        })?;
-        self.facts = parsed.facts;
-        if asked {
+        if host.sudo_asked() {
             self.facts.identity.becomes = facts::Become::SudoPassword;
         }
         // Nobody logs in at a first boot; whose server it is has been said to cloud-init.
@@ -156,7 +136,7 @@ impl<'a> Session<'a> {
         }
         // The login shell's own word is right; ssh's is the next best.
         if self.facts.identity.user.is_empty() {
-            self.facts.identity.user = login.unwrap_or_default();
+            self.facts.identity.user = host.login().unwrap_or_default().to_owned();
         }
         let milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         self.tell(&Event::Probed { milliseconds, system: self.facts.system.name.clone() });

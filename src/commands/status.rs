@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use super::exit::Exit;
 use super::history::{ask, moment};
-use super::session::LONGEST_ANSWER;
+use super::probe::probe;
 use super::{exit_of, failure, index};
-use crate::facts::{self, Facts, FirstBoot, Question, Questions};
+use crate::facts::{Facts, FirstBoot, Question};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::{self, Followed, Follower, Link, Request};
 
@@ -63,7 +63,8 @@ async fn followed(link: &mut Link, reporter: &dyn Reporter) -> Result<Option<Fac
     let mut said = false;
     tell(&Event::Connecting);
     loop {
-        let facts = probe(link).await?;
+        link.connect().await.map_err(failure::from_host)?;
+        let facts = probe(link, &[Question::Docker].into()).await?.facts;
         if let Some((run, holder)) = facts.run_going_on() {
             tell(&Event::RunAttached { run: run.to_owned(), holder: holder.to_owned() });
             match run::attach(link, run, &tell).await.map_err(|error| failure::from_run(error, &name))? {
@@ -81,22 +82,6 @@ async fn followed(link: &mut Link, reporter: &dyn Reporter) -> Result<Option<Fac
         // A run that has ended is not yet what its first boot has written down.
         sleep(PAUSE).await;
     }
-}
-
-async fn probe(link: &mut Link) -> Result<Facts, Failure> {
-    link.connect().await.map_err(failure::from_host)?;
-    let questions: Questions = [Question::Docker].into_iter().collect();
-    let mut text = String::new();
-    let host = link.host().map_err(failure::from_host)?;
-    let mut keep = |line: &str| {
-        if text.len() + line.len() < LONGEST_ANSWER {
-            text.push_str(line);
-            text.push('\n');
-        }
-    };
-    host.exec(&facts::probe(&questions), link.passwords(), &mut keep).await.map_err(failure::from_host)?;
-    let parsed = facts::parse(&text).map_err(|error| failure::from_facts(&error, &link.name()))?;
-    Ok(parsed.facts)
 }
 
 fn shown(name: &str, facts: &Facts) -> String {

@@ -8,13 +8,15 @@ mod parse;
 mod ports;
 mod question;
 mod types;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
-pub use parse::{ParseError, Parsed, lenient_version, parse};
+pub use parse::{ParseError, Parsed, parse};
 pub use question::{Question, Questions};
 pub use types::*;
+pub use version::lenient_version;
 
 /// The program that runs on the host; the questions follow it, a line each.
 pub const PROBE: &str = include_str!("../../scripts/probe.sh");

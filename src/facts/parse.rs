@@ -11,7 +11,7 @@
 //! | `os` | id, id_like, version, codename, name |
 //! | `architecture` `kernel` `hostname` `virtualization` | a text |
 //! | `cpus` `memory` `uptime` `clock` `lists-age` `ssh-port` | a number: bytes, seconds |
-//! | `ssh-client` | an address |
+//! | `ssh-client` `bridge` | an address |
 //! | `systemd` `clock-synchronised` | yes or no |
 //! | `identity` | login, root or sudo |
 //! | `interrupted` `reboot-required` | none: being there says it |
@@ -40,35 +40,36 @@
 //! | `reach` | address, reached or no-name or no-connection |
 //! | `container` | id, name, project, service, image, state, status: each a JSON text |
 //! | `image` | name, id as a JSON text |
+//! | `network` | name, id as a JSON text, ids of its containers separated by spaces |
 //! | `published` | name, project, service: each a JSON text; ports: JSON of the daemon's interface, or a JSON text of `docker ps` |
 //! | `address` | one of the host's own addresses |
 //! | `rule` | 4 or 6, table, a line of iptables-save |
 //! | `foreign-table` | family and name |
 
+mod line;
 mod published;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use semver::{Prerelease, Version};
+use semver::Version;
 use thiserror::Error;
 
+use super::LARGEST_CONTENT;
 use super::types::{
     AptSource, Become, CloudInit, Container, Disk, Docker, Facts, File, Group, Image, LastRun, Lease,
     Listening, LoadedRule, LockHolder, Package, Reach, Unit, User,
 };
-use super::{LARGEST_CONTENT, is_hostile};
+use super::version::lenient_version;
+use line::{Line, address, shorten, text};
 
 /// The format that this program reads; `scripts/probe.sh` prints it first.
 const FORMAT: &str = "provision-facts 1";
 
 /// More than any host says, and little enough to hold.
 const LARGEST: usize = 64 * 1024 * 1024;
-
-/// A value longer than this is cut: it is no name, path or version.
-const LONGEST_VALUE: usize = 4096;
 
 /// How many unknown keys are kept.
 const MOST_UNKNOWN: usize = 32;
@@ -150,49 +151,6 @@ pub fn parse(answer: impl AsRef<[u8]>) -> Result<Parsed, ParseError> {
     Err(ParseError::Truncated { last: shorten(&last) })
 }
 
-/// Reads a version as programs and packages write it: `28.3.2`, `20.10.24+dfsg1`,
-/// `v2.26.1-ds1`, `5:28.3.2-1~debian.12~bookworm`. What a distribution adds is
-/// left out; a pre-release (`-rc.1`, `~beta2`) stays one.
-pub fn lenient_version(written: &str) -> Option<Version> {
-    let written = written.trim();
-    let written = written.rsplit_once(':').map_or(written, |(_, rest)| rest);
-    let written = written.strip_prefix(['v', 'V']).unwrap_or(written);
-    let end = written.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(written.len());
-    let (numbers, rest) = written.split_at(end);
-    let mut numbers = numbers.split('.').map(|number| number.parse::<u64>().ok());
-    let major = numbers.next()??;
-    let mut next = || numbers.next().map_or(Some(0), |number| number);
-    let mut version = Version::new(major, next().unwrap_or(0), next().unwrap_or(0));
-    if let Some(pre) = rest.strip_prefix(['-', '~'])
-        && ["alpha", "beta", "rc"].iter().any(|word| pre.starts_with(word))
-    {
-        let end = pre.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(pre.len());
-        let pre = pre.get(..end).unwrap_or_default().trim_end_matches('.');
-        version.pre = Prerelease::new(pre).unwrap_or(Prerelease::EMPTY);
-    }
-    Some(version)
-}
-
-/// A value as it may be shown: what is no UTF-8 or no printable character becomes `�`.
-fn text(bytes: &[u8]) -> String {
-    let bytes = bytes.get(..bytes.len().min(LONGEST_VALUE)).unwrap_or_default();
-    clean(&String::from_utf8_lossy(bytes))
-}
-
-fn clean(value: &str) -> String {
-    value
-        .chars()
-        .map(|c| if is_hostile(c) { char::REPLACEMENT_CHARACTER } else { c })
-        .take(LONGEST_VALUE)
-        .collect()
-}
-
-/// An address as programs write it: without its zone, and IPv4 where it is that in IPv6.
-fn address(written: &str) -> Option<IpAddr> {
-    let written = written.split_once('%').map_or(written, |(address, _)| address);
-    written.parse().ok().map(|address: IpAddr| address.to_canonical())
-}
-
 /// Whether others may reach it.
 fn is_own(address: &IpAddr) -> bool {
     let is_local = match address {
@@ -200,115 +158,6 @@ fn is_own(address: &IpAddr) -> bool {
         IpAddr::V6(six) => six.is_unicast_link_local(),
     };
     !is_local && !address.is_loopback() && !address.is_unspecified()
-}
-
-/// Enough of a line to tell what it was.
-fn shorten(line: &str) -> String {
-    match line.char_indices().nth(120) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line.to_owned(),
-    }
-}
-
-/// One line: a key and its fields.
-struct Line<'a> {
-    number: usize,
-    key: String,
-    fields: Vec<&'a [u8]>,
-}
-
-impl<'a> Line<'a> {
-    fn new(line: &'a [u8], number: usize) -> Self {
-        let mut parts = line.split(|byte| *byte == b'\t');
-        let key = parts.next().map(text).unwrap_or_default();
-        Self { number, key, fields: parts.collect() }
-    }
-
-    fn raw(&self, at: usize) -> &'a [u8] {
-        self.fields.get(at).copied().unwrap_or_default()
-    }
-
-    /// Whether anything stands behind the name that was asked for.
-    fn is_answered(&self) -> bool {
-        self.fields.len() > 1
-    }
-
-    fn text(&self, at: usize) -> String {
-        text(self.raw(at))
-    }
-
-    fn optional(&self, at: usize) -> Option<String> {
-        Some(self.text(at)).filter(|value| !value.is_empty())
-    }
-
-    /// A field that docker wrote as JSON; anything else stands for itself.
-    fn json(&self, at: usize) -> String {
-        match serde_json::from_slice::<String>(self.raw(at)) {
-            Ok(value) => clean(&value),
-            Err(_) => self.text(at),
-        }
-    }
-
-    fn error(&self, at: usize, what: &'static str) -> ParseError {
-        ParseError::Value { line: self.number, key: shorten(&self.key), what, value: shorten(&self.text(at)) }
-    }
-
-    /// A whole number. What is too large for us is the largest: file systems have claimed such sizes.
-    fn size(&self, at: usize) -> Result<u64, ParseError> {
-        let digits = self.text(at);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(self.error(at, "a whole number was expected"));
-        }
-        const LARGEST_SIZE: u64 = i64::MAX.unsigned_abs();
-        Ok(digits.parse().map_or(LARGEST_SIZE, |size: u64| size.min(LARGEST_SIZE)))
-    }
-
-    fn time(&self, at: usize) -> Result<i64, ParseError> {
-        self.text(at).parse().map_err(|_| self.error(at, "a time in seconds was expected"))
-    }
-
-    fn small(&self, at: usize) -> Result<u32, ParseError> {
-        Ok(u32::try_from(self.size(at)?).unwrap_or(u32::MAX))
-    }
-
-    fn port(&self, at: usize) -> Result<u16, ParseError> {
-        self.text(at).parse().map_err(|_| self.error(at, "a port was expected"))
-    }
-
-    fn yes(&self, at: usize) -> Result<bool, ParseError> {
-        match self.raw(at) {
-            b"yes" => Ok(true),
-            b"no" => Ok(false),
-            _ => Err(self.error(at, "`yes` or `no` was expected")),
-        }
-    }
-
-    /// An address as the kernel's tables write it: words of the processor's byte order
-    /// (little-endian on all that we support) in hexadecimal, `:`, the port.
-    fn socket(&self, at: usize) -> Result<(String, u16), ParseError> {
-        let error = || self.error(at, "an address of /proc/net was expected");
-        let written = self.text(at);
-        let (address, port) = written.split_once(':').ok_or_else(error)?;
-        if !address.len().is_multiple_of(8)
-            || !address.bytes().chain(port.bytes()).all(|byte| byte.is_ascii_hexdigit())
-        {
-            return Err(error());
-        }
-        let port = u16::from_str_radix(port, 16).map_err(|_| error())?;
-        let mut bytes = Vec::with_capacity(16);
-        for word in address.as_bytes().chunks(8) {
-            let word = std::str::from_utf8(word).map_err(|_| error())?;
-            let word = u32::from_str_radix(word, 16).map_err(|_| error())?;
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        if let Ok(four) = <[u8; 4]>::try_from(bytes.as_slice()) {
-            Ok((Ipv4Addr::from(four).to_string(), port))
-        } else if let Ok(sixteen) = <[u8; 16]>::try_from(bytes.as_slice()) {
-            Ok((Ipv6Addr::from(sixteen).to_string(), port))
-        } else {
-            Err(error())
-        }
-    }
 }
 
 #[derive(Default)]
