@@ -11,6 +11,7 @@ mod index;
 mod look;
 mod open;
 mod probe;
+mod reached;
 mod recorded;
 mod saved;
 mod secrets;

@@ -1,12 +1,11 @@
 //! `provision up`: plan, ask, do, prove.
 
 use std::io::IsTerminal;
-use std::net::IpAddr;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::exit::Exit;
+use super::reached::{afterwards, published};
 use super::secrets::Given;
 use super::session::Session;
 use super::{failure, index};
@@ -14,11 +13,10 @@ use crate::cli::{Global, Up};
 use crate::host::command_by_hand;
 use crate::plan::Plan;
 use crate::report::{
-    Address, Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
+    Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
 };
 use crate::run::{self, Followed, Follower};
-use crate::stack::compose::{Port, Project, Protocol};
-use crate::steps::Opening;
+use crate::stack::compose::Project;
 
 /// Said behind a restore that was interrupted.
 const RESTORE_INTERRUPTED: &str = "the earlier run was `provision backup`, which was interrupted: the database is \
@@ -27,9 +25,6 @@ const RESTORE_INTERRUPTED: &str = "the earlier run was `provision backup`, which
 
 /// How often another one's run may come between our plan and our run.
 pub(super) const ROUNDS: u32 = 5;
-
-/// How long a published port may take to answer.
-const PORT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What became of a host.
 enum Outcome {
@@ -319,12 +314,12 @@ async fn summary(
     if let Some(project) = project {
         // Nothing was changed: what answered yesterday is not knocked at again.
         let knock = run.is_some();
-        addresses = published(project, &address, knock, &doors(session)).await;
+        addresses = published(session, project, &address, knock).await;
         if run.is_some() {
             let on = |command: String| there(session, &command);
             next.push(on(format!("docker compose -p {} ps", project.name)));
             next.push(on(format!("docker compose -p {} logs -f", project.name)));
-            next.extend(afterwards(session.afterwards(), &session.name, &addresses));
+            next.extend(afterwards(session, project, &addresses));
         }
     }
     if session.link.is_local() && plan.changes().any(|change| change.id.starts_with("user/member:")) {
@@ -345,81 +340,4 @@ fn there(session: &Session<'_>, command: &str) -> String {
         Some(config) if !session.link.is_vagrant() => format!("ssh -F {} {name} {command}", config.display()),
         _ => command_by_hand(name, command),
     }
-}
-
-/// The playbook's lines, with the host's name and the services' addresses in them. One that
-/// speaks of a service which is not published says nothing.
-fn afterwards(lines: &[String], host: &str, addresses: &[Address]) -> Vec<String> {
-    let filled = lines.iter().map(|line| {
-        let line = line.replace("{host}", host);
-        addresses
-            .iter()
-            .fold(line, |line, each| line.replace(&format!("{{{}}}", each.service), &each.address))
-    });
-    filled.filter(|line| !line.contains('{')).collect()
-}
-
-/// Whom the firewall lets in, and who we are.
-struct Doors {
-    /// None where the firewall is left as it is.
-    openings: Option<Vec<Opening>>,
-    ours: Option<IpAddr>,
-}
-
-fn doors(session: &Session<'_>) -> Doors {
-    Doors { openings: session.openings(), ours: session.facts.identity.ssh_client }
-}
-
-impl Doors {
-    /// Whether the firewall keeps us from this port.
-    fn are_closed(&self, number: u16, protocol: Protocol) -> bool {
-        let admits =
-            |opening: &Opening| opening.is_public() || self.ours.is_none_or(|ours| opening.admits(ours));
-        let lets_in = |opening: &Opening| opening.covers(number, &protocol.to_string()) && admits(opening);
-        self.openings.as_ref().is_some_and(|openings| !openings.iter().any(lets_in))
-    }
-}
-
-/// Where the stack is published, and whether it is reached from here.
-async fn published(project: &Project, host: &str, knock: bool, doors: &Doors) -> Vec<Address> {
-    let ports = project
-        .services
-        .iter()
-        .filter(|service| service.enabled)
-        .flat_map(|service| service.ports.iter().map(move |port| (service.name.clone(), port)));
-    join_all(ports.filter_map(|(service, port)| {
-        let published = port.published.filter(|range| range.count() == port.target.count())?;
-        Some(async move { address(service, port, published.first, host, knock, doors).await })
-    }))
-    .await
-}
-
-async fn address(
-    service: String,
-    port: &Port,
-    number: u16,
-    host: &str,
-    knock: bool,
-    doors: &Doors,
-) -> Address {
-    let loopback = port.host_ip.is_some_and(|ip| ip.is_loopback());
-    let closed = !loopback && doors.are_closed(number, port.protocol);
-    let at = match port.host_ip.filter(|ip| !ip.is_unspecified()) {
-        Some(ip) => ip.to_string(),
-        None => host.to_owned(),
-    };
-    let place = if at.contains(':') { format!("[{at}]:{number}") } else { format!("{at}:{number}") };
-    let reachable = if knock && !loopback && !closed && port.protocol == Protocol::Tcp {
-        let connected =
-            tokio::time::timeout(PORT_PATIENCE, tokio::net::TcpStream::connect((at.as_str(), number))).await;
-        Some(matches!(connected, Ok(Ok(_))))
-    } else {
-        None
-    };
-    let address = match port.protocol {
-        Protocol::Tcp if loopback => format!("http://{place} on the host itself"),
-        Protocol::Tcp => format!("http://{place}"),
-        other => format!("{place}/{other}"),
-    };
-    Address { service, address, reachable, closed }
 }

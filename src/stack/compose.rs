@@ -50,6 +50,8 @@ pub struct Project {
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,
+    /// The variables of `.env`, with those that settings lay over them.
+    pub environment: Environment,
     /// What a person should know, each with its file and line.
     pub warnings: Vec<String>,
 }

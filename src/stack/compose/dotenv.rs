@@ -11,7 +11,7 @@ use super::interpolate::{self, Fault, Scope};
 /// The environment of this computer does not travel to the host. Its names are
 /// kept all the same, so that a variable that is only set here can be pointed
 /// out. Values may be secrets: `Debug` shows names alone.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     values: BTreeMap<String, String>,
     outside: BTreeSet<String>,

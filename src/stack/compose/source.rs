@@ -150,6 +150,7 @@ pub(super) fn assemble(
         services: read.services.iter().map(|s| s.service.clone()).collect(),
         sensitive: sensitive(&read.uses),
         complete: read.complete,
+        environment: env.clone(),
         warnings,
     };
     check::project(&mut project, &read)?;
