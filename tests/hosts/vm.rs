@@ -17,7 +17,8 @@ use super::Story;
 use super::lab::{self, Did, Folder, SETTINGS, eventually};
 use super::resilience::signal;
 
-pub const STORIES: &[Story] = &[("vm::a_life", a_life), ("vm::prefect", with_prefect)];
+pub const A_LIFE: Story = ("vm::a_life", a_life);
+pub const PREFECT: Story = ("vm::prefect", with_prefect);
 
 /// Why there is no machine here; none when there can be one.
 pub fn missing() -> Option<String> {
@@ -30,17 +31,6 @@ pub fn missing() -> Option<String> {
         Ok(output) if !output.status.success() => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
         Ok(_) => None,
     }
-}
-
-/// Why the smallest Prefect is left out on a machine; none when it is told as well.
-pub fn no_prefect() -> Option<String> {
-    let told = std::env::var_os("PROVISION_VM_PREFECT").is_some();
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let is_emulated = !cpus.split_whitespace().any(|flag| matches!(flag, "vmx" | "svm"));
-    (is_emulated && !told).then(|| {
-        "an emulated processor needs a quarter of an hour for it; PROVISION_VM_PREFECT=yes takes the time"
-            .into()
-    })
 }
 
 /// The machine, and how ssh reaches it without provision's help.
