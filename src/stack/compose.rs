@@ -229,6 +229,15 @@ pub fn parse(text: &str, file: &str, env: &Environment, naming: Naming<'_>) -> R
     Ok(source::assemble(&sources, env, naming)?.project)
 }
 
+/// A path without `./` in front.
+fn relative(path: &str) -> String {
+    let mut path = path;
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
+    path.to_owned()
+}
+
 fn invalid(place: &Place, what: String, remedy: impl Into<String>) -> ComposeError {
     ComposeError::Invalid { file: place.file.to_string(), line: place.line, what, remedy: remedy.into() }
 }

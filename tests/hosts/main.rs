@@ -49,13 +49,11 @@ fn main() {
             || no_images.is_some() && (name.starts_with("prefect::") || name == "vm::prefect")
             || no_machine.is_some() && name.starts_with("vm::")
     };
-    // The longest first: at the end of all nothing is left to run beside it. Two emulated machines
-    // side by side would take the time of three.
+    // The longest first: at the end of all nothing is left to run beside it.
     let stories = [
         &[vm::A_LIFE],
-        prefect::long_stories().as_slice(),
+        prefect::stories().as_slice(),
         &[vm::PREFECT],
-        &prefect::stories(),
         up::STORIES,
         change::STORIES,
         secrets::STORIES,
@@ -71,5 +69,7 @@ fn main() {
             Trial::test(name, move || timed(name, story)).with_ignored_flag(is_missing(name))
         })
         .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let told = libtest_mimic::run(&arguments, trials);
+    vm::destroy();
+    told.exit();
 }

@@ -22,13 +22,9 @@ use super::resilience::signal;
 
 const STORIES: &[Story] = &[("prefect::day_two", day_two), ("prefect::from_nothing", from_nothing)];
 
-/// Those that take the longest.
-pub fn long_stories() -> Vec<Story> {
-    [recovery::STORIES, STORIES].concat()
-}
-
 pub fn stories() -> Vec<Story> {
-    [rolling::STORIES, small::STORIES, postgres::STORIES].concat()
+    // The longest first.
+    [recovery::STORIES, STORIES, rolling::STORIES, small::STORIES, postgres::STORIES].concat()
 }
 
 /// What the lab has no image for stays off, and is said so.

@@ -2,12 +2,13 @@
 //! modules, reboots, snapshots.
 //!
 //! One machine for all of it, since it takes minutes to come up where the processor is
-//! emulated; for the same reason all patience is long.
+//! emulated; for the same reason all patience is long. The first story hands it on.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
@@ -19,6 +20,19 @@ use super::resilience::signal;
 
 pub const A_LIFE: Story = ("vm::a_life", a_life);
 pub const PREFECT: Story = ("vm::prefect", with_prefect);
+
+/// Held by the story that has the machine; what is in it is for the next one.
+static HANDED_ON: Mutex<Option<Machine>> = Mutex::new(None);
+
+fn handed_on() -> MutexGuard<'static, Option<Machine>> {
+    // What a story left that failed is gone.
+    HANDED_ON.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Destroys the machine, when all is told.
+pub fn destroy() {
+    handed_on().take();
+}
 
 /// Why there is no machine here; none when there can be one.
 pub fn missing() -> Option<String> {
@@ -158,6 +172,7 @@ impl Clock {
 }
 
 fn a_life() -> Result<(), Failed> {
+    let mut hand_on = handed_on();
     let mut clock = Clock(Instant::now());
     let machine = Machine::make("debian12");
     clock.tell("made");
@@ -187,6 +202,7 @@ fn a_life() -> Result<(), Failed> {
     clock.tell("exposed");
     comes_back_from_a_snapshot(&machine, &folder, &before);
     clock.tell("back from a snapshot");
+    *hand_on = Some(machine);
     Ok(())
 }
 
@@ -304,14 +320,15 @@ fn comes_back_from_a_snapshot(machine: &Machine, folder: &Folder, before: &str) 
     machine.vagrant(&["snapshot", "delete", machine.name, "well"]);
 }
 
-/// The smallest Prefect: healthy, and its API reached through a tunnel.
+/// The smallest Prefect, beside whatever is there: healthy, and its API reached through a tunnel.
 fn with_prefect() -> Result<(), Failed> {
+    let mut held = handed_on();
     let mut clock = Clock(Instant::now());
-    let machine = &Machine::make("debian12");
+    let machine = &held.take().unwrap_or_else(|| Machine::make("debian12"));
     let folder = &machine.person(Folder::empty());
     let settings = "[steps.firewall]\nallow = [4200]\nrevert_after = 600\n[steps.stack]\nwait = 1800\n";
     folder.write("provision.toml", &format!("hosts = [\"{}\"]\n{SETTINGS}{settings}", machine.host()));
-    clock.tell("made");
+    clock.tell("had");
     let up = |more: &[&str]| folder.provision(&[&["up", "--playbook", "prefect-minimal"], more].concat());
     up(&["--yes"]).expect(0).said(&["✓ 4200/tcp", "prove that prefect works"]);
     up(&[]).expect(0).said(&["nothing to change"]);

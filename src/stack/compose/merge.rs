@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::source::relative;
 use super::yaml::{Entry, Node, Tag, Value};
-use super::{ComposeError, invalid};
+use super::{ComposeError, invalid, relative};
 
 /// Lists of which an override replaces all, by the last keys of their path.
 const REPLACED: [&str; 3] = ["command", "entrypoint", "test"];

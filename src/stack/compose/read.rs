@@ -2,9 +2,8 @@
 
 use super::backups::backups;
 use super::dotenv::Environment;
-use super::source::relative;
 use super::yaml::{Entry, Node, Place};
-use super::{ComposeError, Condition, Dependency, Service, invalid, ports};
+use super::{ComposeError, Condition, Dependency, Service, invalid, ports, relative};
 use crate::stack::images::Reference;
 
 /// What the merged tree says.

@@ -7,7 +7,7 @@ use super::dotenv::Environment;
 use super::interpolate::{self, Fault, Scope};
 use super::read::{self, FileUse};
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge};
+use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge, relative};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -95,15 +95,6 @@ fn file_names(dir: &Path, env: &Environment, notes: &mut Vec<String>) -> Result<
     let mut names = vec![(*first).to_owned()];
     names.extend(OVERRIDE_NAMES.iter().find(there).map(|name| (*name).to_owned()));
     Ok(names)
-}
-
-/// A path without `./` in front.
-pub(super) fn relative(path: &str) -> String {
-    let mut path = path;
-    while let Some(rest) = path.strip_prefix("./") {
-        path = rest.trim_start_matches('/');
-    }
-    path.to_owned()
 }
 
 /// Merges the texts of a project and reads the result.
