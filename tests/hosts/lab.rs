@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -37,6 +38,23 @@ pub fn script(name: &str) -> PathBuf {
 /// The lab's ssh configuration.
 pub fn ssh_config() -> PathBuf {
     state().join("ssh/config")
+}
+
+/// What takes long to make, and goes from one story to the next. A story that has it holds this,
+/// so that another one waits.
+pub struct HandedOn<T>(Mutex<Option<T>>);
+
+impl<T> HandedOn<T> {
+    /// Nothing yet.
+    pub const fn nothing() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// What was handed on, and where to put it for the next.
+    pub fn hold(&self) -> MutexGuard<'_, Option<T>> {
+        // What a story had that failed is gone.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A disposable host; removed when it is dropped.

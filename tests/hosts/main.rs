@@ -71,5 +71,6 @@ fn main() {
         .collect();
     let told = libtest_mimic::run(&arguments, trials);
     vm::destroy();
+    prefect::remove();
     told.exit();
 }

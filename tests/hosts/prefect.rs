@@ -17,14 +17,22 @@ use std::time::Instant;
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, Host, eventually};
+use super::lab::{Folder, HandedOn, Host, eventually};
 use super::resilience::signal;
 
-const STORIES: &[Story] = &[("prefect::day_two", day_two), ("prefect::from_nothing", from_nothing)];
+const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing), ("prefect::day_two", day_two)];
+
+/// A host that has the stack.
+static HOST: HandedOn<Host> = HandedOn::nothing();
+
+/// Removes what was handed on, when all is told.
+pub fn remove() {
+    HOST.hold().take();
+}
 
 pub fn stories() -> Vec<Story> {
-    // The longest first.
-    [recovery::STORIES, STORIES, rolling::STORIES, small::STORIES, postgres::STORIES].concat()
+    // The longest first, and what hands its host on before what takes it.
+    [STORIES, recovery::STORIES, rolling::STORIES, small::STORIES, postgres::STORIES].concat()
 }
 
 /// What the lab has no image for stays off, and is said so.
@@ -33,8 +41,8 @@ const SETTINGS: &str = "
 COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 ";
 
-/// Runs a story on a host that has the stack: a fresh one, or the one that
-/// PROVISION_PREFECT_HOST names, which stays.
+/// Runs a story on a host that has the stack: that of `from_nothing` or a fresh one, or the one
+/// that PROVISION_PREFECT_HOST names, which stays.
 fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
     let folder = Folder::empty();
     // Three replicas: for ten seconds nginx asks none that has just died and come back.
@@ -47,21 +55,28 @@ fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Fai
         up(&host);
         return story(&host, &folder);
     }
-    let host = Host::make("debian13");
+    let mut held = HOST.hold();
+    let host = held.take().unwrap_or_else(|| Host::make("debian13"));
     up(&host);
     story(&host, &folder)
 }
 
 /// What a stack that is up lives through: what was backed up comes back, and each secret gets
-/// another value.
+/// another value, with two replicas one after the other.
 fn day_two() -> Result<(), Failed> {
     let folder = &Folder::empty();
-    // Two replicas: what is true of two is true of more, and each costs its time.
-    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n").replace(",workers", ""));
     let host = &Host::make("debian13");
-    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
+    // What has no part in it costs its time: each restore starts again all that uses the database.
+    let up = |profiles: &str, replicas: u8| {
+        folder.settings(&format!(
+            "[steps.stack.env]\nCOMPOSE_PROFILES = \"{profiles}\"\nPREFECT_API_REPLICAS = {replicas}\n"
+        ));
+        folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code
+    };
+    up("monitoring,backup", 1);
     eprintln!("prefect::day_two: without Grafana, of which the lab has no image");
     timed("prefect::day_two: backup", || backup::comes_back(host, folder))?;
+    up("admin,monitoring,backup", 2);
     timed("prefect::day_two: secrets", || secrets::rotates(host, folder))
 }
 
@@ -83,6 +98,7 @@ fn password(host: &Host, folder: &Folder) -> String {
 /// host's alone; a client elsewhere works with it, and a browser shows that; another number of replicas is a plan like any other.
 fn from_nothing() -> Result<(), Failed> {
     eprintln!("prefect::from_nothing: without Grafana, of which the lab has no image");
+    let mut hand_on = HOST.hold();
     let host = Host::make("debian13");
     let folder = Folder::empty();
     folder.settings(SETTINGS);
@@ -157,5 +173,6 @@ fn from_nothing() -> Result<(), Failed> {
     did.expect(0).said(&["send 1 file to /srv/prefect", "prove that prefect works"]);
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");
+    *hand_on = Some(host);
     Ok(())
 }

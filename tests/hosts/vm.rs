@@ -8,30 +8,24 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use tempfile::TempDir;
 
 use super::Story;
-use super::lab::{self, Did, Folder, SETTINGS, eventually};
+use super::lab::{self, Did, Folder, HandedOn, SETTINGS, eventually};
 use super::resilience::signal;
 
 pub const A_LIFE: Story = ("vm::a_life", a_life);
 pub const PREFECT: Story = ("vm::prefect", with_prefect);
 
-/// Held by the story that has the machine; what is in it is for the next one.
-static HANDED_ON: Mutex<Option<Machine>> = Mutex::new(None);
+/// The machine of both.
+static MACHINE: HandedOn<Machine> = HandedOn::nothing();
 
-fn handed_on() -> MutexGuard<'static, Option<Machine>> {
-    // What a story left that failed is gone.
-    HANDED_ON.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Destroys the machine, when all is told.
+/// Destroys what was handed on, when all is told.
 pub fn destroy() {
-    handed_on().take();
+    MACHINE.hold().take();
 }
 
 /// Why there is no machine here; none when there can be one.
@@ -172,7 +166,7 @@ impl Clock {
 }
 
 fn a_life() -> Result<(), Failed> {
-    let mut hand_on = handed_on();
+    let mut hand_on = MACHINE.hold();
     let mut clock = Clock(Instant::now());
     let machine = Machine::make("debian12");
     clock.tell("made");
@@ -322,7 +316,7 @@ fn comes_back_from_a_snapshot(machine: &Machine, folder: &Folder, before: &str) 
 
 /// The smallest Prefect, beside whatever is there: healthy, and its API reached through a tunnel.
 fn with_prefect() -> Result<(), Failed> {
-    let mut held = handed_on();
+    let mut held = MACHINE.hold();
     let mut clock = Clock(Instant::now());
     let machine = &held.take().unwrap_or_else(|| Machine::make("debian12"));
     let folder = &machine.person(Folder::empty());
