@@ -197,7 +197,7 @@ pub struct Summary {
 pub struct Address {
     /// The service.
     pub service: String,
-    /// `http://HOST:PORT`, or `HOST:PORT/udp`.
+    /// `http://HOST:PORT`, with `https` where TLS answers, or `HOST:PORT/udp`.
     pub address: String,
     /// Whether a connection from here succeeded; none where it was not tried (loopback, UDP, or
     /// closed by the firewall).

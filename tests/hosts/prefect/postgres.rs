@@ -183,11 +183,18 @@ fn elsewhere() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A volume that was made without the extensions has them after `up`.
+/// A volume that was made without the extensions has them after `up`. And a certificate that lies
+/// there is used from the start, as the last lines tell.
 fn a_volume_from_before() -> Result<(), Failed> {
     let host = Host::make("debian13");
     let folder = Folder::empty();
-    folder.settings("[steps.stack.env]\nCOMPOSE_PROFILES = \"\"\nPREFECT_API_REPLICAS = 1\n");
+    folder.settings(
+        "[steps.stack.env]\nCOMPOSE_PROFILES = \"\"\nPREFECT_API_REPLICAS = 1\nPREFECT_BASE_PATH = \"/flows\"\n",
+    );
+    host.inside(
+        "mkdir -p /etc/provision/tls/prefect && cd /etc/provision/tls/prefect && \
+         openssl req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 9 -subj /CN=flows 2>/dev/null",
+    );
     folder.provision(&["up", "--yes", "--playbook", "docker", &host.name]).expect(0);
     host.inside(
         "docker run -d --name before -e POSTGRES_PASSWORD=x -v prefect_postgres:/var/lib/postgresql/data postgres:17",
@@ -198,7 +205,10 @@ fn a_volume_from_before() -> Result<(), Failed> {
     eventually("the volume is made", 120, || before("SELECT 1").status.success());
     assert!(before("CREATE DATABASE prefect").status.success());
     host.inside("docker stop before && docker rm before");
-    up(&folder, &host).expect(0);
+    let at = format!("https://{}:4200", host.address);
+    up(&folder, &host)
+        .expect(0)
+        .said(&[&format!("nginx  {at}  ✓ reachable from here"), &format!("PREFECT_API_URL={at}/flows/api")]);
     let found = host.inside(&format!(
         "docker exec prefect-postgres-1 psql -U postgres -At -d prefect -c \"{EXTENSIONS}\""
     ));
