@@ -6,6 +6,9 @@
 # it is), busybox and python3. Prints `N passed, M failed`.
 # shellcheck disable=SC2016 # names that look like commands, and must not become any
 set -u
+# Whatever the caller has: what is expected here depends on it.
+umask 022
+export LC_ALL=C TZ=UTC
 
 HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 TAB='	'
@@ -36,7 +39,9 @@ mount -t tmpfs tmpfs /mnt/root/sys/fs/cgroup
 
 root=/mnt/root
 rm -f "$root"/usr/local/bin/docker "$root"/usr/bin/docker "$root"/usr/bin/systemd-detect-virt "$root"/var/lib/dpkg/info/docker-compose*.list
-rm -rf "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/* "$root"/var/lib/provision "$root"/root
+rm -rf "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/* "$root"/var/lib/provision
+# An own one: others may be at work in this machine's.
+mount -t tmpfs -o mode=700 tmpfs "$root/root"
 mkdir -p "$root"/etc/apt/sources.list.d "$root"/root/there "$root"/var/lib/dpkg/updates "$root"/opt/tools
 
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
@@ -130,6 +135,7 @@ printf 'deb https://download.example.com/ignored x y\n' | put '/etc/apt/sources.
 : | put /var/lib/apt/lists/example_InRelease
 : | put /var/lib/apt/lists/lock
 touch -d '2 hours ago' "$root/var/lib/apt/lists"
+refreshed=$(date +%s -r "$root/var/lib/apt/lists")
 rm -f "$root/var/cache/apt/srcpkgcache.bin" "$root/var/lib/apt/periodic/update-success-stamp"
 
 # --- the ways to run it ----------------------------------------------------------
@@ -172,6 +178,16 @@ probe() {
     check "the answer ends with \`end\`" [ "$(tail -n 1 "$root/opt/answer")" = end ]
     [ ! -s "$root/opt/errors" ] || failed "says on stderr: $(cat "$root/opt/errors")"
     [ ! -e "$root/tmp/pwned" ] || { failed "a name was executed"; rm -f "$root/tmp/pwned"; }
+}
+
+# prefers_its_own PROGRAM: whether this way's shell runs a program of its own where one of that name
+# is in the PATH. It is a matter of how busybox was built.
+prefers_its_own() {
+    [ "$way" = busybox-sh ] || return 1
+    mkdir -p "$root/opt/made-up"
+    printf '#!/bin/sh\necho made up\n' >"$root/opt/made-up/$1"
+    chmod 755 "$root/opt/made-up/$1"
+    [ "$(chroot "$root" env -i PATH="/opt/made-up:/usr/bin:/bin" busybox sh -c "$1" 2>/dev/null)" != 'made up' ]
 }
 
 passed=0
@@ -220,6 +236,7 @@ value() { sed -n "s/^$1$TAB//p" "$root/opt/answer"; }
 # --- what it must answer ---------------------------------------------------------
 
 always_answered() {
+    asked=$(date +%s)
     probe </dev/null
     check "the first line" [ "$(head -n 1 "$root/opt/answer")" = 'provision-facts 1' ]
     says 'os\tubuntu\tdebian\t24.04\tnoble\tEvil $(touch /tmp/pwned) `touch /tmp/pwned`?os??[31m "x"'
@@ -234,11 +251,11 @@ always_answered() {
     never '^ssh-(port|client)'
     now=$(date +%s)
     clock=$(value clock)
-    check "clock: $clock, not $now" [ "$((now - clock))" -le 2 ]
-    check "clock: $clock, not $now" [ "$clock" -le "$now" ]
+    check "clock: $clock, not $asked to $now" [ "$clock" -ge "$asked" ]
+    check "clock: $clock, not $asked to $now" [ "$clock" -le "$now" ]
     age=$(value lists-age)
-    check "age of the lists: $age" [ "$age" -ge 7200 ]
-    check "age of the lists: $age" [ "$age" -le 7400 ]
+    check "age of the lists: $age" [ "$age" -ge "$((asked - refreshed))" ]
+    check "age of the lists: $age" [ "$age" -le "$((now - refreshed))" ]
     says 'held\tdocker-ce'
     says 'half-configured\tbroken'
     says 'half-configured\tunpacked'
@@ -825,11 +842,11 @@ firewall
 QUESTIONS
     check "sshd's ports: $(value sshd-port)" [ "$(value sshd-port | sort)" = "22
 2222" ]
-    # busybox sh has an `ip` of its own, to which the made-up one is nothing.
     addresses="192.0.2.7
 2001:db8::7
 198.51.100.1"
-    [ "$way" != busybox-sh ] || addresses=''
+    # Where the shell has an `ip` of its own, the made-up one is nothing to it.
+    ! prefers_its_own ip || addresses=''
     check "addresses: $(value address)" [ "$(value address)" = "$addresses" ]
     check "rules: $(value "rule${TAB}4")" [ "$(value "rule${TAB}4")" = "mangle${TAB}-A FORWARD -j PROVISION-FORWARD
 mangle${TAB}-A PROVISION-FORWARD -i eth0 -m comment --comment \"it's \\\"quoted\\\" * \$(touch /tmp/pwned)\" -j DROP
@@ -864,9 +881,9 @@ leaves_nothing() {
 file${TAB}/etc/passwd${TAB}-
 QUESTIONS
     check "nothing is left behind" [ "$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")" = "$lay" ]
-    begun=$(date +%s)
-    chroot "$root" sh /opt/program </dev/null 2>/dev/null | head -n 1 >/dev/null
-    check "it ends when nobody reads" [ $(($(date +%s) - begun)) -le 2 ]
+    { timeout 60 chroot "$root" sh /opt/program </dev/null 2>/dev/null || echo $? >"$root/opt/ended"; } | head -n 1 >/dev/null
+    check "it ends when nobody reads" [ "$(cat "$root/opt/ended" 2>/dev/null)" != 124 ]
+    rm -f "$root/opt/ended"
 }
 
 for way in $WAYS; do

@@ -6,6 +6,9 @@
 # busybox. Prints `N passed, M failed`.
 # shellcheck disable=SC2016 # what looks like a command must not become one
 set -u
+# Whatever the caller has: what is expected here depends on it.
+umask 022
+export LC_ALL=C TZ=UTC
 
 HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 

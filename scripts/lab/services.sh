@@ -14,7 +14,8 @@ ensure_mirror() {
 build_mirror() {
     say 'building the apt mirror'
     mkdir -p "$STATE/log"
-    rm -rf "$MIRROR_TREE.new"
+    # Also what a killed build has left.
+    rm -rf "$MIRROR_TREE.new" "$STATE"/.parts.*
     if ! "$LAB/mirror/build" "$MIRROR_TREE.new" >"$STATE/log/mirror-build.log" 2>&1; then
         tail -n 20 "$STATE/log/mirror-build.log" >&2
         die "the mirror failed to build: see $STATE/log/mirror-build.log"

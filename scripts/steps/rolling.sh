@@ -18,7 +18,7 @@ roll() {
     done
     # Compose does not say it as long as something is down that the service needs.
     needed=
-    if [ -s "$scratch/stale" ]; then
+    if is_stopped "$@"; then
         bring_up_needs "$@"
         needed=yes
     fi
@@ -48,6 +48,15 @@ roll() {
         retire "$id"
         fresh=$((fresh - 1))
     done
+}
+
+# is_stopped SERVICE…: whether stop_stale has stopped a container of one of these.
+is_stopped() {
+    [ -s "$scratch/stale" ] || return 1
+    for each; do
+        ! grep -q " $each\$" "$scratch/stale" || return 0
+    done
+    return 1
 }
 
 # bring_up_needs SERVICE…: what $service needs, and well.

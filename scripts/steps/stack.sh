@@ -341,10 +341,10 @@ stop_stale() {
         # One of those that are replaced one after the other is outdated, and serves until then.
         ! arg rolling | grep -q "^$service " || continue
         say "stopping $service: secrets that it reads have changed"
-        printf '%s\n' "$id" >>"$scratch/stale"
+        printf '%s %s\n' "$id" "$service" >>"$scratch/stale"
     done
     [ -s "$scratch/stale" ] || return 0
-    xargs docker stop <"$scratch/stale" >/dev/null || fail "a container with former secrets could not be stopped"
+    cut -d' ' -f1 "$scratch/stale" | xargs docker stop >/dev/null || fail "a container with former secrets could not be stopped"
 }
 
 # running [SERVICE…]: the ids of containers that run, of these services or of all.

@@ -4,7 +4,7 @@ use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::Story;
-use super::lab::{Did, Folder, Host, eventually, ids};
+use super::lab::{Did, Folder, Host, Layer, eventually, ids};
 
 pub const STORIES: &[Story] = &[
     ("change::files_of_the_folder", files_of_the_folder),
@@ -53,7 +53,7 @@ fn last_run(folder: &Folder, host: &Host) -> (String, Did) {
 }
 
 fn files_of_the_folder() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::empty();
     folder.write("compose.yaml", MOUNTED);
     folder.write("web.conf", &answering("first"));
@@ -130,7 +130,7 @@ fn files_of_the_folder() -> Result<(), Failed> {
 
 /// What stands in `.env` and in files of secrets is shown by nothing and lies about nowhere.
 fn secrets_stay_where_they_are() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::empty();
     folder.write(
         "compose.yaml",
@@ -310,7 +310,7 @@ fn a_version_that_is_required() -> Result<(), Failed> {
 }
 
 fn a_plan_for_later() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::with_stack();
     // It lies in the folder of the stack and is no part of it; nor is the playbook.
     folder.write("mine.toml", "steps = [\"packages\", \"docker\", \"stack\"]\n");
@@ -412,7 +412,7 @@ fn two_at_once() -> Result<(), Failed> {
 
 /// Where things are said, and what a program can read of it.
 fn what_is_said() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::with_stack();
 
     // Settings that are wrong: before any host is spoken to.
@@ -470,6 +470,6 @@ fn what_is_said() -> Result<(), Failed> {
         assert!(did.stdout.starts_with(starts), "{arguments:?}: {}", did.stdout);
         assert!(!did.stdout.contains('\u{1b}') && !did.stderr.contains('\u{1b}'), "{arguments:?}");
     }
-    eventually("the stack answers", 10, || host.get(8080).is_ok_and(|page| page.contains("three services")));
+    eventually("the stack answers", || host.get(8080).is_ok_and(|page| page.contains("three services")));
     Ok(())
 }

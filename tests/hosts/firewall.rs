@@ -8,7 +8,7 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, Host, eventually, ssh_config};
+use super::lab::{Folder, Host, Layer, eventually, ssh_config};
 
 const STORIES: &[Story] = &[
     ("firewall::containers_and_their_ports", containers_and_their_ports),
@@ -78,7 +78,7 @@ impl Host {
         self.inside(&format!(
             "systemd-run -q --unit=page-{port} python3 -m http.server {port} --bind :: -d /tmp"
         ));
-        eventually("a page is served", 20, || {
+        eventually("a page is served", || {
             self.inside(&format!("ss -Hltn sport = :{port}")).contains("LISTEN")
         });
     }
@@ -90,7 +90,7 @@ impl Host {
 
     #[track_caller]
     fn nothing_is_armed(&self) {
-        eventually("nothing is left of the way back", 40, || {
+        eventually("nothing is left of the way back", || {
             let left = self.inside(
                 "cd /etc/systemd/system && ls -d provision* */provision* 2>/dev/null; \
                  ls /var/lib/provision/firewall; systemctl is-active provision-firewall-revert.timer; true",
@@ -107,7 +107,7 @@ fn install_ufw(host: &Host) {
 /// A published port that nobody declared is shut for others, whatever is restarted; the declared
 /// one stays open, and containers reach each other and the outside.
 fn containers_and_their_ports() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = two_pages();
     folder.settings(IPV6);
     folder.provision(&["up", "--yes", &host.name]).expect(0);
@@ -128,7 +128,7 @@ fn containers_and_their_ports() -> Result<(), Failed> {
     host.nothing_is_armed();
 
     let filtered = |after: &str| {
-        eventually(&format!("the page is back after {after}"), 60, || host.reached(8080) == (true, true));
+        eventually(&format!("the page is back after {after}"), || host.reached(8080) == (true, true));
         assert!(host.get(8080).expect("the page").contains("nginx"), "after {after}");
         assert_eq!(host.reached(9090), (false, false), "after {after}");
         assert_eq!(host.reached(22), (true, true), "after {after}");
@@ -148,7 +148,7 @@ fn containers_and_their_ports() -> Result<(), Failed> {
     filtered("ufw reload");
     host.lab("reboot");
     filtered("a reboot");
-    eventually("nothing is to be changed", 60, || folder.planned(&host).is_empty());
+    eventually("nothing is to be changed", || folder.planned(&host).is_empty());
     folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
 
     // What is switched off takes our rules along.
@@ -235,7 +235,7 @@ fn rules_by_hand() -> Result<(), Failed> {
 
 /// `expose` sees what is reached from here, whoever opened it, and what is not although it should be.
 fn what_is_exposed() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = two_pages();
     let expose = |arguments: &[&str]| folder.provision(&[&["expose", &host.name], arguments].concat());
     // Before anything is there only ssh is, and it should be.
@@ -275,7 +275,7 @@ fn what_is_exposed() -> Result<(), Failed> {
     did.fails(11, &["8080/tcp is declared and not reached from here"]);
     assert!(did.stdout.contains("nothing listens"), "{}", did.stdout);
     host.inside("docker start two-shown-1");
-    eventually("it is back", 30, || expose(&[]).code == 0);
+    eventually("it is back", || expose(&[]).code == 0);
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use libtest_mimic::Failed;
 
@@ -17,9 +16,6 @@ pub const STORIES: &[Story] = &[
     ("first_boot::never_fetched", never_fetched),
     ("first_boot::another_binary", another_binary),
 ];
-
-/// How long a first boot may take.
-const PATIENCE: u64 = 400;
 
 /// Released binaries, and what else a server fetches, on the lab's bridge.
 struct Files {
@@ -62,9 +58,7 @@ impl Files {
             .spawn()
             .expect("python3");
         let this = Self { folder, port, server };
-        eventually("the files are served", 20, || {
-            std::net::TcpStream::connect(("10.91.0.1", this.port)).is_ok()
-        });
+        eventually("the files are served", || std::net::TcpStream::connect(("10.91.0.1", this.port)).is_ok());
         this
     }
 
@@ -101,7 +95,7 @@ fn long_status(host: &Host) -> String {
 /// Waits for cloud-init's own word that what it ran has failed.
 #[track_caller]
 fn fails_in(host: &Host, module: &str) {
-    eventually("cloud-init has an error", PATIENCE, || long_status(host).contains("status: error"));
+    eventually("cloud-init has an error", || long_status(host).contains("status: error"));
     let long = long_status(host);
     assert!(long.contains(&format!("('{module}', RuntimeError('Runparts: 1 failures")), "{long}");
 }
@@ -122,7 +116,7 @@ fn provisions_itself() -> Result<(), Failed> {
     did.expect(0).said(&["started by cloud-init@", "install Docker Engine and Compose"]);
     assert!(did.stdout.contains("first boot  provisioned"), "{}", did.stdout);
     assert!(did.stdout.contains("completed"), "{}", did.stdout);
-    eventually("cloud-init is done", 60, || long_status(&host).contains("status: done"));
+    eventually("cloud-init is done", || long_status(&host).contains("status: done"));
     let long = long_status(&host);
     assert!(long.contains("errors: []") && !long.contains("recoverable_errors:\n"), "{long}");
     assert_eq!(host.inside("cloud-init schema --system 2>&1").trim(), "Valid schema user-data");
@@ -142,8 +136,8 @@ fn provisions_itself() -> Result<(), Failed> {
     assert_eq!(runs(&host), 1);
 
     host.lab("reboot");
-    eventually("cloud-init is done again", 60, || long_status(&host).contains("status: done"));
-    eventually("the stack is back", 60, || host.get(8080).is_ok());
+    eventually("cloud-init is done again", || long_status(&host).contains("status: done"));
+    eventually("the stack is back", || host.get(8080).is_ok());
     assert_eq!(runs(&host), 1, "a second boot does nothing");
     assert_eq!(host.inside("grep -c 'provision: fetching' /var/log/cloud-init-output.log").trim(), "1");
     folder.provision(&["up", &login(&host)]).expect(0).said(&["nothing to change"]);
@@ -190,7 +184,7 @@ fn rebooted_in_the_middle() -> Result<(), Failed> {
         boot("debian13-cloud", &folder, &["--format", "mime", "--stack-url", &url, "--stack-out", out]);
 
     let journal = "cat /var/lib/provision/runs/*/journal 2>/dev/null || true";
-    eventually("Docker is being installed", PATIENCE, || {
+    eventually("Docker is being installed", || {
         host.inside(journal).contains("change start")
             && host.inside("ls /var/lib/provision/first-boot").contains("unit")
             && host.inside(journal).lines().any(|line| line.ends_with("docker/engine"))
@@ -203,7 +197,7 @@ fn rebooted_in_the_middle() -> Result<(), Failed> {
     did.expect(0);
     assert!(did.stdout.contains("first boot  provisioned"), "{}{}", did.stdout, did.stderr);
     assert!(host.get(8080)?.contains("three services, one page"));
-    eventually("cloud-init is done", 60, || long_status(&host).contains("status: done"));
+    eventually("cloud-init is done", || long_status(&host).contains("status: done"));
     let log = host.inside("cat /var/lib/provision/first-boot/log");
     assert!(log.contains("going on where this server was rebooted"), "{log}");
     assert!(!log.contains("is not provisioned"), "{log}");
@@ -222,14 +216,14 @@ fn never_fetched() -> Result<(), Failed> {
     let host = boot("debian12-cloud", &folder, &["--playbook", "docker"]);
 
     let log = "cat /var/lib/provision/first-boot/log 2>/dev/null || true";
-    eventually("it is looked for", 60, || host.inside(log).contains("trying again"));
+    eventually("it is looked for", || host.inside(log).contains("trying again"));
     host.lab("reboot");
     fails_in(&host, "scripts-per-boot");
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["could not be fetched", "going on where this server was rebooted"]);
     host.inside("! test -e /etc/systemd/system/provision-first-boot.service");
     host.lab("reboot");
-    eventually("cloud-init has no error any more", 60, || long_status(&host).contains("status: done"));
+    eventually("cloud-init has no error any more", || long_status(&host).contains("status: done"));
     Ok(())
 }
 
@@ -243,7 +237,9 @@ fn another_binary() -> Result<(), Failed> {
 
     fails_in(&host, "scripts-user");
     // Its state is written just after the error is known to be one.
-    std::thread::sleep(Duration::from_millis(500));
+    eventually("the first boot has failed", || {
+        host.inside("cat /var/lib/provision/first-boot/state").contains("failed")
+    });
     let did = folder.provision(&["status", &login(&host)]);
     did.expect(6).said(&["is not what was promised", "it was not used"]);
     assert!(did.stdout.contains("last run    none"), "{}", did.stdout);

@@ -15,8 +15,10 @@ mod trouble;
 mod up;
 mod vm;
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::time::Instant;
 
+use lab::times;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story: its name and what it does.
@@ -25,29 +27,57 @@ pub type Story = (&'static str, fn() -> Result<(), Failed>);
 /// Says how long a story took: all of them together have to stay short.
 fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
     let began = Instant::now();
-    let told = story();
-    eprintln!("{name}: {} s", began.elapsed().as_secs());
-    told
+    times::begin();
+    let told = catch_unwind(story);
+    let took = times::end(name, began.elapsed());
+    eprintln!("{name}: {} s", took.as_secs());
+    told.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// What the short run leaves out, by how the names begin, and why. `scripts/test --full` tells all,
+/// and whoever names a story is told it.
+const LONG: [(&str, &str); 8] = [
+    ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
+    ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
+    ("prefect::backup_at_each_moment", "prefect::backup is interrupted at the worst moment"),
+    ("prefect::secrets_each", "prefect::secrets rotates one of each kind"),
+    ("up::debian13_sudo", "up::ubuntu2604_sudo asks for the password as well"),
+    ("up::ubuntu2404", "up::debian13 has the same packages, and up::ubuntu2204 the other names"),
+    ("up::ubuntu2604", "up::ubuntu2604_sudo is the same with a password"),
+    ("resilience::the_laptop_dies_thrice", "another random moment of the same"),
+];
+
+/// Why each story that is left out is left out.
+struct LeftOut {
+    lab: Option<String>,
+    prefect: Option<String>,
+    machine: Option<String>,
+    all_are_told: bool,
+}
+
+impl LeftOut {
+    fn why(&self, name: &str) -> Option<&str> {
+        let long = || {
+            // A name that goes on is another story's.
+            let is = |start: &&(&str, &str)| {
+                name == start.0 || start.0.ends_with("::") && name.starts_with(start.0)
+            };
+            LONG.iter().find(is).filter(|_| !self.all_are_told).map(|(_, why)| *why)
+        };
+        let of_prefect = name.starts_with("prefect::") || name == "vm::prefect";
+        let missing = self.lab.as_deref().or_else(|| self.prefect.as_deref().filter(|_| of_prefect));
+        missing.or_else(long).or_else(|| self.machine.as_deref().filter(|_| name.starts_with("vm::")))
+    }
 }
 
 fn main() {
     let arguments = Arguments::from_args();
-    let missing = lab::missing();
-    if let Some(reason) = &missing {
-        eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
-    }
-    let no_images = std::env::var("PROVISION_NO_PREFECT").ok();
-    if let Some(reason) = &no_images {
-        eprintln!("\nSKIPPED: the stories of Prefect: {reason}\n");
-    }
-    let no_machine = vm::missing();
-    if let Some(reason) = &no_machine {
-        eprintln!("\nSKIPPED: the stories on a virtual machine: {reason}\n");
-    }
-    let is_missing = |name: &str| {
-        missing.is_some()
-            || no_images.is_some() && (name.starts_with("prefect::") || name == "vm::prefect")
-            || no_machine.is_some() && name.starts_with("vm::")
+    let all_are_told = arguments.filter.is_some() || std::env::var_os("PROVISION_ALL_STORIES").is_some();
+    let left_out = LeftOut {
+        lab: lab::missing(),
+        prefect: std::env::var("PROVISION_NO_PREFECT").ok(),
+        machine: if all_are_told { vm::missing() } else { None },
+        all_are_told,
     };
     // The longest first: at the end of all nothing is left to run beside it.
     let stories = [
@@ -63,14 +93,25 @@ fn main() {
         &trouble::stories(),
     ]
     .concat();
-    let trials = stories
-        .into_iter()
-        .map(|(name, story)| {
-            Trial::test(name, move || timed(name, story)).with_ignored_flag(is_missing(name))
-        })
-        .collect();
+    for name in LONG.map(|(name, _)| name) {
+        assert!(stories.iter().any(|(story, _)| story.starts_with(name)), "no story is named {name}");
+    }
+    let mut trials = vec![Trial::test("times::are_judged", || {
+        times::is_sound();
+        Ok(())
+    })];
+    for (name, story) in stories {
+        let why = left_out.why(name);
+        if let Some(why) = why.filter(|_| left_out.lab.is_none()) {
+            eprintln!("SKIPPED: {name}: {why}");
+        }
+        trials.push(Trial::test(name, move || timed(name, story)).with_ignored_flag(why.is_some()));
+    }
+    if let Some(reason) = &left_out.lab {
+        eprintln!("\nSKIPPED: all stories on real hosts: {reason}\n");
+    }
     let told = libtest_mimic::run(&arguments, trials);
     vm::destroy();
-    prefect::remove();
+    times::tell();
     told.exit();
 }

@@ -11,81 +11,79 @@ mod secrets;
 mod small;
 
 use std::io::{Read, Write};
-use std::mem::ManuallyDrop;
-use std::time::Instant;
 
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, HandedOn, Host, eventually};
+use super::lab::{Folder, Host, Layer, PREFECT_SETTINGS, eventually};
 use super::resilience::signal;
 
-const STORIES: &[Story] = &[("prefect::from_nothing", from_nothing), ("prefect::day_two", day_two)];
-
-/// A host that has the stack.
-static HOST: HandedOn<Host> = HandedOn::nothing();
-
-/// Removes what was handed on, when all is told.
-pub fn remove() {
-    HOST.hold().take();
-}
+const STORIES: &[Story] = &[
+    ("prefect::from_nothing", from_nothing),
+    ("prefect::backup", || {
+        on_a_stack(DATABASE, |host, folder| backup::comes_back(host, folder, &backup::MOMENTS[2..]))
+    }),
+    ("prefect::backup_at_each_moment", || {
+        on_a_stack(DATABASE, |host, folder| backup::comes_back(host, folder, &backup::MOMENTS))
+    }),
+    ("prefect::secrets", || {
+        on_a_stack(WITHOUT_WORKERS, |host, folder| secrets::rotates(host, folder, &secrets::ESSENTIAL))
+    }),
+    ("prefect::secrets_each", || {
+        on_a_stack(WITHOUT_WORKERS, |host, folder| secrets::rotates(host, folder, &secrets::ALL))
+    }),
+];
 
 pub fn stories() -> Vec<Story> {
-    // The longest first, and what hands its host on before what takes it.
+    // The longest first.
     [STORIES, recovery::STORIES, rolling::STORIES, small::STORIES, postgres::STORIES].concat()
 }
 
-/// What the lab has no image for stays off, and is said so.
-const SETTINGS: &str = "
+/// What has to do with the database: each restore starts all of it again.
+const DATABASE: &str = "
 [steps.stack.env]
-COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
+COMPOSE_PROFILES = \"backup\"
+PREFECT_API_REPLICAS = 1
 ";
 
-/// Runs a story on a host that has the stack: that of `from_nothing` or a fresh one, or the one
-/// that PROVISION_PREFECT_HOST names, which stays.
-fn on_a_stack(story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
+/// Two replicas: what is true of two is true of more.
+const WITHOUT_WORKERS: &str = "
+[steps.stack.env]
+COMPOSE_PROFILES = \"admin,monitoring,backup\"
+PREFECT_API_REPLICAS = 2
+";
+
+/// Runs a story on a host that has the stack, with these settings: one of its own, or the one that
+/// PROVISION_PREFECT_HOST names, which stays.
+fn on_a_stack(settings: &str, story: fn(&Host, &Folder) -> Result<(), Failed>) -> Result<(), Failed> {
     let folder = Folder::empty();
-    // Three replicas: for ten seconds nginx asks none that has just died and come back.
-    folder.settings(SETTINGS);
-    let up =
-        |host: &Host| folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code;
-    if let Ok(name) = std::env::var("PROVISION_PREFECT_HOST") {
-        let (name, address) = name.split_once('=').ok_or("PROVISION_PREFECT_HOST=NAME=ADDRESS")?;
-        let host = ManuallyDrop::new(Host { name: name.to_owned(), address: address.to_owned() });
-        up(&host);
-        return story(&host, &folder);
-    }
-    let mut held = HOST.hold();
-    let host = held.take().unwrap_or_else(|| Host::make("debian13"));
-    up(&host);
+    folder.settings(PREFECT_SETTINGS);
+    let up = |host: &Host, more: &[&str]| {
+        folder.provision(&[&["up", "--playbook", "prefect", &host.name], more].concat())
+    };
+    let host = match std::env::var("PROVISION_PREFECT_HOST") {
+        Ok(told) => {
+            let (name, address) = told.split_once('=').ok_or("PROVISION_PREFECT_HOST=NAME=ADDRESS")?;
+            Host::of_others(name, address)
+        }
+        Err(_) => {
+            let host = Host::on(Layer::Prefect);
+            // It has just been switched on.
+            is_ready(&host);
+            eventually("the stack is back", || up(&host, &[]).stderr.contains("nothing to change"));
+            host
+        }
+    };
+    folder.settings(settings);
+    up(&host, &["--yes"]).expect(0);
     story(&host, &folder)
 }
 
-/// What a stack that is up lives through: what was backed up comes back, and each secret gets
-/// another value. With two replicas: what is true of two is true of more, and each costs its time.
-fn day_two() -> Result<(), Failed> {
-    let folder = &Folder::empty();
-    let host = &Host::make("debian13");
-    let up = |profiles: &str| {
-        folder.settings(&format!(
-            "[steps.stack.env]\nCOMPOSE_PROFILES = \"{profiles}\"\nPREFECT_API_REPLICAS = 2\n"
-        ));
-        folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0).code
-    };
-    // Each restore starts again all that uses the database; pgAdmin takes the longest.
-    up("monitoring,backup");
-    eprintln!("prefect::day_two: without Grafana, of which the lab has no image");
-    timed("prefect::day_two: backup", || backup::comes_back(host, folder))?;
-    up("admin,monitoring,backup");
-    timed("prefect::day_two: secrets", || secrets::rotates(host, folder))
-}
-
-/// Says how long a part of a story took.
-fn timed(part: &str, story: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
-    let began = Instant::now();
-    story()?;
-    eprintln!("{part} took {} s", began.elapsed().as_secs());
-    Ok(())
+/// Waits until the API reaches its database.
+fn is_ready(host: &Host) {
+    eventually("the API is ready", || {
+        host.ask(4200, "/api/ready").is_ok_and(|answer| answer.contains(" 200 "))
+    });
 }
 
 /// The page's and the API's password.
@@ -98,10 +96,9 @@ fn password(host: &Host, folder: &Folder) -> String {
 /// host's alone; a client elsewhere works with it, and a browser shows that; another number of replicas is a plan like any other.
 fn from_nothing() -> Result<(), Failed> {
     eprintln!("prefect::from_nothing: without Grafana, of which the lab has no image");
-    let mut hand_on = HOST.hold();
     let host = Host::make("debian13");
     let folder = Folder::empty();
-    folder.settings(SETTINGS);
+    folder.settings(PREFECT_SETTINGS);
     let up = |more: &[&str]| {
         folder.provision(&[&["up", "--yes", "--playbook", "prefect", &host.name], more].concat())
     };
@@ -152,7 +149,7 @@ fn from_nothing() -> Result<(), Failed> {
     // Their way in is ssh.
     let port = 20_000 + (std::process::id() % 20_000) as u16;
     let mut open = folder.spawn(&["open", &host.name, "prometheus", "--port", &port.to_string()]);
-    eventually("Prometheus' page is here", 30, || {
+    eventually("Prometheus' page is here", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok_and(|mut stream| {
             let mut answer = String::new();
             let asked = stream.write_all(b"GET /-/healthy HTTP/1.0\r\nHost: x\r\n\r\n");
@@ -168,11 +165,10 @@ fn from_nothing() -> Result<(), Failed> {
     client::works(&host, &folder)?;
     queries::are_answered(&host)?;
 
-    folder.settings(&format!("{SETTINGS}PREFECT_API_REPLICAS = 2\n"));
+    folder.settings(&format!("{PREFECT_SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let did = up(&[]);
     did.expect(0).said(&["send 1 file to /srv/prefect", "prove that prefect works"]);
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");
-    *hand_on = Some(host);
     Ok(())
 }

@@ -5,8 +5,11 @@ mod attend;
 mod broken;
 mod interrupt;
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Story;
@@ -60,7 +63,7 @@ fn is_as_undisturbed(host: &Host) {
     let mut made = host.made();
     made.retain(|change| change != "packages/repair");
     assert_eq!(made, reference.changes, "what was made, over all runs");
-    eventually("what listened on the host has gone", 20, || {
+    eventually("what listened on the host has gone", || {
         host.inside("ls -A /dev/shm /run/provision").trim() == "/dev/shm:\n\n/run/provision:"
     });
     let state = host.state();
@@ -124,7 +127,7 @@ impl Host {
     /// Waits until the run has come to this.
     #[track_caller]
     fn comes_to(&self, record: &str) {
-        eventually(&format!("the run comes to `{record}`"), 60, || {
+        eventually(&format!("the run comes to `{record}`"), || {
             self.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null || true").contains(record)
         });
     }
@@ -179,4 +182,48 @@ fn wait(child: Child) -> Did {
         eprintln!("{}{}[{}]\n", did.stdout, did.stderr, did.code);
     }
     did
+}
+
+/// provision in a group of processes of its own, and what it has said so far.
+struct Talking {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
+}
+
+impl Talking {
+    fn up(folder: &Folder, host: &Host) -> Self {
+        let mut command = folder.command(&["up", "--yes", &host.name]);
+        let mut child = command.process_group(0).spawn().expect("provision");
+        let lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+        let said = Arc::<Mutex<String>>::default();
+        let heard = Arc::clone(&said);
+        let reading = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *heard.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
+            }
+        });
+        Self { child, said, reading }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the person has read this.
+    #[track_caller]
+    fn says(&self, text: &str) {
+        eventually(&format!("it says `{text}`"), || self.said().contains(text));
+    }
+
+    fn ctrl_c(&self) {
+        signal("INT", &format!("-{}", self.child.id()));
+    }
+
+    fn end(self) -> Did {
+        let mut did = wait(self.child);
+        self.reading.join().expect("what it says");
+        did.stderr = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        did
+    }
 }

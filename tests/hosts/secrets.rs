@@ -6,7 +6,7 @@ use std::process::Stdio;
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Did, Folder, Host, eventually};
+use super::lab::{Did, Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[("secrets::given", given)];
 
@@ -67,7 +67,7 @@ fn ping(host: &Host, password: &str) -> bool {
 /// Given by the environment; other values on stdin and by the host; a run that ends in between is
 /// finished by the next one; nothing of it is written down.
 fn given() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::empty().with("PROVISION_SECRET_CACHE", "von-aussen.1");
     let without = Folder::empty();
     for each in [&folder, &without] {
@@ -107,7 +107,7 @@ fn given() -> Result<(), Failed> {
 
     // The runner is killed while the stack stops and starts.
     let mut left = without.spawn(&secrets(&["rotate", "page", "--yes"]));
-    eventually("the start is under way", 60, || {
+    eventually("the start is under way", || {
         host.inside(
             "tail -n 1 /var/lib/provision/runs/*/journal | cat; cat /var/lib/provision/runs/*/journal",
         )

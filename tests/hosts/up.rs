@@ -5,7 +5,7 @@ use std::process::Command;
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Did, Folder, Host, eventually, ids, ssh_config};
+use super::lab::{Did, Folder, Host, Layer, eventually, ids, ssh_config};
 
 pub const STORIES: &[Story] = &[
     ("up::debian12", || journey("debian12")),
@@ -59,10 +59,8 @@ fn debian13() -> Result<(), Failed> {
 
     // What was made lasts.
     host.lab("reboot");
-    eventually("the stack is back after a reboot", 60, || host.get(8080).is_ok());
-    eventually("nothing is to be changed after a reboot", 60, || {
-        Folder::with_stack().planned(&host).is_empty()
-    });
+    eventually("the stack is back after a reboot", || host.get(8080).is_ok());
+    eventually("nothing is to be changed after a reboot", || Folder::with_stack().planned(&host).is_empty());
     Ok(())
 }
 
@@ -124,7 +122,7 @@ fn on_the_host_itself() -> Result<(), Failed> {
 
 /// Root's own login, an address, a jump host, and several at once.
 fn each_way_to_a_host() -> Result<(), Failed> {
-    let (one, two) = (Host::make("debian13-docker"), Host::make("debian13-docker"));
+    let (one, two) = (Host::on(Layer::DebianImages), Host::on(Layer::DebianImages));
     let folder = Folder::with_stack();
     let config = folder.path().join("ssh_config");
     let key = ssh_config().with_file_name("id_ed25519");
@@ -169,7 +167,7 @@ fn each_way_to_a_host() -> Result<(), Failed> {
 /// A playbook takes each step once, so what is many here are steps together with
 /// options, packages, members and files: each of them is a question.
 fn one_exec_however_many_steps() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     let folder = Folder::with_stack();
     folder.write("few.toml", "steps = [\"machine\", \"packages\"]\n");
     folder.write(

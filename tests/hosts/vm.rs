@@ -230,7 +230,7 @@ fn names_are_asked_of_vagrant(machine: &Machine, folder: &Folder) {
 fn goes_down_in_the_middle(machine: &Machine, folder: &Folder) {
     let boot = machine.root("cat /proc/sys/kernel/random/boot_id");
     let child = folder.spawn(&["up", "--yes"]);
-    eventually("Docker is being installed", 1200, || {
+    eventually("Docker is being installed", || {
         let program = "cat /var/lib/provision/runs/*/journal 2>/dev/null || true";
         let journal = String::from_utf8_lossy(&machine.try_root(program).stdout).into_owned();
         assert!(!journal.contains(" run failed"), "{journal}");
@@ -243,7 +243,7 @@ fn goes_down_in_the_middle(machine: &Machine, folder: &Folder) {
         4 => did.said(&["did not come back within", "follows it or goes on behind it"]),
         _ => did.expect(6).said(&["the host went down, or the runner was killed", "goes on from there"]),
     };
-    eventually("the machine is up again", 900, || machine.try_root("true").status.success());
+    eventually("the machine is up again", || machine.try_root("true").status.success());
     assert_ne!(machine.root("cat /proc/sys/kernel/random/boot_id"), boot, "another boot");
 }
 
@@ -276,7 +276,7 @@ fn what_is_exposed(machine: &Machine, folder: &Folder) {
         assert!(did.expect(0).stdout.contains(port), "{}", did.stdout);
     }
     machine.root("systemd-run --quiet --unit=nosy python3 -m http.server 9999");
-    eventually("somebody listens", 60, || machine.root("ss -Htln sport = 9999").contains("9999"));
+    eventually("somebody listens", || machine.root("ss -Htln sport = 9999").contains("9999"));
     // Behind the firewall it harms nobody.
     expose().expect(0);
     machine.root("iptables -I INPUT -p tcp --dport 9999 -j ACCEPT");
@@ -302,7 +302,7 @@ fn comes_back_from_a_snapshot(machine: &Machine, folder: &Folder, before: &str) 
     assert!(machine.get(8080).expect("the page").contains("another page"));
 
     machine.vagrant(&["snapshot", "restore", "--no-provision", machine.name, "well"]);
-    eventually("ssh answers", 300, || machine.try_root("true").status.success());
+    eventually("ssh answers", || machine.try_root("true").status.success());
     let now = machine.root("cat /srv/three/site/index.html /var/lib/provision/runs/*/journal | sha256sum");
     assert_eq!(now, before, "as it was");
     assert_eq!(runs(), remembered);

@@ -12,12 +12,7 @@ install_python() {
     into=$1
     shift
     tools=$STATE/cache/$UV
-    if [ ! -x "$tools/bin/uv" ]; then
-        rm -rf "$tools"
-        python3 -m pip install --quiet --no-warn-script-location --target "$tools" "$UV"
-    fi
-    certificates=${PIP_CERT:-$(pip_says cert)}
-    cp "${certificates:-/etc/ssl/certs/ca-certificates.crt}" "$tools/certificates"
+    with_lock uv fetch_uv
     index=${PIP_INDEX_URL:-$(pip_says index-url)}
 
     [ ! -e "$into/etc/resolv.conf" ] || die "$into has a resolver of its own"
@@ -35,6 +30,19 @@ install_python() {
     umount "$into/proc" "$into/dev" "$into/run/cache" "$into/mnt"
     rmdir "$into/run/cache"
     rm "$into/etc/resolv.conf"
+}
+
+# Under the lock: images and a layer may be built at the same time.
+fetch_uv() {
+    if [ ! -x "$tools/bin/uv" ]; then
+        rm -rf "$tools" "$tools.new"
+        python3 -m pip install --quiet --no-warn-script-location --target "$tools.new" "$UV"
+        mv "$tools.new" "$tools"
+    fi
+    # The machine may trust others than it did when this was fetched.
+    certificates=${PIP_CERT:-$(pip_says cert)}
+    cp "${certificates:-/etc/ssl/certs/ca-certificates.crt}" "$tools/certificates.new"
+    mv "$tools/certificates.new" "$tools/certificates"
 }
 
 # pip_says OPTION: what pip is configured to on this machine, if it is.

@@ -100,7 +100,7 @@ fn nobody_proves() -> Result<(), Failed> {
         // The way in is closed for what is new only after the run was sent.
         before_all(&host, "-p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
         let mut child = folder.spawn(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
-        eventually("the proof is awaited", 60, || {
+        eventually("the proof is awaited", || {
             host.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null || true")
                 .contains("await: new-connection")
         });
@@ -111,7 +111,7 @@ fn nobody_proves() -> Result<(), Failed> {
     start(60);
     host.lab("stop");
     host.lab("start");
-    eventually("it sets itself back after a reboot", 100, || host.inside("ufw status").contains("inactive"));
+    eventually("it sets itself back after a reboot", || host.inside("ufw status").contains("inactive"));
     // It is off while the files are put back.
     host.nothing_is_armed();
     assert_eq!(host.ufw(), before);

@@ -7,11 +7,14 @@ use crate::lab::{Did, Folder, Host, eventually};
 
 const FOLDER: &str = "/var/backups/prefect";
 
+/// Where a restore has most to lose, the worst last: by what its run says there.
+pub const MOMENTS: [&str; 3] = ["loading ", "Stopping", "is prefect now"];
+
 /// On a stack of Prefect that is up: what was backed up comes back after the database is
 /// dropped, with flow run, variable and extensions; what is no whole backup is refused
 /// before anything is touched; what cannot be loaded, or does not work, leaves what serves;
-/// a restore that was killed is done anew.
-pub fn comes_back(host: &Host, folder: &Folder) -> Result<(), Failed> {
+/// a restore that was killed at these moments is done again.
+pub fn comes_back(host: &Host, folder: &Folder, moments: &[&str]) -> Result<(), Failed> {
     let prefect = Prefect { host, folder };
     let run = prefect.make_flow_run("kept");
     prefect.ask("POST", "variables/", r#"{"name": "colour", "value": "blue"}"#);
@@ -48,7 +51,7 @@ pub fn comes_back(host: &Host, folder: &Folder) -> Result<(), Failed> {
     prefect.is_well();
     let undo = host.inside(&format!("cd {FOLDER} && ls -1 before-restore/*.sql.gz | tail -n 1"));
     // The state of before comes back, too.
-    interrupted(&prefect, undo.trim(), &run)?;
+    interrupted(&prefect, undo.trim(), &run, moments)?;
     does_not_work(&prefect, &file);
     nothing_leaks(&prefect);
     Ok(())
@@ -91,9 +94,9 @@ fn what_cannot_be_loaded(prefect: &Prefect<'_>, file: &str) {
 }
 
 /// The runner is killed where there is most to lose; then the same command again.
-fn interrupted(prefect: &Prefect<'_>, undo: &str, run: &str) -> Result<(), Failed> {
+fn interrupted(prefect: &Prefect<'_>, undo: &str, run: &str, moments: &[&str]) -> Result<(), Failed> {
     let host = prefect.host;
-    for moment in ["loading ", "Stopping", "is prefect now"] {
+    for moment in moments {
         let arguments = ["backup", &host.name, "restore", undo, "--yes", "--playbook", "prefect"];
         let child = prefect.folder.spawn(&arguments);
         let came = format!(
@@ -101,7 +104,7 @@ fn interrupted(prefect: &Prefect<'_>, undo: &str, run: &str) -> Result<(), Faile
             [ -z \"$run\" ] || ! grep -q '{moment}' /var/lib/provision/runs/$run/journal || echo provision-run-$run.service"
         );
         let mut unit = String::new();
-        eventually(&format!("the restore comes to `{moment}`"), 400, || {
+        eventually(&format!("the restore comes to `{moment}`"), || {
             unit = host.inside(&came).trim().to_owned();
             !unit.is_empty()
         });

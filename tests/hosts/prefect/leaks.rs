@@ -45,7 +45,7 @@ impl Sampler {
     /// All that was seen.
     pub fn end(self, host: &Host) -> String {
         host.inside("touch /run/sampled");
-        eventually("the sampler has ended", 20, || {
+        eventually("the sampler has ended", || {
             host.inside("systemctl is-active sampler || true").trim() != "active"
         });
         let samples = host.inside("wc -l </run/samples");

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 
+use super::is_ready;
 use crate::Story;
-use crate::lab::{Did, Folder, Host, eventually};
+use crate::lab::{Did, Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[
     ("prefect::postgres::on_the_host", on_the_host),
@@ -23,7 +24,7 @@ fn up(folder: &Folder, host: &Host) -> Did {
 
 /// A bare host gets its own Postgres: used by all of the stack, closed to everybody else, back after a reboot.
 fn on_the_host() -> Result<(), Failed> {
-    let host = Host::make("debian13");
+    let host = Host::on(Layer::Images);
     let folder = Folder::empty();
     folder.settings(
         "[steps.postgres]\nmode = \"host\"\n[steps.stack.env]\nCOMPOSE_PROFILES = \"admin,monitoring,backup\"\n\
@@ -57,10 +58,8 @@ fn on_the_host() -> Result<(), Failed> {
     up(&folder, &host).expect(0).said(&["nothing to change"]);
 
     host.lab("reboot");
-    eventually("the API reaches its database after a reboot", 180, || {
-        host.ask(4200, "/api/ready").is_ok_and(|answer| answer.contains(" 200 "))
-    });
-    eventually("nothing is to be changed after a reboot", 120, || {
+    is_ready(&host);
+    eventually("nothing is to be changed after a reboot", || {
         up(&folder, &host).stderr.contains("nothing to change")
     });
 
@@ -109,7 +108,7 @@ fn ask(server: &Host, database: &str, sql: &str) -> String {
 /// A database elsewhere: a wrong password, a poor role that is told what it lacks, the same when an
 /// administrator has done that; and a role that may all of it.
 fn elsewhere() -> Result<(), Failed> {
-    let (server, host) = (server(), Host::make("debian13"));
+    let (server, host) = (server(), Host::on(Layer::Images));
     let with = |password: &str, user: &str, database: &str, tls: &str, server_name: &str| {
         let folder = Folder::empty().with("PROVISION_SECRET_POSTGRES", password);
         folder.settings(&format!(
@@ -186,7 +185,7 @@ fn elsewhere() -> Result<(), Failed> {
 /// A volume that was made without the extensions has them after `up`. And a certificate that lies
 /// there is used from the start, as the last lines tell.
 fn a_volume_from_before() -> Result<(), Failed> {
-    let host = Host::make("debian13");
+    let host = Host::on(Layer::Images);
     let folder = Folder::empty();
     folder.settings(
         "[steps.stack.env]\nCOMPOSE_PROFILES = \"\"\nPREFECT_API_REPLICAS = 1\nPREFECT_BASE_PATH = \"/flows\"\n",
@@ -195,14 +194,13 @@ fn a_volume_from_before() -> Result<(), Failed> {
         "mkdir -p /etc/provision/tls/prefect && cd /etc/provision/tls/prefect && \
          openssl req -x509 -newkey rsa:2048 -nodes -keyout tls.key -out tls.crt -days 9 -subj /CN=flows 2>/dev/null",
     );
-    folder.provision(&["up", "--yes", "--playbook", "docker", &host.name]).expect(0);
     host.inside(
         "docker run -d --name before -e POSTGRES_PASSWORD=x -v prefect_postgres:/var/lib/postgresql/data postgres:17",
     );
     let before = |sql: &str| {
         host.try_root(&format!("docker exec before psql -h 127.0.0.1 -U postgres -At -c \"{sql}\""))
     };
-    eventually("the volume is made", 120, || before("SELECT 1").status.success());
+    eventually("the volume is made", || before("SELECT 1").status.success());
     assert!(before("CREATE DATABASE prefect").status.success());
     host.inside("docker stop before && docker rm before");
     let at = format!("https://{}:4200", host.address);

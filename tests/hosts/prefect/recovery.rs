@@ -10,11 +10,16 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Failed;
 
 use super::super::Story;
-use super::super::lab::{Folder, Host};
+use super::super::lab::{Folder, Host, PREFECT_SETTINGS};
 use super::{on_a_stack, password};
 use outside::{Api, Watch};
 
-pub const STORIES: &[Story] = &[("prefect::recovery", || on_a_stack(recovers))];
+pub const STORIES: &[Story] = &[
+    ("prefect::recovery", || on_a_stack(PREFECT_SETTINGS, |host, folder| recovers(host, folder, &ESSENTIAL))),
+    ("prefect::recovery_of_each", || {
+        on_a_stack(PREFECT_SETTINGS, |host, folder| recovers(host, folder, &[]))
+    }),
+];
 
 /// Longer than this nothing may take, whatever else the machine does.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -22,15 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Without these there is no page, or nothing can be written; all others may die unnoticed.
 const NEEDED: [&str; 3] = ["nginx", "postgres", "redis"];
 
+/// Those, and one of each kind that may: what does the work, what is looked at, what looks.
+const ESSENTIAL: [&str; 6] = ["nginx", "postgres", "redis", "prefect-background", "pgadmin", "prometheus"];
+
 /// One container of the stack.
 struct Container {
     name: String,
     service: String,
 }
 
-/// Kills each container in turn, restarts Docker, reboots: `host` has the stack, and has it
+/// Kills a container of each of these services in turn, or of each there is; restarts Docker, reboots: `host` has the stack, and has it
 /// again at the end, with nothing to change.
-pub fn recovers(host: &Host, folder: &Folder) -> Result<(), Failed> {
+fn recovers(host: &Host, folder: &Folder, services: &[&str]) -> Result<(), Failed> {
     let api = Api::of(host, &password(host, folder))?;
     let containers = containers(host);
     assert!(containers.len() > 14, "{} containers", containers.len());
@@ -41,7 +49,8 @@ pub fn recovers(host: &Host, folder: &Folder) -> Result<(), Failed> {
     let mut seen = Vec::new();
     for container in &containers {
         // One of the replicas; under a load it is killed below.
-        if seen.contains(&&container.service) {
+        let is_wanted = services.is_empty() || services.contains(&container.service.as_str());
+        if !is_wanted || seen.contains(&&container.service) {
             continue;
         }
         seen.push(&container.service);
@@ -54,6 +63,8 @@ pub fn recovers(host: &Host, folder: &Folder) -> Result<(), Failed> {
             assert_eq!(down, (Duration::ZERO, Duration::ZERO), "{} was missed\n{table}", container.service);
         }
     }
+
+    assert!(services.iter().all(|name| seen.iter().any(|each| each == name)), "{seen:?}");
 
     a_replica_under_load(host, &api, &containers)?;
 
@@ -69,10 +80,12 @@ pub fn recovers(host: &Host, folder: &Folder) -> Result<(), Failed> {
     let took = all_well(host, containers.len(), began)?;
     row(&mut table, "the host (reboot)", took, watch.end());
 
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("artefacts").join("prefect-recovery.md");
-    std::fs::create_dir_all(file.parent().ok_or("no folder")?)?;
-    std::fs::write(&file, &table)?;
-    eprintln!("prefect::recovery: {}\n{table}", file.display());
+    if services.is_empty() {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("artefacts");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("prefect-recovery.md"), &table)?;
+    }
+    eprintln!("prefect::recovery:\n{table}");
 
     api.tidy()?;
     host.inside("cd /srv/prefect && docker compose --profile selftest run --rm -T selftest");

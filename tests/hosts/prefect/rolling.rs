@@ -13,12 +13,12 @@ use libtest_mimic::Failed;
 
 use super::password;
 use crate::Story;
-use crate::lab::{Folder, Host};
+use crate::lab::{Folder, Host, Layer};
 
 pub const STORIES: &[Story] = &[("prefect::rolling", from_the_former_version)];
 
 fn from_the_former_version() -> Result<(), Failed> {
-    let host = Host::make("debian13");
+    let host = Host::on(Layer::Images);
     let folder = Folder::empty();
     folder.settings(&format!("{FEW}{FORMER}"));
     folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);

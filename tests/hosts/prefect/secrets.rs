@@ -6,10 +6,13 @@ use libtest_mimic::Failed;
 use crate::lab::{Folder, Host, eventually};
 
 /// All but Grafana's, of which the lab has no image.
-const ROTATED: [&str; 6] = ["postgres", "postgres_exporter", "redis", "prefect", "pgadmin", "redis_page"];
+pub const ALL: [&str; 6] = ["postgres", "postgres_exporter", "redis", "prefect", "pgadmin", "redis_page"];
 
-/// On a host with the stack: each secret gets another value, one after the other.
-pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
+/// What everything stands on, what the replicas and a person's client have, and what one page has.
+pub const ESSENTIAL: [&str; 3] = ["postgres", "prefect", "redis_page"];
+
+/// On a host with the stack: each of these secrets gets another value, one after the other.
+pub fn rotates(host: &Host, folder: &Folder, names: &[&'static str]) -> Result<(), Failed> {
     let show = |name: &str| {
         let did = folder.provision(&["secrets", &host.name, "show", name]);
         did.expect(0);
@@ -17,7 +20,7 @@ pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
     };
     let mut said = String::new();
     let mut values = Vec::new();
-    for name in ROTATED {
+    for &name in names {
         let former = show(name);
         assert!(lets_in(host, name, &former), "{name}: what is there works");
         let did = folder.provision(&[
@@ -34,7 +37,7 @@ pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
         assert_eq!(did.ended("applied"), ["secrets/rotated", "stack/up", "stack/proof"], "{name}");
         let new = show(name);
         assert!(new.len() == 32 && new != former, "{name}: another value");
-        eventually(&format!("{name}: the new value is taken"), 60, || lets_in(host, name, &new));
+        eventually(&format!("{name}: the new value is taken"), || lets_in(host, name, &new));
         assert!(!lets_in(host, name, &former), "{name}: the former value is refused");
         let sick = host.inside(
             "docker ps -a --filter label=com.docker.compose.project=prefect --format '{{.Names}} {{.Status}}' |
@@ -55,7 +58,7 @@ pub fn rotates(host: &Host, folder: &Folder) -> Result<(), Failed> {
         ))
     };
     for figure in ["pg_up", "redis_up"] {
-        eventually(&format!("{figure} is 1"), 60, || seen(figure).contains("\"1\"]"));
+        eventually(&format!("{figure} is 1"), || seen(figure).contains("\"1\"]"));
     }
     folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).said(&["nothing to change"]);
     let places = [
@@ -90,7 +93,7 @@ fn each_replica_comes_in(host: &Host) {
             "docker exec {replica} python -c \
              'import urllib.request as u; u.urlopen(\"http://127.0.0.1:4200/api/ready\", timeout=15)'"
         );
-        eventually("each replica comes in again", 60, || host.try_root(&ask).status.success());
+        eventually("each replica comes in again", || host.try_root(&ask).status.success());
     }
 }
 

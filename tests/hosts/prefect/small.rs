@@ -3,8 +3,9 @@
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 
+use super::is_ready;
 use crate::Story;
-use crate::lab::{Did, Folder, Host, eventually};
+use crate::lab::{Did, Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[("prefect::minimal", minimal), ("prefect::worker", worker)];
 
@@ -35,7 +36,7 @@ fn services(host: &Host) -> Vec<String> {
 /// A bare host gets a server of two containers; a secret is changed, the host starts again; the
 /// large stack takes over what is there.
 fn minimal() -> Result<(), Failed> {
-    let host = Host::make("debian13");
+    let host = Host::on(Layer::Images);
     let folder = Folder::empty();
     let up = |playbook: &str| folder.provision(&["up", "--yes", "--playbook", playbook, &host.name]);
     let did = up("prefect-minimal");
@@ -70,10 +71,8 @@ fn minimal() -> Result<(), Failed> {
     assert!(lets_in(&host, new.trim()) && !lets_in(&host, former.trim()), "the new value, and it alone");
 
     host.lab("reboot");
-    eventually("the API is back after a reboot", 180, || {
-        host.ask(4200, "/api/ready").is_ok_and(|answer| answer.contains(" 200 "))
-    });
-    eventually("nothing is to be changed after a reboot", 120, || {
+    is_ready(&host);
+    eventually("nothing is to be changed after a reboot", || {
         up("prefect-minimal").stderr.contains("nothing to change")
     });
     assert_eq!(flows(&host, "kept"), 1);
@@ -126,7 +125,7 @@ def hello():
 /// A worker runs a flow in a container of its own. A proxy's network that comes later is joined,
 /// and one that is there when the server is made, too; the pool goes with the server's version.
 fn worker() -> Result<(), Failed> {
-    let host = Host::make("debian13");
+    let host = Host::on(Layer::Images);
     let folder = Folder::empty();
     let up =
         || -> Did { folder.provision(&["up", "--yes", "--playbook", "prefect-worker-compose", &host.name]) };
@@ -214,7 +213,7 @@ fn runs_a_flow(host: &Host) {
     let run = api(host, "POST", &format!("deployments/{id}/create_flow_run"), &json!({}));
     let id = run["id"].as_str().unwrap_or_default();
     let mut container = String::new();
-    eventually("the flow runs in a container", 120, || {
+    eventually("the flow runs in a container", || {
         container = host.inside(&format!("docker ps -q --filter label=io.prefect.flow-run-id={id}"));
         host.try_root("test -s /srv/flows/told").status.success()
     });
@@ -229,10 +228,10 @@ fn runs_a_flow(host: &Host) {
     let environment = host.inside(&format!("docker inspect -f '{{{{json .Config.Env}}}}' {container}"));
     assert!(environment.contains("PREFECT_API_AUTH_STRING=prefect:"), "{environment}");
     host.inside("touch /srv/flows/seen");
-    eventually("the flow run is completed", 120, || {
+    eventually("the flow run is completed", || {
         api(host, "GET", &format!("flow_runs/{id}"), &json!({}))["state_type"] == "COMPLETED"
     });
-    eventually("its container goes", 60, || {
+    eventually("its container goes", || {
         host.inside(&format!("docker ps -aq --filter label=io.prefect.flow-run-id={id}")).is_empty()
     });
 }

@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 
-use super::{fresh, is_as_undisturbed, reference, stack, wait};
+use super::{Talking, fresh, is_as_undisturbed, reference, stack, wait};
 use crate::Story;
 use crate::lab::Folder;
 
@@ -59,17 +59,17 @@ fn a_lease_binds_while_its_run_lives() -> Result<(), Failed> {
     let lease = "/var/lib/provision/lease";
 
     // Its time is over by the clock, and its run lives: a machine that was asleep, or has a full disk.
-    let holder = host.hold_lock(LOCK, 60);
+    let holder = host.hold_lock(LOCK, 600);
     let first = folder.spawn(&["up", "--yes", &host.name]);
     host.comes_to("apt is locked");
     let run = host.run();
     host.inside(&format!("sed -i 's/^until .*/until 1/' {lease}"));
-    let second = folder.spawn(&["up", "--yes", &host.name]);
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let second = Talking::up(&folder, &host);
+    second.says(&format!("following run {run}"));
     assert_eq!(host.inside("ls /var/lib/provision/runs").trim(), run, "no second run");
     host.inside(&format!("kill {holder}"));
     wait(first).expect(0);
-    wait(second).expect(0).said(&[&format!("following run {run}")]);
+    second.end().expect(0);
 
     // Its run is gone, whatever it says of time.
     let now = host.inside("date +%s");

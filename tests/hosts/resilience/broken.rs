@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libtest_mimic::Failed;
 
-use super::{Chance, fresh, is_as_undisturbed, reference, signal, stack, wait};
+use super::{Chance, Talking, fresh, is_as_undisturbed, reference, signal, stack, wait};
 use crate::Story;
 use crate::lab::{Folder, Host, eventually};
 
@@ -55,7 +55,7 @@ fn the_laptop_dies(story: &str) -> Result<(), Failed> {
     kill_all(&host, &child);
     wait(child);
     // One that was only being made when its maker died ends by itself after half a minute.
-    eventually("no connection is left", 60, || masters(&host).is_empty());
+    eventually("no connection is left", || masters(&host).is_empty());
 
     stack().provision(&["up", "--yes", &host.name]).expect(0);
     is_as_undisturbed(&host);
@@ -110,13 +110,14 @@ fn a_connection_that_needs_a_password_is_cut() -> Result<(), Failed> {
     let host = Host::make("debian13-sudo");
     let folder = Folder::empty().with("PROVISION_SUDO_PASSWORD", "lab-secret");
     folder.write("own.toml", "steps = [\"packages\"]\n[options.packages]\ninstall = [\"hello\"]\n");
-    let holder = host.hold_lock("/var/lib/dpkg/lock-frontend", 60);
-    let child = folder.spawn(&["up", "--yes", "--playbook", "./own.toml", &host.name]);
-    host.comes_to("apt is locked");
+    folder.write("provision.toml", "playbook = \"./own.toml\"\n");
+    let holder = host.hold_lock("/var/lib/dpkg/lock-frontend", 600);
+    let up = Talking::up(&folder, &host);
+    up.says("apt is locked");
     cut(&host);
-    sleep(Duration::from_secs(2));
+    up.says("connected again");
     host.inside(&format!("kill {holder}"));
-    wait(child).expect(0).said(&["connection lost", "connected again", "1 change made"]);
+    up.end().expect(0).said(&["connection lost", "1 change made"]);
     assert_eq!(host.applied(), ["packages/install"]);
     Ok(())
 }
@@ -158,7 +159,7 @@ fn the_runner_dies_before_it_can_say_so() -> Result<(), Failed> {
     host.comes_to("change start 001");
     let run = host.run();
     host.inside(&format!("kill -s STOP $(systemctl show -P MainPID provision-run-{run})"));
-    eventually("the change is done", 60, || host.inside("pgrep -f /ste[p].sh || echo none").trim() == "none");
+    eventually("the change is done", || host.inside("pgrep -f /ste[p].sh || echo none").trim() == "none");
     host.inside(&format!("systemctl kill -s KILL provision-run-{run}"));
     wait(child).fails(6, &["the run ended without a word", "goes on from there"]);
     let did = stack().provision(&["up", "--yes", &host.name]);

@@ -1,14 +1,11 @@
 //! Ctrl-C, as a terminal sends it: to the whole group of processes.
 
-use std::os::unix::process::CommandExt;
-use std::process::Child;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
 use super::broken::cut;
-use super::{fresh, is_as_undisturbed, reference, signal, stack, wait};
+use super::{Talking, fresh, is_as_undisturbed, reference, stack};
 use crate::Story;
 use crate::lab::{Folder, Host, eventually};
 
@@ -18,28 +15,14 @@ pub const STORIES: &[Story] = &[
     ("resilience::ctrl_c_while_nobody_answers", ctrl_c_while_nobody_answers),
 ];
 
-/// By then the laptop has heard of what the host knows.
-const HEARD: Duration = Duration::from_secs(1);
-
 const LOCK: &str = "/var/lib/dpkg/lock-frontend";
 
-fn start(folder: &Folder, host: &Host) -> Child {
-    let mut command = folder.command(&["up", "--yes", &host.name]);
-    command.process_group(0);
-    command.spawn().expect("provision")
-}
-
-fn ctrl_c(child: &Child) {
-    signal("INT", &format!("-{}", child.id()));
-}
-
 /// A run that waits for a lock, which the process that comes back holds.
-fn waiting(folder: &Folder, host: &Host) -> (Child, String) {
-    let holder = host.hold_lock(LOCK, 60);
-    let child = start(folder, host);
-    host.comes_to("apt is locked");
-    sleep(HEARD);
-    (child, holder)
+fn waiting(folder: &Folder, host: &Host) -> (Talking, String) {
+    let holder = host.hold_lock(LOCK, 600);
+    let up = Talking::up(folder, host);
+    up.says("apt is locked");
+    (up, holder)
 }
 
 /// The run goes on, and the next `up` finds its work done or follows it.
@@ -47,9 +30,9 @@ fn ctrl_c_detaches() -> Result<(), Failed> {
     let _ = reference();
     let host = fresh();
     let folder = stack();
-    let (child, holder) = waiting(&folder, &host);
-    ctrl_c(&child);
-    let did = wait(child);
+    let (up, holder) = waiting(&folder, &host);
+    up.ctrl_c();
+    let did = up.end();
     let run = host.run();
     did.expect(8).said(&[
         &format!("run {run} goes on without you"),
@@ -69,13 +52,13 @@ fn ctrl_c_twice_cancels() -> Result<(), Failed> {
     let _ = reference();
     let host = fresh();
     let folder = stack();
-    let (child, holder) = waiting(&folder, &host);
-    ctrl_c(&child);
-    sleep(Duration::from_millis(700));
-    ctrl_c(&child);
-    eventually("the host knows", 10, || host.inside("ls /var/lib/provision/runs/*/").contains("cancel"));
+    let (up, holder) = waiting(&folder, &host);
+    up.ctrl_c();
+    up.says("Ctrl-C again within 3 seconds cancels it");
+    up.ctrl_c();
+    eventually("the host knows", || host.inside("ls /var/lib/provision/runs/*/").contains("cancel"));
     host.inside(&format!("kill {holder}"));
-    let did = wait(child);
+    let did = up.end();
     let run = host.run();
     did.fails(
         9,
@@ -99,14 +82,14 @@ fn ctrl_c_while_nobody_answers() -> Result<(), Failed> {
     let _ = reference();
     let host = fresh();
     let folder = stack();
-    let child = start(&folder, &host);
-    host.comes_to("change start 001");
+    let up = Talking::up(&folder, &host);
+    up.says("[1/");
     host.iptables("-I INPUT -p tcp --dport 22 -j REJECT");
     cut(&host);
-    sleep(Duration::from_secs(2));
+    up.says("connection lost");
     let pressed = Instant::now();
-    ctrl_c(&child);
-    let did = wait(child);
+    up.ctrl_c();
+    let did = up.end();
     assert!(pressed.elapsed() < Duration::from_secs(6), "{:?}", pressed.elapsed());
     did.expect(8).said(&["connection lost", "goes on without you"]);
     host.iptables("-F INPUT");

@@ -24,7 +24,7 @@ fn a_held_apt_lock() -> Result<(), Failed> {
 
     // Longer than the patience.
     let folder = packages(r#""hello""#, "lock_wait = 3\n");
-    let pid = host.hold_lock(LOCK, 60);
+    let pid = host.hold_lock(LOCK, 600);
     let did = folder.provision(&["up", "--yes", &host.name]);
     did.fails(
         6,
@@ -85,7 +85,7 @@ fn the_network_goes_in_the_middle() -> Result<(), Failed> {
     let host = Host::make("debian13");
     let folder = packages(r#""hello""#, "");
     let held_up = |folder: &Folder, meanwhile: &dyn Fn()| {
-        let pid = host.hold_lock(LOCK, 60);
+        let pid = host.hold_lock(LOCK, 600);
         let child = folder.spawn(&["up", "--yes", &host.name]);
         waits_for_apt(&host);
         meanwhile();
@@ -133,7 +133,7 @@ fn the_network_goes_in_the_middle() -> Result<(), Failed> {
 }
 
 fn waits_for_apt(host: &Host) {
-    eventually("the run waits for apt", 30, || {
+    eventually("the run waits for apt", || {
         host.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null | tail -n 1 || true")
             .contains("apt is locked")
     });
@@ -152,7 +152,7 @@ fn the_disk_fills_in_the_middle() -> Result<(), Failed> {
     );
 
     host.inside("mkdir -p /root/room; cp -a /var/lib/provision /root/room; mount -t tmpfs -o size=120m tmpfs /var/lib/provision; cp -a /root/room/provision /var/lib");
-    let pid = host.hold_lock(LOCK, 60);
+    let pid = host.hold_lock(LOCK, 600);
     let child = folder.spawn(&["up", "--yes", &host.name]);
     waits_for_apt(&host);
     host.inside("cat /dev/zero >/var/lib/provision/filling 2>/dev/null || true");

@@ -4,7 +4,7 @@
 use libtest_mimic::Failed;
 
 use crate::Story;
-use crate::lab::{Folder, Host};
+use crate::lab::{Folder, Host, Layer};
 
 pub const STORIES: &[Story] = &[
     ("trouble::a_host_that_speaks_to_the_terminal", a_host_that_speaks_to_the_terminal),
@@ -14,7 +14,7 @@ pub const STORIES: &[Story] = &[
 
 /// Its name, its files, its services: whatever is shown is shown harmless.
 fn a_host_that_speaks_to_the_terminal() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::DebianImages);
     host.inside(
         r#"printf 'PRETTY_NAME="Debian \033]0;owned\007 \033[31m13\033[0m"\nID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n' >/etc/os-release"#,
     );

@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 
 use crate::Story;
-use crate::lab::{Folder, Host, eventually};
+use crate::lab::{Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[
     ("trouble::images_that_cannot_be_had", images_that_cannot_be_had),
@@ -145,7 +145,7 @@ fn a_compose_file_with_errors() -> Result<(), Failed> {
 
 /// What our reader lets pass `docker compose config` finds, before anything of the stack is changed.
 fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::Three);
     let folder = three("");
     folder.provision(&["up", "--yes", &host.name]).expect(0);
     let stack =
@@ -169,7 +169,7 @@ fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
 }
 
 fn a_container_that_is_never_well() -> Result<(), Failed> {
-    let host = Host::make("debian13-docker");
+    let host = Host::on(Layer::Three);
     let good = three("");
     good.provision(&["up", "--yes", &host.name]).expect(0);
 
@@ -231,7 +231,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
 
     // By the command that was named.
     host.ssh(did.behind("back to it, on the host: "));
-    eventually("the stack that ran before is back", 20, || host.get(8080).is_ok());
+    eventually("the stack that ran before is back", || host.get(8080).is_ok());
     assert!(host.get(8080)?.contains("three services, one page"));
     good.provision(&["up", "--yes", &host.name]).expect(0);
     good.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);

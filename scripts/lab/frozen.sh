@@ -1,0 +1,92 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # what is said of a frozen host is for those that ask
+# Frozen hosts: what a stopped host was, kept as one more layer with Docker's storage beside it.
+# A host that is made from it begins there. Sourced by scripts/lab/host.
+#
+#   frozen/NAME       a link to what was frozen last under that name
+#   frozen/.NAME-N/   kind      what it was made as
+#                     layers    what it stands on, the topmost first; its own is `upper`
+#                     docker, containerd
+
+FROZEN=$STATE/frozen
+
+frozen_dir() { readlink -e "$FROZEN/$1"; }
+
+frozen_names() { for link in "$FROZEN"/*; do [ ! -e "$link" ] || basename "$link"; done; }
+
+valid_layer() {
+    case $1 in
+    '' | *[!a-z0-9-]* | -*) die "a layer's name has small letters, digits and dashes: $1" ;;
+    esac
+}
+
+# keep_frozen HOST-FOLDER LAYER: under the lock. What is in the folder moves; a layer of that
+# name that is there already is replaced, and stays for the hosts that stand on it.
+keep_frozen() {
+    mkdir -p "$FROZEN"
+    number=1
+    while [ -e "$FROZEN/.$2-$number" ]; do number=$((number + 1)); done
+    kept=$FROZEN/.$2-$number
+    mkdir "$kept"
+    mv "$1/upper" "$1/docker" "$1/containerd" "$1/kind" "$kept/"
+    printf '%s %s\n' "$kept/upper" "$(cat "$1/layers")" >"$kept/layers"
+    ln -sfn ".$2-$number" "$FROZEN/.new-$2"
+    mv -T "$FROZEN/.new-$2" "$FROZEN/$2"
+}
+
+# forget_frozen [LAYER]: under the lock. That one, or all; and what has lost its name and has
+# nothing standing on it any more.
+forget_frozen() {
+    if [ -n "${1:-}" ]; then
+        rm -f "$FROZEN/$1"
+    else
+        find "$FROZEN" -maxdepth 1 -type l -delete 2>/dev/null || true
+    fi
+    drop_unused
+}
+
+# Under the lock.
+drop_unused() {
+    # Newest first: an older one may only have carried a newer one.
+    find "$FROZEN" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' 2>/dev/null | sort -rn | cut -d' ' -f2- |
+        while IFS= read -r folder; do
+            in_use "$folder" || rm -rf --one-file-system "$folder"
+        done
+}
+
+# in_use FOLDER: whether it has a name, or a host or another layer stands on it.
+in_use() {
+    for link in "$FROZEN"/*; do
+        [ "$(readlink -e "$link")" != "$1" ] || return 0
+    done
+    for layers in "$STATE"/hosts/*/layers "$FROZEN"/.*/layers; do
+        [ "$layers" = "$1/layers" ] || ! grep -qsF "$1/upper" "$layers" || return 0
+    done
+    return 1
+}
+
+# clone_storage FROM TO: Docker's storage for another host. The files of images are shared, as hard
+# links: an overlay never writes to what lies below it. What containers have written, volumes and
+# all that Docker itself writes is copied.
+clone_storage() {
+    mkdir -p "$2/docker" "$2/containerd"
+    find "$1/docker" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$2/docker" {} +
+    cp -a "$1/containerd/." "$2/containerd/"
+    [ -d "$1/docker/overlay2" ] || return 0
+    mkdir "$2/docker/overlay2"
+    chmod --reference="$1/docker/overlay2" "$2/docker/overlay2"
+    # Those of containers; a file of these has no end of line.
+    written=$(grep -hs '' "$1"/docker/image/overlay2/layerdb/mounts/*/mount-id || true)
+    for layer in "$1"/docker/overlay2/*; do
+        case ${layer##*/} in
+        l | *-init) cp -a "$layer" "$2/docker/overlay2/" ;;
+        *)
+            if printf '%s\n' "$written" | grep -qxF "${layer##*/}"; then
+                cp -a "$layer" "$2/docker/overlay2/"
+            else
+                printf '%s\0' "$layer"
+            fi
+            ;;
+        esac
+    done | xargs -0 -r cp -al -t "$2/docker/overlay2"
+}
