@@ -38,11 +38,15 @@ mount -t tmpfs tmpfs /mnt/root/dev/shm
 mount -t tmpfs tmpfs /mnt/root/sys/fs/cgroup
 
 root=/mnt/root
-rm -f "$root"/usr/local/bin/docker "$root"/usr/bin/docker "$root"/usr/bin/systemd-detect-virt "$root"/var/lib/dpkg/info/docker-compose*.list
-rm -rf "$root"/etc/apt/sources.list* "$root"/var/lib/apt/lists/* "$root"/var/lib/provision
-# An own one: others may be at work in this machine's.
-mount -t tmpfs -o mode=700 tmpfs "$root/root"
-mkdir -p "$root"/etc/apt/sources.list.d "$root"/root/there "$root"/var/lib/dpkg/updates "$root"/opt/tools
+rm -f "$root"/usr/local/bin/docker "$root"/usr/bin/docker "$root"/usr/bin/systemd-detect-virt
+# Its own where others may be at work in this machine's meanwhile: packages are installed, say.
+for part in root etc/apt var/lib/apt var/lib/dpkg var/cache/apt; do
+    mkdir -p "$root/$part"
+    mount -t tmpfs -o mode=755 tmpfs "$root/$part"
+done
+rm -rf "$root/var/lib/provision"
+mkdir -p "$root"/etc/apt/sources.list.d "$root"/var/lib/apt/lists "$root"/var/lib/dpkg/updates \
+    "$root"/root/there "$root"/opt/tools
 
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
 
