@@ -45,6 +45,8 @@ read_questions() {
             SECRETS=$SECRETS$value$NL
             add_file "$value"
             ;;
+        presence"$TAB"*) FILES=$FILES$value$NL ;;
+        manifest"$TAB"*) manifest_files "$value" ;;
         unit"$TAB"*) add_unit "$value" ;;
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
         reach"$TAB"*) REACH=$REACH$value$NL ;;
@@ -60,6 +62,25 @@ read_questions() {
     done
     have docker || DOCKER=''
     ! have docker || REACH=''
+}
+
+# manifest_files PATH SUM FOLDER, with tabs between: the files of a bundle that was sent, where
+# it is another one than that of which the sum is given. Their contents are nobody's business.
+manifest_files() {
+    manifest=${1%%"$TAB"*}
+    folder=${1##*"$TAB"}
+    expected=${1#*"$TAB"}
+    expected=${expected%%"$TAB"*}
+    [ -f "$manifest" ] && [ ! -L "$manifest" ] || return 0
+    sum=$(sha256sum <"$manifest")
+    [ "${sum%% *}" != "$expected" ] || return 0
+    while IFS=' ' read -r _ _ name; do
+        case $name in '' | ../* | */../* | *"$TAB"*) continue ;; esac
+        case $NL$QUESTIONS in *"file$TAB$folder/$name$TAB"* | *"file$TAB$folder/$name$NL"*) continue ;; esac
+        QUESTIONS=$QUESTIONS${NL}secret-file$TAB$folder/$name
+        SECRETS=$SECRETS$folder/$name$NL
+        add_file "$folder/$name"
+    done <"$manifest"
 }
 
 add_file() {
@@ -151,6 +172,7 @@ sub containers {
         my %c = object($+{v});
         my %l = object($c{Labels});
         my ($name) = $c{Names} =~ m{"/([^"/]*)"};
+        $c{Folder} = $l{"com.docker.compose.project.working_dir"} // q("");
         push @lines, map { "$_\n" } $line->(\%c, "\"$name\"", $l{"com.docker.compose.project"}, $l{"com.docker.compose.service"});
     }
     /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
@@ -167,7 +189,7 @@ $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its ve
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
 containers($listed, sub {
     my ($c, @names) = @_;
-    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status};
+    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status}, $c->{Folder};
 }) if @$projects;
 # Between the texts of an array there may be anything that is blank.
 containers($running, sub {
@@ -209,7 +231,7 @@ docker_cli() {
         ;;
     esac
     if [ -n "$PROJECTS" ]; then
-        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}" 2>/dev/null </dev/null
+        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}" 2>/dev/null </dev/null
     fi
     if [ -n "$PUBLISHED" ]; then
         timeout "$DOCKER_LIMIT" docker ps --format "published$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Ports}}" 2>/dev/null </dev/null
@@ -852,7 +874,7 @@ function answer(l,    a, k) {
     if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
     else if (k == "group") print "group" f(a[2]) (a[2] in gid ? num(gid[a[2]]) f(members[a[2]]) : "")
     else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
-    else if (k == "file" || k == "secret-file") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
+    else if (k == "file" || k == "secret-file" || k == "presence") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
     else if (k == "unit") unit_answer(a[2])
     else if (k == "disk") print "disk" f(a[2]) free[near[a[2]]]
 }

@@ -407,6 +407,35 @@ QUESTIONS
     says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t"
     never '^content\t/root/secret'
 
+    # What is there, however large: neither its sum nor its content.
+    probe <<QUESTIONS
+presence${TAB}/root/a file
+presence${TAB}/root/there
+presence${TAB}/root/none
+QUESTIONS
+    says 'file\t/root/a file\t644\troot:root\t3\tregular\t\t'
+    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t'
+    says 'file\t/root/none'
+    never '^content'
+
+    # What was sent before, where the list is another one; a question of its own goes first.
+    printf '644 %s a file\n600 0 secret\n644 0 none\n644 0 ../../etc/passwd\n644 0 x/../../etc/group\n' "$(printf one | sum)" | put /root/manifest
+    probe <<QUESTIONS
+manifest${TAB}/root/manifest${TAB}0000${TAB}/root
+file${TAB}/root/known${TAB}-
+QUESTIONS
+    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t"
+    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t"
+    says 'file\t/root/none'
+    says 'content\t/root/known\ta25vd24='
+    never '^content\t/root/(a file|secret)'
+    never 'passwd|group$'
+    probe <<QUESTIONS
+manifest${TAB}/root/manifest${TAB}$(sum <"$root/root/manifest")${TAB}/root
+manifest${TAB}/root/no-manifest${TAB}-${TAB}/root
+QUESTIONS
+    never '^file'
+
     # Asked twice, with different expectations: the content comes when one is not met.
     probe <<QUESTIONS
 file${TAB}/root/known${TAB}$known
@@ -571,9 +600,9 @@ class Handler(BaseHTTPRequestHandler):
                 container("closed", [{"PrivatePort": 443, "Type": "tcp"}], {}), container("none", [], None), container("alone", [port], None),
                 container("evil", [dict(port, IP="x\nend\n]}")], evil)]
         elif self.path.startswith("/containers/json?all=1&filters="):
-            labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
+            labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "com.docker.compose.project.working_dir": "/srv/demo", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
             container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
-            evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
+            evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.project.working_dir": "/x\ty\nend", "com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
             other = dict(container, Id="ghi", Names=["/else"], Labels=dict(labels, **{"com.docker.compose.project": "else"}))
             body = [container, evil, other]
         elif self.path == "/images/demo/web:1/json":
@@ -630,8 +659,8 @@ $questions
 QUESTIONS
     says 'docker\t"28.3.2"\t"overlay2"'
     says 'compose\tv2.40.3-desktop.1'
-    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"'
-    check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"')" "$root/opt/answer"
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"'
+    check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"\t"/x\\ty\\nend"')" "$root/opt/answer"
     never '"ghi"'
     says 'image\tdemo/web:1\t"sha256:123"'
     says 'image\tdemo/none:1\t'
@@ -652,7 +681,7 @@ $questions
 published
 QUESTIONS
     published_ports
-    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"'
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"'
     says 'image\tdemo/web:1\t"sha256:123"'
     check "containers of a project: two" [ "$(grep -c '^container' "$root/opt/answer")" = 2 ]
     kill "$daemon"

@@ -61,12 +61,18 @@ keep() {
     cp -a "$1" "$dir/kept$1"
 }
 
+# is_seed PATH: whether a file is somebody else's as soon as it is there. The stack step says which.
+is_seed() { return 1; }
+
 # files_placed: whether all files of this change stand as they should.
 files_placed() {
     [ -e "$change/files/list" ] || return 0
     while IFS=$TAB read -r mode owner sum path; do
         if [ "$sum" = - ]; then
-            [ ! -e "$path" ] || return 1
+            # A folder of that name is not what was sent.
+            [ -d "$path" ] || [ ! -e "$path" ] || return 1
+        elif is_seed "$path"; then
+            [ -e "$path" ] || return 1
         else
             [ "$(sha256 "$path")" = "$sum" ] || return 1
             [ "$(stat -c '%a %U:%G' "$path")" = "$mode $owner" ] || return 1
@@ -81,24 +87,43 @@ place_files() {
     while IFS=$TAB read -r mode owner sum path; do
         number=$((number + 1))
         if [ "$sum" = - ]; then
+            [ ! -d "$path" ] || [ -L "$path" ] || continue
             keep "$path"
             rm -f "$path" || fail "$path could not be removed"
-            continue
-        fi
-        if [ "$(sha256 "$path")" != "$sum" ]; then
-            [ "$(sha256 "$change/files/$number")" = "$sum" ] || fail "$path arrived damaged"
-            mkdir -p "$(dirname "$path")" || fail "the folder of $path could not be made"
-            keep "$path" || fail "no copy of $path could be kept"
-            new=$path.provision-new
-            if ! { cp "$change/files/$number" "$new" && chmod "$mode" "$new" &&
-                chown "$owner" "$new" && mv -f "$new" "$path"; }; then
-                rm -f "$new"
-                fail "$path could not be written"
-            fi
-        elif ! { chmod "$mode" "$path" && chown "$owner" "$path"; }; then
-            fail "$path could not be given to $owner"
+        elif ! is_seed "$path" || [ ! -e "$path" ]; then
+            place_file "$change/files/$number"
         fi
     done <"$change/files/list"
+}
+
+# place_file SOURCE: takes the place of $path, with $mode, $owner and $sum.
+place_file() {
+    if [ "$(sha256 "$path")" = "$sum" ]; then
+        { chmod "$mode" "$path" && chown "$owner" "$path"; } || fail "$path could not be given to $owner"
+        return
+    fi
+    [ "$(sha256 "$1")" = "$sum" ] || fail "$path arrived damaged"
+    mkdir -p "$(dirname "$path")" || fail "the folder of $path could not be made"
+    make_way "$path"
+    keep "$path" || fail "no copy of $path could be kept"
+    # A name that nobody can know before, so that nobody has laid a link there.
+    new=$(mktemp "$path.XXXXXXXXXX") || fail "$path could not be written"
+    if ! { cat "$1" >"$new" && chown "$owner" "$new" && chmod "$mode" "$new" && mv -fT "$new" "$path"; }; then
+        rm -f "$new"
+        fail "$path could not be written"
+    fi
+}
+
+# make_way PATH: an empty folder, which Docker makes where a mounted file is missing, gives way to
+# the file. Whoever mounts it is noted, and made again by the step.
+make_way() {
+    [ -d "$1" ] && [ ! -L "$1" ] || return 0
+    find "$1" -depth -type d -empty -delete 2>/dev/null
+    if [ -d "$1" ]; then
+        hint "look at what is in it on the host, and move it away: sudo ls -A $1"
+        fail "$1 is a folder on the host that is not empty, and a file is to take its place"
+    fi
+    printf '%s\n' "$1" >>"$scratch/turned"
 }
 
 # lock_holder: who holds one of apt's or dpkg's locks, as "NAME (pid N)". Takes none itself.

@@ -95,6 +95,12 @@ pull_progress() {
     '
 }
 
+# is_seed PATH: a file to which a container may write is sent where there is none.
+is_seed() {
+    [ -n "$(arg seeds)" ] || return 1
+    arg seeds | cut -d' ' -f2- | grep -qxF -- "${1#"$folder"/}"
+}
+
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
 bundle_guard() {
@@ -108,7 +114,7 @@ bundle_apply() {
     chmod 0700 "$state"
     # What stays from the present bundle, and over it what is new.
     arg manifest | while read -r _ _ path; do
-        if [ -e "$folder/$path" ]; then
+        if [ -f "$folder/$path" ]; then
             mkdir -p "$(dirname "$staging/$path")"
             cp -a "$folder/$path" "$staging/$path"
         fi
@@ -119,7 +125,7 @@ bundle_apply() {
         [ "$sum" != - ] || continue
         path=${path#"$folder/"}
         mkdir -p "$(dirname "$staging/$path")"
-        rm -f "$staging/$path"
+        rm -rf "${staging:?}/$path"
         cp "$change/files/$number" "$staging/$path"
         chmod "$mode" "$staging/$path"
     done <"$change/files/list"
@@ -137,16 +143,40 @@ bundle_apply() {
         rm -rf "$state/previous.new"
         mkdir -p "$state/previous.new"
         while read -r _ _ path; do
-            [ -e "$folder/$path" ] || continue
+            [ -f "$folder/$path" ] || continue
             mkdir -p "$(dirname "$state/previous.new/$path")"
             cp -a "$folder/$path" "$state/previous.new/$path"
         done <"$state/manifest"
         rm -rf "$state/previous"
         mv "$state/previous.new" "$state/previous"
     fi
-    rm -f "$state/applied"
+    rm -f "$state/applied" "$scratch/turned"
     place_files
     arg manifest >"$state/manifest"
+    arg origin >"$state/origin"
+    printf '%s' "$folder" >"$state/folder"
+    remember_seeds
+    drop_turned
+}
+
+# remember_seeds: what has been sent once stays known, also when it is no longer part of the bundle.
+remember_seeds() {
+    arg seeds >"$scratch/seeds"
+    [ -s "$scratch/seeds" ] || [ -e "$state/seeds" ] || return 0
+    # The first sum of a path is that of what was sent.
+    cat "$state/seeds" "$scratch/seeds" 2>/dev/null | awk '{ path = substr($0, index($0, " ") + 1) } !(path in seen) { seen[path] = 1; print }' >"$state/seeds.new"
+    mv -f "$state/seeds.new" "$state/seeds"
+}
+
+# drop_turned: a container that mounts what was a folder and is a file now cannot start again as it
+# is: it is taken away, and Compose makes another one.
+drop_turned() {
+    [ -s "$scratch/turned" ] || return 0
+    docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r id; do
+        docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep -qxFf "$scratch/turned" || continue
+        say "$(service_of "$id") mounts what was an empty folder and is a file now: its container is made again"
+        docker rm -f "$id" >/dev/null
+    done
 }
 
 bundle_verify() {

@@ -14,10 +14,10 @@ use crate::host::{Destination, Passwords, SshOptions, administrator, is_first_bo
 use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
-use crate::stack::bundle::Bundle;
+use crate::stack::bundle::{Bundle, Patterns};
 use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
-use crate::stack::shipped;
+use crate::stack::{origin, shipped};
 use crate::steps::{
     self, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal, Secrets,
     Stack, StackInput, Step, User,
@@ -346,7 +346,14 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     if !loading.env.is_empty() {
         bundle.lay_over_env(&write_env(&loading.env));
     }
-    Ok(Some(StackInput { project, bundle }))
+    let overwritten =
+        Patterns::of_option("overwrite", &options.overwrite).map_err(|error| wrong(error.to_string()))?;
+    bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
+    let origin = match shipped {
+        Some(_) => format!("the playbook {}", settings.playbook.name),
+        None => origin::of(&settings.stack_folder),
+    };
+    Ok(Some(StackInput { project, bundle, origin }))
 }
 
 /// The files of a person's own stack, as they lie there.

@@ -98,7 +98,9 @@ impl Facts {
     pub fn answers(&self, question: &Question) -> bool {
         match question {
             Question::Package(name) => self.packages.contains_key(name),
-            Question::File { path, .. } | Question::SecretFile(path) => self.files.contains_key(path),
+            Question::File { path, .. } | Question::SecretFile(path) | Question::Presence(path) => {
+                self.files.contains_key(path)
+            }
             Question::Group(name) => self.groups.contains_key(name),
             Question::User(name) => self.users.contains_key(name),
             Question::Unit(name) => self.units.contains_key(name),
@@ -107,6 +109,7 @@ impl Facts {
             Question::Image(name) => self.docker_engine().is_none() || self.images.contains_key(name),
             Question::Network(name) => self.docker_engine().is_none() || self.networks.contains_key(name),
             Question::AptSource(_)
+            | Question::Manifest { .. }
             | Question::Reach(_)
             | Question::Docker
             | Question::Project(_)

@@ -38,7 +38,7 @@
 //! | `unit` | name, LoadState, ActiveState, UnitFileState |
 //! | `disk` | path, bytes available, bytes in all |
 //! | `reach` | address, reached or no-name or no-connection |
-//! | `container` | id, name, project, service, image, state, status: each a JSON text |
+//! | `container` | id, name, project, service, image, state, status, folder: each a JSON text |
 //! | `image` | name, id as a JSON text |
 //! | `network` | name, id as a JSON text, ids of its containers separated by spaces |
 //! | `published` | name, project, service: each a JSON text; ports: JSON of the daemon's interface, or a JSON text of `docker ps` |
@@ -286,6 +286,7 @@ impl Reader {
                 image: line.json(4),
                 state: line.json(5),
                 status: line.json(6),
+                folder: line.json(7),
             }),
             "image" => {
                 let id = line.json(1);

@@ -18,6 +18,18 @@ pub enum Question {
     },
     /// A file's hash, mode and owner; never its content.
     SecretFile(String),
+    /// Whether there is anything at a path, and of which kind. Costs the same however large it is.
+    Presence(String),
+    /// The files of a bundle that was sent before, as `SecretFile` answers, where its list differs
+    /// from the one that would be written now.
+    Manifest {
+        /// The list on the host: mode, SHA-256 and path, a line a file.
+        path: String,
+        /// The SHA-256 (hexadecimal, small letters) of the list that would be written.
+        unless: String,
+        /// The folder that its paths count from.
+        folder: String,
+    },
     /// A group and its members.
     Group(String),
     /// A login.
@@ -57,6 +69,8 @@ impl Question {
             Self::Package(name) => ("package", vec![name]),
             Self::File { path, unless } => ("file", vec![path, unless.as_deref().unwrap_or("-")]),
             Self::SecretFile(path) => ("secret-file", vec![path]),
+            Self::Presence(path) => ("presence", vec![path]),
+            Self::Manifest { path, unless, folder } => ("manifest", vec![path, unless, folder]),
             Self::Group(name) => ("group", vec![name]),
             Self::User(name) => ("user", vec![name]),
             Self::Unit(name) => ("unit", vec![name]),

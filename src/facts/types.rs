@@ -269,6 +269,8 @@ pub struct Container {
     pub state: String,
     /// What `docker ps` says of it: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`.
     pub status: String,
+    /// The folder from which Compose made it; blank where it is not known.
+    pub folder: String,
 }
 
 /// An image that the host has.

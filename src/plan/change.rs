@@ -136,6 +136,16 @@ pub enum Risk {
         /// The file's path on the host.
         path: String,
     },
+    /// A file that was edited on the host is removed; a copy is kept.
+    RemovesEdited {
+        /// The file's path on the host.
+        path: String,
+    },
+    /// A file that containers may have written to is replaced; the previous version is kept.
+    OverwritesData {
+        /// The file's path on the host.
+        path: String,
+    },
 }
 
 /// A file that a change writes or removes.

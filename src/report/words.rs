@@ -33,6 +33,12 @@ pub(super) fn risk(risk: &Risk) -> String {
         Risk::ReplacesEdited { path } => {
             format!("replaces {path}, which was edited on the host; the former version is kept")
         }
+        Risk::RemovesEdited { path } => {
+            format!("removes {path}, which was edited on the host; a copy is kept")
+        }
+        Risk::OverwritesData { path } => {
+            format!("overwrites {path}, which containers may have written to; the previous version is kept")
+        }
     }
 }
 
@@ -52,6 +58,8 @@ pub(super) fn sign(change: &Change) -> char {
             Risk::RestartsDocker { .. }
                 | Risk::InterruptsService { .. }
                 | Risk::ReplacesEdited { .. }
+                | Risk::RemovesEdited { .. }
+                | Risk::OverwritesData { .. }
                 | Risk::ReplacesDatabase { .. }
                 | Risk::Removes { .. }
         )

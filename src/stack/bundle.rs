@@ -39,6 +39,9 @@ pub struct BundleFile {
     pub content: Vec<u8>,
     /// Whether it holds secrets: never show its content.
     pub sensitive: bool,
+    /// Whether a container may write to it: it is sent where the host has nothing, and is the
+    /// application's from then on.
+    pub seed: bool,
 }
 
 impl fmt::Debug for BundleFile {
@@ -152,12 +155,32 @@ impl Bundle {
         self.files.insert(at, file(".env".to_owned(), false, true, content));
     }
 
-    /// A hash over all paths, modes and contents; it does not depend on where
-    /// the folder is.
+    /// Marks the files that containers may write to.
+    pub fn mark_seeds(&mut self, is_written: impl Fn(&str) -> bool) {
+        for file in &mut self.files {
+            file.seed = is_written(&file.path);
+        }
+    }
+
+    /// The files that are kept as they are here: all but the seeds.
+    pub fn kept(&self) -> impl Iterator<Item = &BundleFile> {
+        self.files.iter().filter(|file| !file.seed)
+    }
+
+    /// Whether a path is one of its files, or a folder of some.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        let below =
+            |file: &BundleFile| file.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        path.is_empty() || self.files.iter().any(|file| file.path == path || below(file))
+    }
+
+    /// A hash over the paths, modes and contents of all that is kept as it is here; it does not
+    /// depend on where the folder is.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
-        for file in &self.files {
+        for file in self.kept() {
             // No name contains a newline, so no two bundles make the same text.
             hasher.update(format!("{:04o} {} {}\n", file.mode, file.sha256, file.path));
         }
@@ -185,7 +208,7 @@ fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> Bu
         (false, false) => 0o644,
     };
     let sha256 = sha256(&content);
-    BundleFile { path, mode, sha256, content, sensitive }
+    BundleFile { path, mode, sha256, content, sensitive, seed: false }
 }
 
 /// The SHA-256 of some bytes, in hex.
@@ -203,7 +226,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Patterns in the manner of `.gitignore`, without `!`.
-struct Ignore {
+#[derive(Debug)]
+pub struct Patterns {
     any: GlobSet,
     folders: GlobSet,
 }

@@ -10,6 +10,7 @@ mod check;
 mod dotenv;
 mod interpolate;
 mod merge;
+mod paths;
 mod ports;
 mod read;
 mod source;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
 pub use dotenv::{Environment, write as write_env};
+pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
 pub use source::Naming;
 use yaml::Place;
@@ -47,6 +49,9 @@ pub struct Project {
     /// Files of the folder that hold secrets: `env_file` of services, and the
     /// files under the top-level `secrets`.
     pub sensitive: Vec<String>,
+    /// Files of the folder that Compose itself reads: its own, `.env`, and those of `env_file`,
+    /// secrets and configs.
+    pub own_files: Vec<String>,
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,
@@ -94,6 +99,8 @@ pub struct Service {
     pub backups: Option<Backups>,
     /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
     pub reads: Vec<String>,
+    /// The files and folders of the host that its containers see.
+    pub mounts: Vec<Mount>,
 }
 
 impl Service {
@@ -215,6 +222,21 @@ impl Project {
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|s| s.name == name)
+    }
+
+    /// Whether a path of the folder is the application's, since a container may write to it.
+    /// Services that are off count as well: they can be switched on, or run by hand. What Compose
+    /// itself reads is not the application's, even where the whole folder is mounted.
+    #[must_use]
+    pub fn is_written(&self, path: &str) -> bool {
+        self.writers(path).next().is_some() && !self.own_files.iter().any(|file| file == path)
+    }
+
+    /// The mounts by which containers may write to a path of the folder, each with its service.
+    pub fn writers<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Service, &'a Mount)> {
+        let mounts =
+            self.services.iter().flat_map(|service| service.mounts.iter().map(move |mount| (service, mount)));
+        mounts.filter(move |(_, mount)| mount.writable && mount.is_inside() && mount.covers(path))
     }
 
     /// The services that `up` starts.

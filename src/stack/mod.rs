@@ -4,6 +4,7 @@
 //! - [`bundle`] gathers the folder's files, with modes and hashes;
 //! - [`images`] asks the registries whether each image exists for the host's
 //!   architecture;
+//! - [`origin`] tells where it comes from;
 //! - [`shipped`] holds the projects that come with the program.
 //!
 //! Nothing here talks to the host.
@@ -11,4 +12,5 @@
 pub mod bundle;
 pub mod compose;
 pub mod images;
+pub mod origin;
 pub mod shipped;

@@ -323,7 +323,7 @@ mod tests {
             proof: Some("selftest".into()),
             ..StackOptions::default()
         };
-        Backup::of(&options, &StackInput { project, bundle })
+        Backup::of(&options, &StackInput { project, bundle, origin: "here".into() })
     }
 
     fn chosen(present: Option<u64>) -> Chosen {

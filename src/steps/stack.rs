@@ -4,8 +4,13 @@ mod containers;
 mod files;
 mod images;
 mod join;
+mod mounts;
+mod neighbours;
 mod ports;
 mod rolling;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,6 +62,10 @@ pub struct StackOptions {
     pub join: BTreeMap<String, Vec<String>>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
+    /// Files that are sent again when they change here, as patterns (`conf/*.yml`), although a
+    /// container may write to them. All others below a read-write mount are sent once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overwrite: Vec<String>,
 }
 
 impl Default for StackOptions {
@@ -72,6 +81,7 @@ impl Default for StackOptions {
             afterwards: Vec::new(),
             join: BTreeMap::new(),
             ignore: Vec::new(),
+            overwrite: Vec::new(),
         }
     }
 }
@@ -113,6 +123,9 @@ pub struct StackInput {
     pub project: Project,
     /// Its files.
     pub bundle: Bundle,
+    /// Where it comes from, so that another project of the same name is told from it: a repository
+    /// and the folder in it, or a folder on a computer.
+    pub origin: String,
 }
 
 /// The stack step.
@@ -169,35 +182,53 @@ impl Step for Stack {
             path: self.state("manifest"),
             unless: Some(manifest_sum(&self.input.bundle)),
         });
-        questions.insert(Question::File { path: self.state("applied"), unless: None });
+        questions.insert(Question::Manifest {
+            path: self.state("manifest"),
+            unless: manifest_sum(&self.input.bundle),
+            folder: self.folder(),
+        });
+        for file in ["applied", "origin", "folder"] {
+            questions.insert(Question::File { path: self.state(file), unless: None });
+        }
         if self.options.proof.is_some() {
             questions.insert(Question::File { path: self.state("proven"), unless: None });
         }
         for file in &self.input.bundle.files {
             let path = format!("{}/{}", self.folder(), file.path);
-            questions.insert(if file.sensitive {
-                Question::SecretFile(path)
-            } else {
-                Question::File { path, unless: Some(file.sha256.clone()) }
+            questions.insert(match () {
+                () if file.seed => Question::Presence(path),
+                () if file.sensitive => Question::SecretFile(path),
+                () => Question::File { path, unless: Some(file.sha256.clone()) },
             });
         }
+        questions.insert(Question::File { path: self.state("seeds"), unless: None });
+        questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check(model)?;
         self.check_joins()?;
+        self.check_neighbours(model)?;
+        self.check_mounts(model)?;
         self.check_ports(model)?;
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
         step.warnings.extend(self.remarks_on_ports(model.openings.as_deref()));
         step.warnings.extend(self.services().filter_map(cannot_overlap));
+        let seeds = self.seeds(model);
+        let kept = seeds.phrase();
+        step.warnings.extend(self.remarks_on_mounts(model, &seeds));
         step.changes.extend(self.pull(model, &mut step.warnings)?);
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));
         step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
+        if let Some(kept) = kept {
+            step.state.push_str("; ");
+            step.state.push_str(&kept);
+        }
         Ok(step)
     }
 }

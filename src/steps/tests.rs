@@ -25,7 +25,7 @@ pub(in crate::steps) fn bare() -> Facts {
 }
 
 /// The same with Docker from its own repository.
-fn with_docker(engine: &str) -> Facts {
+pub(in crate::steps) fn with_docker(engine: &str) -> Facts {
     let mut facts = bare();
     for name in
         ["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"]
@@ -71,7 +71,7 @@ fn stack_input() -> StackInput {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stack");
     let project = Project::load(&folder, None).expect("the fixture is right");
     let bundle = Bundle::collect(&folder, &[], &project.sensitive).expect("the fixture can be read");
-    StackInput { project, bundle }
+    StackInput { project, bundle, origin: "here".into() }
 }
 
 fn all(text: &str) -> Vec<Box<dyn Step>> {

@@ -8,6 +8,7 @@ mod change;
 mod firewall;
 mod first_boot;
 mod lab;
+mod lived_in;
 mod prefect;
 mod resilience;
 mod secrets;
@@ -87,6 +88,7 @@ fn main() {
         up::STORIES,
         change::STORIES,
         secrets::STORIES,
+        lived_in::STORIES,
         &firewall::stories(),
         first_boot::STORIES,
         &resilience::stories(),

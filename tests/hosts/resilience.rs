@@ -170,9 +170,11 @@ impl Chance {
     }
 }
 
-/// Sends a signal to a process, or with a minus to its group.
+/// Sends a signal to a process, or with a minus to its group. With the shell's own `kill`: a bare
+/// machine has no program of that name.
 pub fn signal(name: &str, target: &str) {
-    let sent = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
+    let command = ["-c", "kill -s \"$1\" -- \"$2\"", "kill", name, target];
+    let sent = Command::new("sh").args(command).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "kill");
 }
 

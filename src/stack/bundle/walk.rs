@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{BundleError, BundleFile, IGNORE_FILE, Ignore, MAX_SIZE, file};
+use super::{BundleError, BundleFile, IGNORE_FILE, MAX_SIZE, Patterns, file};
 
 /// What no stack needs: version control, this program's own files, leftovers.
 const NEVER: [&str; 10] = [
@@ -37,7 +37,7 @@ pub(super) fn collect(
         return Err(BundleError::NotAFolder { path: dir.to_path_buf() });
     }
     let patterns = patterns(dir, ignore)?;
-    let sensitive = Ignore::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
+    let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let walk = Walk { shown: dir, root, patterns };
     let mut found = BTreeMap::new();
     walk.folder(&walk.root, "", &mut found)?;
@@ -60,7 +60,7 @@ struct Walk<'a> {
     /// The folder as it was named, for messages.
     shown: &'a Path,
     root: PathBuf,
-    patterns: Ignore,
+    patterns: Patterns,
 }
 
 impl Walk<'_> {
@@ -185,7 +185,7 @@ fn same(named: &str, path: &str) -> bool {
     named.trim_start_matches("./") == path
 }
 
-fn patterns(dir: &Path, ignore: &[String]) -> Result<Ignore, BundleError> {
+fn patterns(dir: &Path, ignore: &[String]) -> Result<Patterns, BundleError> {
     let listed = dir.join(IGNORE_FILE);
     let text = match fs::read_to_string(&listed) {
         Ok(text) => text,
@@ -195,12 +195,21 @@ fn patterns(dir: &Path, ignore: &[String]) -> Result<Ignore, BundleError> {
     let never = NEVER.iter().map(|p| ("", 0, *p));
     let given = ignore.iter().enumerate().map(|(at, p)| ("ignore", at + 1, p.as_str()));
     let lines = text.lines().enumerate().map(|(at, line)| (IGNORE_FILE, at + 1, line));
-    Ignore::new(never.chain(given).chain(lines))
+    Patterns::new(never.chain(given).chain(lines))
 }
 
-impl Ignore {
+impl Patterns {
+    /// From an option of the settings.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that is not one.
+    pub fn of_option(option: &'static str, patterns: &[String]) -> Result<Patterns, BundleError> {
+        Patterns::new(patterns.iter().enumerate().map(|(at, pattern)| (option, at + 1, pattern.as_str())))
+    }
+
     /// From patterns, each with the file and line that it comes from.
-    fn new<'p>(patterns: impl Iterator<Item = (&'p str, usize, &'p str)>) -> Result<Ignore, BundleError> {
+    fn new<'p>(patterns: impl Iterator<Item = (&'p str, usize, &'p str)>) -> Result<Patterns, BundleError> {
         let mut any = GlobSetBuilder::new();
         let mut folders = GlobSetBuilder::new();
         for (file, line, written) in patterns {
@@ -247,11 +256,12 @@ impl Ignore {
                 problem: e.kind().to_string(),
             })
         };
-        Ok(Ignore { any: build(any)?, folders: build(folders)? })
+        Ok(Patterns { any: build(any)?, folders: build(folders)? })
     }
 
     /// Whether a pattern names this path or a folder above it.
-    fn matches(&self, path: &str, is_folder: bool) -> bool {
+    #[must_use]
+    pub fn matches(&self, path: &str, is_folder: bool) -> bool {
         let whole = self.any.is_match(path) || (is_folder && self.folders.is_match(path));
         whole
             || path.match_indices('/').any(|(at, _)| {

@@ -2,14 +2,15 @@
 
 use super::backups::backups;
 use super::dotenv::Environment;
+use super::paths::{self, PathUse};
 use super::yaml::{Entry, Node, Place};
-use super::{ComposeError, Condition, Dependency, Service, invalid, ports, relative};
+use super::{ComposeError, Condition, Dependency, Service, invalid, ports};
 use crate::stack::images::Reference;
 
 /// What the merged tree says.
 pub(super) struct Read {
     pub services: Vec<Placed>,
-    pub uses: Vec<FileUse>,
+    pub uses: Vec<PathUse>,
     pub complete: bool,
     /// Services may come from files that are not read.
     pub included: bool,
@@ -21,16 +22,13 @@ pub(super) struct Placed {
     pub place: Place,
     pub ports: Vec<Place>,
     pub depends_on: Vec<Place>,
+    pub mounts: Vec<PathUse>,
     pub healthcheck_off: bool,
 }
 
-/// A file of the folder that a service or a secret reads.
-pub(super) struct FileUse {
-    pub path: String,
-    pub role: &'static str,
-    pub required: bool,
-    pub place: Place,
-}
+/// What holds secrets.
+pub(super) const ENV_FILE: &str = "env_file";
+pub(super) const SECRET_FILE: &str = "secret file";
 
 pub(super) fn project(
     root: &Node,
@@ -46,7 +44,8 @@ pub(super) fn project(
         ));
     }
     let included = include.is_some();
-    let mut read = Read { services: Vec::new(), uses: Vec::new(), complete: !included, included };
+    let uses = paths::files_taken_in(root);
+    let mut read = Read { services: Vec::new(), uses, complete: !included, included };
     match root.get("services") {
         Some(services) if services.is_map() => {
             for entry in services.entries() {
@@ -64,33 +63,39 @@ pub(super) fn project(
         let what = "there are no services".to_owned();
         return Err(invalid(&root.place, what, "declare at least one under `services:`"));
     }
-    let used = secrets_in_use(root, &read);
+    let used = in_use(root, &read, "secrets");
     let secrets = root.get("secrets").map(Node::entries).unwrap_or_default();
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     for (entry, placed) in services.iter().zip(&mut read.services) {
-        let names: Vec<_> = secret_names(&entry.value).collect();
+        let names: Vec<_> = names(&entry.value, "secrets").collect();
         let wanted = secrets.iter().filter(|secret| names.contains(&secret.key.as_str()));
         let files = wanted.filter_map(|secret| secret.value.get("file").and_then(Node::text));
         placed.service.reads.extend(files.filter(|path| path.starts_with('/')).map(str::to_owned));
     }
     for entry in secrets {
         if let Some(file) = entry.value.get("file") {
-            file_use(file, "secret file", used.contains(&entry.key.as_str()), &mut read.uses, warnings);
+            file_use(file, SECRET_FILE, used.contains(&entry.key.as_str()), &mut read.uses);
+        }
+    }
+    let used = in_use(root, &read, "configs");
+    for entry in root.get("configs").map(Node::entries).unwrap_or_default() {
+        if let Some(file) = entry.value.get("file") {
+            file_use(file, "config file", used.contains(&entry.key.as_str()), &mut read.uses);
         }
     }
     Ok(read)
 }
 
-/// The secrets that services which will run ask for.
-fn secrets_in_use<'a>(root: &'a Node, read: &Read) -> Vec<&'a str> {
+/// The `secrets` or `configs` that services which will run ask for.
+fn in_use<'a>(root: &'a Node, read: &Read, kind: &str) -> Vec<&'a str> {
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     let enabled = services.iter().zip(&read.services).filter(|(_, s)| s.service.enabled);
-    enabled.flat_map(|(entry, _)| secret_names(&entry.value)).collect()
+    enabled.flat_map(|(entry, _)| names(&entry.value, kind)).collect()
 }
 
-/// The secrets that a service asks for.
-fn secret_names(service: &Node) -> impl Iterator<Item = &str> {
-    let wanted = service.get("secrets").map(Node::items).unwrap_or_default();
+/// The `secrets` or `configs` that a service asks for.
+fn names<'a>(service: &'a Node, kind: &str) -> impl Iterator<Item = &'a str> {
+    let wanted = service.get(kind).map(Node::items).unwrap_or_default();
     wanted.iter().filter_map(|secret| secret.get("source").unwrap_or(secret).text())
 }
 
@@ -146,8 +151,13 @@ fn service(
     for file in files(node.get("env_file")) {
         let required = file.get("required").and_then(Node::text) != Some("false") && enabled;
         let path = file.get("path").unwrap_or(file);
-        file_use(path, "env_file", required, &mut read.uses, warnings);
+        file_use(path, ENV_FILE, required, &mut read.uses);
     }
+    for file in files(node.get("label_file")) {
+        file_use(file, "label_file", enabled, &mut read.uses);
+    }
+    read.uses.extend(paths::builds(node, enabled));
+    let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node).into_iter().unzip();
     let (healthcheck, healthcheck_off) = healthcheck(node);
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let service = Service {
@@ -168,9 +178,10 @@ fn service(
         start_first: start_first(name, node)?,
         named: node.get("container_name").is_some(),
         reads: reads(node),
+        mounts,
     };
     let place = entry.place.clone();
-    Ok(Placed { service, place, ports: port_places, depends_on: places, healthcheck_off })
+    Ok(Placed { service, place, ports: port_places, depends_on: places, mounts: mounted, healthcheck_off })
 }
 
 fn partly_elsewhere(name: &str, node: &Node, warnings: &mut Vec<String>) -> bool {
@@ -335,25 +346,7 @@ fn files(node: Option<&Node>) -> Vec<&Node> {
     }
 }
 
-fn file_use(
-    node: &Node,
-    role: &'static str,
-    required: bool,
-    uses: &mut Vec<FileUse>,
-    warnings: &mut Vec<String>,
-) {
-    let Some(text) = node.text() else { return };
-    if text.is_empty() || text.starts_with(['/', '~']) {
-        return;
-    }
-    let path = relative(text);
-    if path.split('/').any(|part| part == "..") {
-        warnings.push(format!(
-            "{}: {role} {path} lies outside the folder and does not go to the host; move it into \
-             the folder",
-            node.place
-        ));
-        return;
-    }
-    uses.push(FileUse { path, role, required, place: node.place.clone() });
+fn file_use(node: &Node, role: &'static str, required: bool, uses: &mut Vec<PathUse>) {
+    let Some(text) = node.text().filter(|text| !text.is_empty()) else { return };
+    uses.push(PathUse { path: text.to_owned(), role, required, place: node.place.clone() });
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::dotenv::Environment;
 use super::interpolate::{self, Fault, Scope};
-use super::read::{self, FileUse};
+use super::paths::{self, Here, PathUse, Resolved};
+use super::read;
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge, relative};
+use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -28,7 +29,9 @@ pub struct Naming<'a> {
 /// A project, and the files of the folder that it reads.
 pub(super) struct Assembled {
     pub project: Project,
-    pub uses: Vec<FileUse>,
+    pub uses: Vec<PathUse>,
+    /// Where the mounts of each service stand, in the order of both.
+    pub mounts: Vec<Vec<PathUse>>,
 }
 
 /// Reads a folder. All that touches the disk is here.
@@ -45,22 +48,68 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
         dir.canonicalize().map_err(|source| ComposeError::Read { path: dir.to_path_buf(), source })?;
     // Paths count from the first file, which need not lie in the folder itself.
     let base = sources.first().and_then(|(file, _)| Path::new(file).parent()).unwrap_or(dir);
-    let within = base.to_str().filter(|b| !b.is_empty()).map(|b| format!("{b}/"));
+    let within = base.to_str().unwrap_or_default();
     let absolute = absolute.join(base);
     let folder = absolute.file_name().unwrap_or_default().to_string_lossy();
     let naming = Naming { explicit: loading.name.as_deref(), folder: &folder };
     let mut assembled = assemble(&sources, &env, naming)?;
-    for usage in &mut assembled.uses {
-        usage.path.insert_str(0, within.as_deref().unwrap_or_default());
-        if usage.required && !dir.join(&usage.path).exists() {
-            let what = format!("{} {} is not in the folder", usage.role, usage.path);
-            return Err(invalid(&usage.place, what, "create it, or correct the path"));
-        }
-    }
+    resolve_uses(dir, within, &mut assembled.uses)?;
+    resolve_mounts(dir, within, &mut assembled.project, &assembled.mounts)?;
     assembled.project.sensitive = sensitive(&assembled.uses);
+    let read = assembled.uses.iter().map(|usage| usage.path.clone());
+    assembled.project.own_files.extend(read);
     notes.append(&mut assembled.project.warnings);
     assembled.project.warnings = notes;
     Ok(assembled.project)
+}
+
+/// Makes what is read relative to the folder. What is needed has to be there.
+fn resolve_uses(dir: &Path, within: &str, uses: &mut Vec<PathUse>) -> Result<(), ComposeError> {
+    let mut inside = Vec::with_capacity(uses.len());
+    for usage in uses.drain(..) {
+        match paths::resolve(within, &usage.path) {
+            Resolved::OnHost => {}
+            Resolved::Outside if usage.required => return Err(paths::outside(&usage)),
+            Resolved::Outside => {}
+            Resolved::Inside(path) => {
+                if usage.required && !dir.join(&path).exists() {
+                    let what = format!("the {} {path} is not in the folder", usage.role);
+                    return Err(invalid(&usage.place, what, "create it, or correct the path"));
+                }
+                inside.push(PathUse { path, ..usage });
+            }
+        }
+    }
+    *uses = inside;
+    Ok(())
+}
+
+/// Makes mounts relative to the folder, and looks what of them is there.
+fn resolve_mounts(
+    dir: &Path,
+    within: &str,
+    project: &mut Project,
+    places: &[Vec<PathUse>],
+) -> Result<(), ComposeError> {
+    for (service, places) in project.services.iter_mut().zip(places) {
+        for (mount, usage) in service.mounts.iter_mut().zip(places) {
+            match paths::resolve(within, &mount.source) {
+                Resolved::OnHost => {}
+                Resolved::Outside if service.enabled => return Err(paths::outside(usage)),
+                Resolved::Outside => {}
+                Resolved::Inside(path) => {
+                    let there = dir.join(&path);
+                    mount.here = match () {
+                        () if there.is_dir() => Here::Folder,
+                        () if there.exists() => Here::File,
+                        () => Here::Nothing,
+                    };
+                    mount.source = path;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn environment(dir: &Path) -> Result<Environment, ComposeError> {
@@ -81,7 +130,7 @@ fn read_text(path: &Path) -> Result<String, ComposeError> {
 fn file_names(dir: &Path, env: &Environment, notes: &mut Vec<String>) -> Result<Vec<String>, ComposeError> {
     if let Some(list) = env.get("COMPOSE_FILE").filter(|l| !l.is_empty()) {
         let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).unwrap_or(":");
-        return Ok(list.split(separator).map(relative).collect());
+        return list.split(separator).map(|file| named_in_env(dir, file)).collect();
     }
     let there = |name: &&&str| dir.join(name).is_file();
     let found: Vec<&str> = FILE_NAMES.iter().filter(there).copied().collect();
@@ -95,6 +144,26 @@ fn file_names(dir: &Path, env: &Environment, notes: &mut Vec<String>) -> Result<
     let mut names = vec![(*first).to_owned()];
     names.extend(OVERRIDE_NAMES.iter().find(there).map(|name| (*name).to_owned()));
     Ok(names)
+}
+
+/// A file of COMPOSE_FILE, relative to the folder.
+fn named_in_env(dir: &Path, file: &str) -> Result<String, ComposeError> {
+    match paths::resolve("", file) {
+        Resolved::Inside(path) => Ok(path),
+        Resolved::Outside | Resolved::OnHost => {
+            let text = read_text(&dir.join(".env")).unwrap_or_default();
+            let names_it =
+                |line: &str| line.trim_start().trim_start_matches("export ").starts_with("COMPOSE_FILE");
+            let line = text.lines().position(names_it).map_or(1, |at| at + 1);
+            let place = Place { file: ".env".into(), line, column: 1 };
+            Err(paths::outside(&PathUse {
+                path: file.to_owned(),
+                role: "COMPOSE_FILE",
+                required: true,
+                place,
+            }))
+        }
+    }
 }
 
 /// Merges the texts of a project and reads the result.
@@ -140,17 +209,25 @@ pub(super) fn assemble(
         files: sources.iter().map(|(file, _)| file.clone()).collect(),
         services: read.services.iter().map(|s| s.service.clone()).collect(),
         sensitive: sensitive(&read.uses),
+        own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         complete: read.complete,
         environment: env.clone(),
         warnings,
     };
     check::project(&mut project, &read)?;
-    Ok(Assembled { project, uses: read.uses })
+    let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
+    Ok(Assembled { project, uses: read.uses, mounts })
 }
 
 /// The files that hold secrets, each once.
-fn sensitive(uses: &[FileUse]) -> Vec<String> {
-    let mut paths: Vec<String> = uses.iter().map(|u| u.path.clone()).collect();
+fn sensitive(uses: &[PathUse]) -> Vec<String> {
+    let secret = uses.iter().filter(|usage| matches!(usage.role, read::ENV_FILE | read::SECRET_FILE));
+    let mut paths: Vec<String> = secret
+        .filter_map(|usage| match paths::resolve("", &usage.path) {
+            Resolved::Inside(path) => Some(path),
+            Resolved::Outside | Resolved::OnHost => None,
+        })
+        .collect();
     paths.sort();
     paths.dedup();
     paths

@@ -21,7 +21,7 @@ fn shipped(name: &str, options: &Options) -> StackInput {
     let project = Project::load_with(place.path(), &loading).expect("it is right");
     let mut bundle = Bundle::collect(place.path(), &[], &project.sensitive).expect("it can be read");
     bundle.lay_over_env(&write_env(&loading.env));
-    StackInput { project, bundle }
+    StackInput { project, bundle, origin: "here".into() }
 }
 
 fn step(text: &str) -> Postgres {

@@ -41,7 +41,9 @@ pub(super) fn expected<'a>(services: &[&'a Service]) -> Vec<Expected<'a>> {
     services
         .iter()
         .map(|service| {
-            let unattended = matches!(service.restart.as_deref(), None | Some("no" | ""));
+            let policy = service.restart.as_deref().unwrap_or_default();
+            // Docker starts it again at most where it has failed.
+            let unattended = matches!(policy, "" | "no") || policy.starts_with("on-failure");
             let kind = match () {
                 () if service.one_shot => Kind::Job,
                 () if unattended && service.ports.is_empty() && !service.healthcheck => Kind::Task,

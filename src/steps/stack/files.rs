@@ -1,11 +1,48 @@
 //! The bundle's files: what differs from the host's, and what was sent once and is no longer part of it.
 
+use std::collections::BTreeMap;
+
 use super::Stack;
 use crate::plan::{Change, FileChange, Risk};
 use crate::stack::bundle::{Bundle, BundleFile};
 use crate::steps::Model;
 
+/// Files that are the application's, since a container may write to them.
+#[derive(Default)]
+pub(super) struct Seeds<'a> {
+    /// Sent now, for the first time.
+    sent: Vec<&'a BundleFile>,
+    /// Left as the host has them, or without them where the application has removed them.
+    pub(super) kept: Vec<&'a str>,
+    /// Those of them that have changed here since they were sent.
+    pub(super) changed: Vec<&'a str>,
+}
+
 impl Stack {
+    /// What becomes of the files that containers may write to.
+    pub(super) fn seeds(&self, model: &Model) -> Seeds<'_> {
+        let mut seeds = Seeds::default();
+        let written = model.text(&self.state("seeds")).unwrap_or_default();
+        let before: BTreeMap<&str, &str> =
+            written.lines().filter_map(|line| line.split_once(' ')).map(|(sum, path)| (path, sum)).collect();
+        let manifest = model.text(&self.state("manifest")).unwrap_or_default();
+        // What a provision has sent that did not know of seeds yet.
+        let former: Vec<&str> = manifest.lines().filter_map(manifest_line).map(|(_, path)| path).collect();
+        for file in self.input.bundle.files.iter().filter(|file| file.seed) {
+            let is_there = model.file(&format!("{}/{}", self.folder(), file.path)).is_some();
+            let sum = before.get(file.path.as_str());
+            if sum.is_none() && !is_there && !former.contains(&file.path.as_str()) {
+                seeds.sent.push(file);
+                continue;
+            }
+            seeds.kept.push(&file.path);
+            if sum.is_some_and(|sum| *sum != file.sha256) {
+                seeds.changed.push(&file.path);
+            }
+        }
+        seeds
+    }
+
     /// Files that differ, and files that were sent once and are no longer part of it.
     pub(super) fn send(&self, model: &mut Model) -> Option<Change> {
         let bundle = &self.input.bundle;
@@ -20,9 +57,11 @@ impl Stack {
             model.text(&self.state("manifest")).unwrap_or_default().to_owned()
         };
         let sent: Vec<(&str, &str)> = sent.lines().filter_map(manifest_line).collect();
+        let was_sent =
+            |path: &str, sum: &str| sent.iter().any(|(known, name)| *name == path && *known == sum);
         let mut risks = Vec::new();
         let mut files = Vec::new();
-        for file in &bundle.files {
+        for file in bundle.kept() {
             let path = format!("{folder}/{}", file.path);
             let present = model.file(&path);
             if present.is_some_and(|present| {
@@ -30,9 +69,12 @@ impl Stack {
             }) {
                 continue;
             }
+            // An empty folder is what Docker makes of a file that is missing.
+            let present = present.filter(|present| present.kind != "directory");
             if let Some(present) = present.filter(|present| present.sha256 != file.sha256) {
-                let as_sent = sent.iter().any(|(sum, name)| *name == file.path && *sum == present.sha256);
-                if !as_sent {
+                if self.input.project.is_written(&file.path) {
+                    risks.push(Risk::OverwritesData { path: path.clone() });
+                } else if !was_sent(&file.path, &present.sha256) {
                     risks.push(Risk::ReplacesEdited { path: path.clone() });
                 }
             }
@@ -43,35 +85,77 @@ impl Stack {
                 present.is_some(),
             ));
         }
-        for (_, name) in &sent {
-            if bundle.file(name).is_none() {
-                files.push(removal(format!("{folder}/{name}")));
-            }
+        let seeds = self.seeds(model);
+        for file in &seeds.sent {
+            files.push(file_change(format!("{folder}/{}", file.path), file, None, false));
         }
+        // What may be written to is not removed either, whoever has sent it.
+        let gone = sent
+            .iter()
+            .filter(|(_, name)| bundle.file(name).is_none() && !self.input.project.is_written(name));
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (sum, name) in gone {
+            let path = format!("{folder}/{name}");
+            let edited =
+                model.file(&path).is_some_and(|present| present.kind == "regular" && present.sha256 != *sum);
+            if edited {
+                risks.push(Risk::RemovesEdited { path: path.clone() });
+            }
+            // A file gives way to a folder of that name, and a folder's files to a file.
+            let is_in_the_way =
+                |file: &FileChange| is_above(&path, &file.path) || is_above(&file.path, &path);
+            if files.iter().any(is_in_the_way) { first.push(removal(path)) } else { last.push(removal(path)) }
+        }
+        let files: Vec<_> = first.into_iter().chain(files).chain(last).collect();
         if files.is_empty() && same_manifest {
             return None;
         }
         let bare = known_manifest.is_none();
         let removed = files.iter().filter(|file| file.content.is_none()).count();
         let sent = files.len() - removed;
+        let reason = match (bare, sent) {
+            (true, 1) => "the host does not have it",
+            (true, _) => "the host does not have them",
+            (false, 0) => "no longer in the folder here",
+            (false, 1) => "it differs from what the host has",
+            (false, _) => "they differ from what the host has",
+        };
+        let kept = seeds.phrase().map(|kept| format!("; {kept}")).unwrap_or_default();
         let change = Change {
             id: "stack/bundle".into(),
             title: title(sent, removed, &folder),
-            reason: match (bare, sent) {
-                (true, 1) => "the host does not have it".into(),
-                (true, _) => "the host does not have them".into(),
-                (false, 0) => "no longer in the folder here".into(),
-                (false, 1) => "it differs from what the host has".into(),
-                (false, _) => "they differ from what the host has".into(),
-            },
+            reason: format!("{reason}{kept}"),
             risks,
             undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
             files,
-            action: self.action("bundle").with_unshown("manifest", manifest).within(120),
+            action: self
+                .action("bundle")
+                .with("origin", &self.input.origin)
+                .with_unshown("manifest", manifest)
+                .with_unshown("seeds", seed_list(bundle))
+                .within(120),
         };
         model.write(&change.files);
         Some(change)
     }
+}
+
+impl Seeds<'_> {
+    /// What is kept, as a phrase.
+    pub(super) fn phrase(&self) -> Option<String> {
+        let names = match self.kept.as_slice() {
+            [] => return None,
+            [one] => (*one).to_owned(),
+            [first, rest @ ..] if rest.len() > 2 => format!("{first} and {} more", rest.len()),
+            several => several.join(", "),
+        };
+        Some(format!("{names}: kept, the application's since the first run"))
+    }
+}
+
+/// Whether one path is a folder above the other.
+fn is_above(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn title(sent: usize, removed: usize, folder: &str) -> String {
@@ -86,7 +170,13 @@ fn title(sent: usize, removed: usize, folder: &str) -> String {
 
 /// What has been sent: MODE SHA256 PATH, a line a file.
 fn manifest(bundle: &Bundle) -> String {
-    bundle.files.iter().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
+    bundle.kept().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
+}
+
+/// What is sent once: SHA256 PATH, a line a file.
+fn seed_list(bundle: &Bundle) -> String {
+    let seeds = bundle.files.iter().filter(|file| file.seed);
+    seeds.map(|file| format!("{} {}\n", file.sha256, file.path)).collect()
 }
 
 pub(super) fn manifest_sum(bundle: &Bundle) -> String {

@@ -1,0 +1,327 @@
+//! What a project does with paths: what containers mount, what is built, what is read.
+//!
+//! Only the stack's folder travels to the host. A path that leads out of it names something that
+//! the host does not have; one below a mount that a container may write to is the application's
+//! from its first run on.
+
+use super::yaml::{Node, Place};
+use super::{ComposeError, invalid};
+
+/// What lies at a path of the folder on this computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Here {
+    /// Nothing, or a path of the host's own.
+    Nothing,
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// A file or folder that a service's containers see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it lies: relative to the stack's folder (blank for that folder itself), or an
+    /// absolute path on the host.
+    pub source: String,
+    /// Where containers see it.
+    pub target: String,
+    /// What lies there in the folder on this computer.
+    pub here: Here,
+    /// Whether a container may write there.
+    pub writable: bool,
+    /// Whether Docker makes an empty folder where there is nothing. `false` with the long form's
+    /// `create_host_path: false`.
+    pub created: bool,
+    /// The file and line that say so.
+    pub place: String,
+}
+
+impl Mount {
+    /// Whether this is the path of a bundle, or a folder above it.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        let below = || path.strip_prefix(self.source.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        self.source.is_empty() || self.source == path || below()
+    }
+
+    /// Whether it lies in the stack's folder.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        !self.source.starts_with(['/', '~'])
+    }
+
+    /// Whether a person would expect a file there, by the names on both sides.
+    #[must_use]
+    pub fn looks_like_a_file(&self) -> bool {
+        let name = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        !self.source.ends_with('/')
+            && (is_named_like_a_file(&name(&self.source)) || is_named_like_a_file(&name(&self.target)))
+    }
+}
+
+/// By its extension, or as a program's one file is named.
+fn is_named_like_a_file(name: &str) -> bool {
+    const FILES: [&str; 10] = [
+        "Caddyfile",
+        "Corefile",
+        "Dockerfile",
+        "Makefile",
+        "Procfile",
+        "hosts",
+        "passwd",
+        "group",
+        "crontab",
+        ".htpasswd",
+    ];
+    if FILES.contains(&name) || name == ".env" || name.starts_with(".env.") {
+        return true;
+    }
+    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
+    // conf.d is a folder, and so is v1.2.
+    !stem.is_empty()
+        && extension != "d"
+        && (1..=10).contains(&extension.len())
+        && extension.chars().all(|c| c.is_ascii_alphanumeric())
+        && extension.chars().any(|c| c.is_ascii_alphabetic())
+}
+
+/// A path as the project has it, not yet resolved.
+#[derive(Clone)]
+pub(super) struct PathUse {
+    pub path: String,
+    /// What it is for, as a person would say.
+    pub role: &'static str,
+    /// Whether there must be something: a service that is on reads it.
+    pub required: bool,
+    pub place: Place,
+}
+
+/// What a path of the project leads to.
+pub(super) enum Resolved {
+    /// Within the stack's folder; blank for the folder itself.
+    Inside(String),
+    /// Out of the stack's folder.
+    Outside,
+    /// An absolute path, or one in somebody's home, on the host.
+    OnHost,
+}
+
+/// Resolves a path that counts from `base`, a folder within the stack's folder. Links are not
+/// followed: on the host there is only what is sent.
+pub(super) fn resolve(base: &str, path: &str) -> Resolved {
+    if path.starts_with(['/', '~']) {
+        return Resolved::OnHost;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                if parts.pop().is_none() {
+                    return Resolved::Outside;
+                }
+            }
+            part => parts.push(part),
+        }
+    }
+    Resolved::Inside(parts.join("/"))
+}
+
+/// The refusal of a path that leads out of the folder.
+pub(super) fn outside(usage: &PathUse) -> ComposeError {
+    let what = format!(
+        "the {} {} lies outside the stack's folder, and only that folder is sent to the host",
+        usage.role, usage.path
+    );
+    let mut up =
+        usage.path.split('/').take_while(|part| matches!(*part, ".." | ".")).filter(|part| *part == "..");
+    let path = up.by_ref().map(|_| "..").collect::<Vec<_>>().join("/");
+    let path = if path.is_empty() { ".." } else { &path };
+    invalid(
+        &usage.place,
+        what,
+        format!(
+            "copy it into the folder, or send the folder above as well: `path = \"{path}\"` in [steps.stack], \
+             with COMPOSE_FILE in the .env there"
+        ),
+    )
+}
+
+/// The bind mounts of a service.
+pub(super) fn mounts(service: &Node) -> Vec<(Mount, PathUse)> {
+    let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
+    volumes.iter().filter_map(mount).collect()
+}
+
+fn mount(volume: &Node) -> Option<(Mount, PathUse)> {
+    let mut mount = match volume.text() {
+        Some(text) => short(text)?,
+        None => long(volume)?,
+    };
+    mount.place = volume.place.to_string();
+    let usage =
+        PathUse { path: mount.source.clone(), role: "mount", required: false, place: volume.place.clone() };
+    Some((mount, usage))
+}
+
+fn bind(source: &str, target: &str, writable: bool, created: bool) -> Mount {
+    let (source, target) = (source.to_owned(), target.to_owned());
+    Mount { source, target, here: Here::Nothing, writable, created, place: String::new() }
+}
+
+/// `SOURCE:TARGET[:OPTIONS]`, where the source is a path and not the name of a volume.
+fn short(text: &str) -> Option<Mount> {
+    let (source, rest) = text.split_once(':')?;
+    if !source.starts_with(['.', '/', '~']) {
+        return None;
+    }
+    let (target, options) = rest.split_once(':').unwrap_or((rest, ""));
+    Some(bind(source, target, options.split(',').all(|option| option != "ro"), true))
+}
+
+fn long(volume: &Node) -> Option<Mount> {
+    let text = |key: &str| volume.get(key).and_then(Node::text);
+    let is = |node: Option<&Node>, word: &str| {
+        node.and_then(Node::text).is_some_and(|text| text.eq_ignore_ascii_case(word))
+    };
+    if text("type") != Some("bind") {
+        return None;
+    }
+    let source = text("source").or_else(|| text("src"))?;
+    let target = text("target").or_else(|| text("destination")).or_else(|| text("dst")).unwrap_or_default();
+    let options = volume.get("bind");
+    let created = !is(options.and_then(|bind| bind.get("create_host_path")), "false");
+    let read_only = is(volume.get("read_only"), "true") || is(volume.get("readonly"), "true");
+    Some(bind(source, target, !read_only, created))
+}
+
+/// What a service is built from.
+pub(super) fn builds(service: &Node, required: bool) -> Vec<PathUse> {
+    let Some(build) = service.get("build") else { return Vec::new() };
+    let context = if build.text().is_some() { Some(build) } else { build.get("context") };
+    let mut uses = Vec::new();
+    let mut add = |path: &str, role, place: &Place| {
+        if is_local(path) {
+            uses.push(PathUse { path: path.to_owned(), role, required, place: place.clone() });
+        }
+    };
+    let folder = context.and_then(Node::text).unwrap_or(".");
+    let place = context.unwrap_or(build).place.clone();
+    add(folder, "build context", &place);
+    if let Some(dockerfile) = build.get("dockerfile")
+        && let Some(text) = dockerfile.text()
+        && is_local(folder)
+    {
+        let path = if text.starts_with('/') { text.to_owned() } else { format!("{folder}/{text}") };
+        add(&path, "Dockerfile", &dockerfile.place);
+    }
+    for entry in build.get("additional_contexts").map(Node::entries).unwrap_or_default() {
+        if let Some(text) = entry.value.text() {
+            add(text, "build context", &entry.value.place);
+        }
+    }
+    for item in build.get("additional_contexts").map(Node::items).unwrap_or_default() {
+        if let Some((_, path)) = item.text().and_then(|text| text.split_once('=')) {
+            add(path, "build context", &item.place);
+        }
+    }
+    uses
+}
+
+/// Whether a build context lies on this computer: no address, no other image or service.
+fn is_local(path: &str) -> bool {
+    !path.contains("://")
+        && !path.starts_with("git@")
+        && !path.starts_with("github.com/")
+        && !path.starts_with("service:")
+}
+
+/// Other Compose files that this one takes in.
+pub(super) fn files_taken_in(root: &Node) -> Vec<PathUse> {
+    let mut uses = Vec::new();
+    let mut add = |node: &Node, role| {
+        if let Some(path) = node.text().filter(|path| is_local(path) && !path.starts_with("oci:")) {
+            let place = node.place.clone();
+            uses.push(PathUse { path: path.to_owned(), role, required: true, place });
+        }
+    };
+    for item in root.get("include").map(Node::items).unwrap_or_default() {
+        add(item, "included file");
+        if let Some(path) = item.get("path") {
+            add(path, "included file");
+            path.items().iter().for_each(|path| add(path, "included file"));
+        }
+    }
+    for service in root.get("services").map(Node::entries).unwrap_or_default() {
+        if let Some(file) = service.value.get("extends").and_then(|extends| extends.get("file")) {
+            add(file, "extended file");
+        }
+    }
+    uses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolves_without_the_disk() {
+        let cases = [
+            ("", "./data", Some("data")),
+            ("", "data//x/./y/", Some("data/x/y")),
+            ("", ".", Some("")),
+            ("", "a/../b", Some("b")),
+            ("", "..", None),
+            ("", "a/../../b", None),
+            ("deploy", "../site", Some("site")),
+            ("deploy/", "../../site", None),
+            ("deploy", ".", Some("deploy")),
+        ];
+        for (base, path, expected) in cases {
+            let found = match resolve(base, path) {
+                Resolved::Inside(path) => Some(path),
+                Resolved::Outside => None,
+                Resolved::OnHost => panic!("{path} is on the host"),
+            };
+            assert_eq!(found.as_deref(), expected, "{base} {path}");
+        }
+        for path in ["/var/run/docker.sock", "~/x"] {
+            assert!(matches!(resolve("", path), Resolved::OnHost), "{path}");
+        }
+    }
+
+    #[test]
+    fn covers_what_lies_below() {
+        let mount = |source: &str| bind(source, "/x", true, true);
+        for (source, path, expected) in [
+            ("data", "data/app.db", true),
+            ("data", "data", true),
+            ("data", "database", false),
+            ("data", "other/data/x", false),
+            ("", "anything/at/all", true),
+            ("a/b", "a", false),
+        ] {
+            assert_eq!(mount(source).covers(path), expected, "{source} {path}");
+        }
+    }
+
+    #[test]
+    fn knows_a_file_by_its_name() {
+        for (source, target, expected) in [
+            ("nginx.conf", "/etc/nginx/nginx.conf", true),
+            ("conf", "/etc/nginx/nginx.conf", true),
+            ("conf", "/etc/nginx/conf.d", false),
+            ("conf.d", "/etc/nginx/conf.d", false),
+            ("data", "/data", false),
+            ("data.json/", "/data", false),
+            ("Caddyfile", "/etc/caddy/Caddyfile", true),
+            (".htpasswd", "/x", true),
+            (".cache", "/cache", false),
+            ("v1.2", "/srv/v1.2", false),
+            ("db/app.sqlite3", "/data/app.sqlite3", true),
+        ] {
+            assert_eq!(bind(source, target, true, true).looks_like_a_file(), expected, "{source} {target}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Where a stack comes from, in a line that is the same on each computer from which it is sent.
+
+use std::path::{Path, PathBuf};
+
+/// The repository and the folder in it; without git, the computer and the folder.
+#[must_use]
+pub fn of(folder: &Path) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    repository(&folder).unwrap_or_else(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        match host.trim() {
+            "" => folder.display().to_string(),
+            host => format!("{} on {host}", folder.display()),
+        }
+    })
+}
+
+fn repository(folder: &Path) -> Option<String> {
+    let root = folder.ancestors().find(|above| above.join(".git").exists())?;
+    let config = std::fs::read_to_string(git_folder(root)?.join("config")).ok()?;
+    let address = address(&config)?;
+    let within = folder.strip_prefix(root).ok()?;
+    Some(match within.as_os_str().is_empty() {
+        true => address,
+        false => format!("{address} ({})", within.display()),
+    })
+}
+
+/// `.git` is a file in further work trees, which names the folder of one of the first.
+fn git_folder(root: &Path) -> Option<PathBuf> {
+    let git = root.join(".git");
+    if git.is_dir() {
+        return Some(git);
+    }
+    let text = std::fs::read_to_string(&git).ok()?;
+    let named = root.join(text.strip_prefix("gitdir:")?.trim());
+    named
+        .ancestors()
+        .find(|above| above.file_name().is_some_and(|name| name == ".git"))
+        .map(Path::to_path_buf)
+}
+
+/// The address of the remote `origin`, without a login that may stand in it.
+fn address(config: &str) -> Option<String> {
+    let section = config
+        .split("\n[")
+        .find(|section| section.trim_start_matches('[').starts_with("remote \"origin\"]"))?;
+    let url = section
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("url")?.trim_start().strip_prefix('='))?
+        .trim();
+    let shown = match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (login, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = login.rsplit('@').next().unwrap_or(login);
+            format!("{scheme}://{host}/{path}")
+        }
+        None => url.to_owned(),
+    };
+    Some(shown.chars().filter(|c| !c.is_control()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_has_one_address_everywhere() {
+        let config = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://ann:token@git.example/shop.git\n\tfetch = x\n";
+        assert_eq!(address(config).as_deref(), Some("https://git.example/shop.git"));
+        let config = "[remote \"other\"]\n\turl = x\n[remote \"origin\"]\n\turl = git@git.example:shop.git\n";
+        assert_eq!(address(config).as_deref(), Some("git@git.example:shop.git"));
+        assert_eq!(address("[core]\n"), None);
+    }
+
+    #[test]
+    fn a_folder_in_a_repository() {
+        let place = tempfile::TempDir::new().expect("a folder");
+        let folder = place.path().join("deploy/docker");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        assert!(of(&folder).contains("deploy/docker"), "{}", of(&folder));
+        std::fs::create_dir(place.path().join(".git")).expect("a folder");
+        std::fs::write(place.path().join(".git/config"), "[remote \"origin\"]\nurl=https://git.example/a\n")
+            .expect("a file");
+        assert_eq!(of(&folder), "https://git.example/a (deploy/docker)");
+    }
+}

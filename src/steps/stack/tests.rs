@@ -1,0 +1,305 @@
+//! A stack on a server that is lived in: whose files and containers are whose.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::super::tests::{put, with_docker};
+use super::*;
+use crate::facts::{Container, Facts, File};
+use crate::plan::FileChange;
+use crate::stack::bundle::Patterns;
+
+/// A folder here, and the host as it is found.
+struct Case {
+    folder: TempDir,
+    facts: Facts,
+    options: StackOptions,
+    origin: String,
+}
+
+impl Case {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let case = Self {
+            folder: TempDir::new().expect("a folder"),
+            facts: with_docker("28.3.2"),
+            options: StackOptions::default(),
+            origin: "here".into(),
+        };
+        for (path, text) in files {
+            case.write(path, text);
+        }
+        case
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+
+    fn step(&self) -> Stack {
+        let project = Project::load(self.folder.path(), Some("notes")).expect("a project");
+        let mut bundle =
+            Bundle::collect(self.folder.path(), &self.options.ignore, &project.sensitive).expect("files");
+        let overwritten = Patterns::of_option("overwrite", &self.options.overwrite).expect("patterns");
+        bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
+        Stack::new(self.options.clone(), StackInput { project, bundle, origin: self.origin.clone() })
+    }
+
+    fn plan(&self) -> Result<PlannedStep, Refusal> {
+        self.step().plan(&mut Model { facts: self.facts.clone(), ..Model::default() })
+    }
+
+    fn bundle(&self) -> Option<Change> {
+        let planned = self.plan().unwrap_or_else(|refusal| panic!("{}: {:?}", refusal.what, refusal.details));
+        planned.changes.into_iter().find(|change| change.id == "stack/bundle")
+    }
+
+    /// As the run leaves the host that sends what is here.
+    fn sent(&mut self) {
+        let change = self.bundle().expect("something to send");
+        for file in &change.files {
+            let name = file.path.clone();
+            match &file.content {
+                Some(content) => put(&mut self.facts, &name, &String::from_utf8_lossy(content)),
+                None => drop(self.facts.files.insert(name, None)),
+            }
+            if let Some(Some(there)) = self.facts.files.get_mut(&file.path) {
+                there.mode = file.mode;
+            }
+        }
+        for (file, argument) in [("manifest", "manifest"), ("seeds", "seeds")] {
+            let text = change.action.unshown.get(argument).cloned().unwrap_or_default();
+            put(&mut self.facts, &format!("/var/lib/provision/stacks/notes/{file}"), &text);
+        }
+    }
+
+    fn container(&mut self, service: &str, image: &str, folder: &str) {
+        self.facts.containers.push(Container {
+            project: "notes".into(),
+            service: service.into(),
+            image: image.into(),
+            folder: folder.into(),
+            state: "running".into(),
+            status: "Up 3 minutes".into(),
+            ..Container::default()
+        });
+    }
+}
+
+fn paths(files: &[FileChange]) -> Vec<&str> {
+    files.iter().map(|file| file.path.as_str()).collect()
+}
+
+const NOTES: &str =
+    "services:\n  app:\n    image: busybox:1.36\n    volumes: [\"./data:/data\", \"./conf:/conf:ro\"]\n";
+
+#[test]
+fn what_containers_write_is_sent_once() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one"), ("conf/a", "a")]);
+    let first = case.bundle().expect("all of it");
+    assert_eq!(
+        paths(&first.files),
+        ["/srv/notes/compose.yaml", "/srv/notes/conf/a", "/srv/notes/data/app.db"].map(|path| path).to_vec()
+    );
+    case.sent();
+    put(&mut case.facts, "/srv/notes/data/app.db", "rows of a year");
+    assert!(case.bundle().is_none(), "it is the application's");
+
+    // It changes here, it goes here, it comes by another way: nothing is sent, and that is said.
+    case.write("data/app.db", "two");
+    case.write("conf/a", "b");
+    let change = case.bundle().expect("the other file");
+    assert_eq!(paths(&change.files), ["/srv/notes/conf/a"]);
+    assert!(
+        change.reason.contains("data/app.db: kept, the application's since the first run"),
+        "{}",
+        change.reason
+    );
+    let warnings = case.plan().expect("a plan").warnings;
+    assert!(
+        warnings.iter().any(|text| text.contains("compose.yaml:4") && text.contains("overwrite")),
+        "{warnings:?}"
+    );
+    case.sent();
+    fs::remove_file(case.folder.path().join("data/app.db")).expect("a file");
+    assert!(case.bundle().is_none(), "not removed either");
+
+    // The application has removed it: it is not brought back.
+    case.write("data/app.db", "two");
+    case.facts.files.insert("/srv/notes/data/app.db".into(), None);
+    assert!(case.bundle().is_none());
+    // A new one is sent, once.
+    case.write("data/new", "x");
+    assert_eq!(paths(&case.bundle().expect("a file").files), ["/srv/notes/data/new"]);
+}
+
+#[test]
+fn what_containers_write_is_overwritten_only_when_it_is_named() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one"), ("data/settings.yml", "a")]);
+    case.sent();
+    case.options.overwrite = vec!["data/*.yml".into()];
+    put(&mut case.facts, "/srv/notes/data/settings.yml", "theirs");
+    put(&mut case.facts, "/srv/notes/data/app.db", "theirs");
+    let change = case.bundle().expect("the one file");
+    assert_eq!(paths(&change.files), ["/srv/notes/data/settings.yml"]);
+    assert_eq!(change.risks, [Risk::OverwritesData { path: "/srv/notes/data/settings.yml".into() }]);
+}
+
+/// What an earlier provision has sent, which kept no list of what is sent once.
+#[test]
+fn what_containers_write_is_known_from_an_older_manifest() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one")]);
+    let sum = crate::plan::sha256(b"one");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} data/app.db\n"));
+    put(&mut case.facts, "/srv/notes/data/app.db", "theirs");
+    assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);
+    case.facts.files.insert("/srv/notes/data/app.db".into(), None);
+    assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);
+    fs::remove_file(case.folder.path().join("data/app.db")).expect("a file");
+    assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);
+}
+
+/// The whole folder is mounted, as in development: Compose's own files are sent all the same.
+#[test]
+fn a_project_that_mounts_itself() {
+    let text = "services:\n  app:\n    image: a\n    env_file: app.env\n    volumes: [\".:/app\"]\n";
+    let mut case =
+        Case::new(&[("compose.yaml", text), ("app.env", "A=1\n"), (".env", "B=1\n"), ("code.py", "1")]);
+    case.sent();
+    for file in ["app.env", ".env", "code.py"] {
+        case.write(file, "C=2\n");
+    }
+    let change = case.bundle().expect("Compose's own");
+    assert_eq!(paths(&change.files), ["/srv/notes/.env", "/srv/notes/app.env"]);
+}
+
+#[test]
+fn what_was_edited_is_named_when_it_goes() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("conf/a", "a"), ("conf/b", "b")]);
+    case.sent();
+    put(&mut case.facts, "/srv/notes/conf/a", "by hand");
+    for file in ["conf/a", "conf/b"] {
+        fs::remove_file(case.folder.path().join(file)).expect("a file");
+    }
+    let change = case.bundle().expect("two that go");
+    assert_eq!(paths(&change.files), ["/srv/notes/conf/a", "/srv/notes/conf/b"]);
+    assert_eq!(change.risks, [Risk::RemovesEdited { path: "/srv/notes/conf/a".into() }]);
+}
+
+#[test]
+fn a_file_becomes_a_folder_and_a_folder_a_file() {
+    let text = "services: {app: {image: a}}\n";
+    let mut case = Case::new(&[("compose.yaml", text), ("one", "1"), ("two/x", "x"), ("other", "o")]);
+    case.sent();
+    for file in ["one", "two/x", "other"] {
+        fs::remove_file(case.folder.path().join(file)).expect("a file");
+    }
+    fs::remove_dir(case.folder.path().join("two")).expect("a folder");
+    case.write("one/y", "y");
+    case.write("two", "2");
+    let change = case.bundle().expect("changes");
+    // What is in the way goes first, what is not last.
+    assert_eq!(
+        paths(&change.files),
+        ["/srv/notes/one", "/srv/notes/two/x", "/srv/notes/one/y", "/srv/notes/two", "/srv/notes/other"]
+    );
+}
+
+fn folder_on_host(facts: &mut Facts, path: &str) {
+    let folder = File { kind: "directory".into(), mode: 0o755, owner: "root:root".into(), ..File::default() };
+    facts.files.insert(path.into(), Some(folder));
+}
+
+#[test]
+fn what_is_mounted_has_to_be_there() {
+    let text = |volume: &str| format!("services:\n  web:\n    image: a\n    volumes:\n      - {volume}\n");
+    for (volume, said) in [
+        (
+            "./nginx.conf:/etc/nginx/nginx.conf:ro",
+            Some("compose.yaml:5: web mounts nginx.conf, which is not in the folder"),
+        ),
+        ("./conf:/etc/app/app.toml", Some("compose.yaml:5: web mounts conf, which is not in the folder")),
+        (
+            "{type: bind, source: ./x, target: /x, bind: {create_host_path: false}}",
+            Some("compose.yaml:5: web mounts x"),
+        ),
+        (
+            "./left.log:/x",
+            Some("compose.yaml:5: web mounts left.log, which is not sent, since a pattern leaves it out"),
+        ),
+        ("./data:/data", None),
+        ("/etc/hosts:/etc/hosts:ro", None),
+        ("named:/data", None),
+        ("./there:/data", None),
+    ] {
+        let mut case = Case::new(&[("compose.yaml", &text(volume)), ("left.log", ""), ("there/x", "")]);
+        case.options.ignore = vec!["*.log".into()];
+        let refused = case.plan().err().map(|refusal| refusal.details.join("\n"));
+        match (said, &refused) {
+            (Some(said), Some(details)) => assert!(details.contains(said), "{volume}: {details}"),
+            (None, None) => {}
+            _ => panic!("{volume}: {refused:?}"),
+        }
+        // Docker has made a folder of it: that is no file.
+        for name in ["nginx.conf", "conf", "left.log", "x"] {
+            folder_on_host(&mut case.facts, &format!("/srv/notes/{name}"));
+        }
+        assert_eq!(case.plan().is_err(), said.is_some() && !volume.contains("create_host_path"), "{volume}");
+        // Somebody has laid it there.
+        for name in ["nginx.conf", "conf", "left.log", "x"] {
+            put(&mut case.facts, &format!("/srv/notes/{name}"), "theirs");
+        }
+        assert!(case.plan().is_ok(), "{volume}");
+    }
+    let case = Case::new(&[("compose.yaml", &text("./data:/data"))]);
+    let warnings = case.plan().expect("a plan").warnings;
+    assert_eq!(
+        warnings,
+        ["compose.yaml:5: data is not in the folder; Docker will create an empty folder for web"]
+    );
+}
+
+/// A folder that Docker has made is replaced, and not called an edited file.
+#[test]
+fn a_file_takes_the_place_of_dockers_folder() {
+    let text = "services:\n  web:\n    image: a\n    volumes: [\"./nginx.conf:/etc/nginx/nginx.conf:ro\"]\n";
+    let mut case = Case::new(&[("compose.yaml", text), ("nginx.conf", "x")]);
+    folder_on_host(&mut case.facts, "/srv/notes/nginx.conf");
+    let change = case.bundle().expect("both");
+    assert_eq!(paths(&change.files), ["/srv/notes/compose.yaml", "/srv/notes/nginx.conf"]);
+    assert_eq!(change.risks, []);
+}
+
+#[test]
+fn another_project_of_that_name_is_left_alone() {
+    let text = "services: {web: {image: \"nginx:1.30\"}}\n";
+    let refused = |case: &Case| case.plan().err().map(|refusal| refusal.details.join(" "));
+    // By hand, from elsewhere.
+    let mut case = Case::new(&[("compose.yaml", text)]);
+    case.container("web", "nginx:1.30", "/opt/shop/notes");
+    case.container("db", "postgres:17", "/opt/shop/notes");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from /opt/shop/notes on the host: db, web"));
+    // From the folder that we send, or one below it, or the one in which we had it before.
+    for folder in ["/srv/notes", "/srv/notes/deploy", ""] {
+        let mut case = Case::new(&[("compose.yaml", text)]);
+        case.container("web", "nginx:1.30", folder);
+        assert_eq!(refused(&case), None, "{folder}");
+    }
+    let mut case = Case::new(&[("compose.yaml", text)]);
+    case.container("web", "nginx:1.30", "/opt/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/opt/notes");
+    assert_eq!(refused(&case), None);
+    // Sent by provision from another folder: the same application may be, another one may not.
+    for (service, image, is_other) in
+        [("web", "nginx:1.29", false), ("web", "shop/web:1", true), ("db", "postgres:17", true)]
+    {
+        let mut case = Case::new(&[("compose.yaml", text)]);
+        case.container(service, image, "/srv/notes");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+        assert_eq!(refused(&case).is_some(), is_other, "{service} {image}");
+        case.origin = "elsewhere".into();
+        assert_eq!(refused(&case), None, "its own folder");
+    }
+}

@@ -1,0 +1,209 @@
+//! Servers that have been in use for a year: what is the application's, a person's or another
+//! project's stays theirs.
+
+use libtest_mimic::Failed;
+
+use super::Story;
+use super::lab::{Folder, Host, Layer, eventually};
+
+pub const STORIES: &[Story] = &[
+    ("lived_in::what_containers_write", what_containers_write),
+    ("lived_in::files_and_folders_that_change_places", files_and_folders_that_change_places),
+    ("lived_in::another_project_of_that_name", another_project_of_that_name),
+    ("lived_in::jobs_that_have_ended", jobs_that_have_ended),
+];
+
+/// An application that keeps a row a second in a file of its folder.
+const NOTES: &str = r#"
+name: notes
+services:
+  app:
+    image: busybox:1.36
+    command: ["sh", "-c", "while :; do date >>/data/app.db; sleep 1; done"]
+    stop_signal: SIGKILL
+    volumes: ["./data:/data", "./conf:/conf:ro"]
+    restart: unless-stopped
+"#;
+
+/// It is sent once, and nothing that happens to it here reaches what is there.
+fn what_containers_write() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write("compose.yaml", NOTES);
+    folder.write("data/app.db", "dev row\n");
+    folder.write("conf/level", "1\n");
+    let up = || folder.provision(&["up", "--yes", &host.name]);
+    let rows = || host.inside("cat /srv/notes/data/app.db");
+    up().expect(0).said(&["/srv/notes/data/app.db"]);
+    eventually("the application writes", || rows().lines().count() > 2);
+    let started = || host.inside("docker inspect -f '{{.Id}} {{.State.StartedAt}}' notes-app-1");
+    let before = (rows(), started());
+    let is_kept = |what: &str| {
+        assert!(rows().starts_with(&before.0), "{what}: {}", rows());
+    };
+    up().expect(0).said(&["nothing to change"]);
+
+    folder.write("data/app.db", "another row of ours\n");
+    let plan = folder.provision(&["plan", &host.name]);
+    for text in [
+        "data/app.db: kept, the application's since the first run",
+        "app mounts it read-write (compose.yaml:",
+    ] {
+        let plan: String = plan.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plan.contains(text), "{text}: {plan}");
+    }
+    up().expect(0).said(&["nothing to change"]);
+    is_kept("changed here");
+    std::fs::remove_file(folder.path().join("data/app.db"))?;
+    up().expect(0).said(&["nothing to change"]);
+    is_kept("removed here");
+    assert_eq!(started(), before.1, "and nothing was started again");
+
+    // With another change beside it, and the way back that a failure names.
+    folder.write("conf/level", "2\n");
+    up().expect(0);
+    is_kept("sent something else");
+    assert_eq!(host.inside("ls /var/lib/provision/stacks/notes/previous"), "compose.yaml\nconf\n");
+
+    // What comes later is sent once, too; what the application removes stays removed.
+    folder.write("data/later", "ours\n");
+    up().expect(0);
+    assert_eq!(host.inside("cat /srv/notes/data/later"), "ours\n");
+    host.inside("rm /srv/notes/data/later");
+    up().expect(0).said(&["nothing to change"]);
+
+    // A person who means it says so.
+    folder.write("data/app.db", "from here\n");
+    folder.settings("[steps.stack]\noverwrite = [\"data/*.db\"]\n");
+    up().expect(0).said(&["overwrites /srv/notes/data/app.db, which containers may have written to"]);
+    assert!(rows().starts_with("from here\n"), "{}", rows());
+    let kept = host.inside("cat /var/lib/provision/runs/*/kept/srv/notes/data/app.db");
+    assert!(kept.starts_with(&before.0), "the previous version is kept");
+
+    // A file that was edited there is named when it goes.
+    host.inside("echo by hand >/srv/notes/conf/level");
+    std::fs::remove_file(folder.path().join("conf/level"))?;
+    folder.write("conf/other", "");
+    up().expect(0).said(&["removes /srv/notes/conf/level, which was edited on the host"]);
+    Ok(())
+}
+
+/// Docker makes a folder where a mounted file is missing; a file becomes a folder, and the reverse.
+fn files_and_folders_that_change_places() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        "name: mnt\nservices:\n  web:\n    image: nginx:1.27\n    ports: [\"8080:80\"]\n    restart: unless-stopped\n    volumes:\n      - ./nginx.conf:/etc/nginx/conf.d/default.conf:ro\n      - ./site:/site:ro\n",
+    );
+    folder.write("site/page", "first\n");
+    let up = |more: &[&str]| folder.provision(&[&["up", "--yes", &host.name], more].concat());
+    let left = || host.inside("cd /srv/mnt && find . -type f -not -name compose.yaml | sort");
+    let did = up(&[]);
+    did.expect(3)
+        .said(&["compose.yaml:8: web mounts nginx.conf, which is not in the folder", "nothing was changed"]);
+    assert_eq!(host.inside("ls /srv"), "");
+
+    // Somebody insists, and Docker makes its folder.
+    assert_ne!(up(&["--force"]).code, 0);
+    assert_eq!(host.inside("stat -c %F /srv/mnt/nginx.conf"), "directory\n");
+    folder.write("nginx.conf", "server { listen 80; location / { return 200 \"it is a file\\n\"; } }\n");
+    let did = up(&[]);
+    did.expect(0);
+    assert!(!did.stderr.contains("edited on the host"), "{}", did.stderr);
+    eventually("the page is there", || host.get(8080).is_ok_and(|page| page.contains("it is a file")));
+    up(&[]).expect(0).said(&["nothing to change"]);
+    assert_eq!(left(), "./nginx.conf\n./site/page\n");
+
+    // A folder becomes a file, and a file a folder.
+    std::fs::remove_dir_all(folder.path().join("site"))?;
+    folder.write("site", "a file now\n");
+    up(&[]).expect(0);
+    assert_eq!(host.inside("docker exec mnt-web-1 cat /site"), "a file now\n");
+    up(&[]).expect(0).said(&["nothing to change"]);
+    std::fs::remove_file(folder.path().join("site"))?;
+    folder.write("site/page", "a folder again\n");
+    up(&[]).expect(0);
+    assert_eq!(host.inside("docker exec mnt-web-1 cat /site/page"), "a folder again\n");
+    up(&[]).expect(0).said(&["nothing to change"]);
+    assert_eq!(left(), "./nginx.conf\n./site/page\n");
+
+    // What somebody has put into such a folder is not removed.
+    host.inside("rm /srv/mnt/nginx.conf; mkdir /srv/mnt/nginx.conf; touch /srv/mnt/nginx.conf/theirs");
+    up(&[]).expect(6).said(&[
+        "/srv/mnt/nginx.conf is a folder on the host that is not empty",
+        "ls -A /srv/mnt/nginx.conf",
+    ]);
+    host.inside("ls /srv/mnt/nginx.conf/theirs");
+    Ok(())
+}
+
+/// Started by hand, or by provision from another folder.
+fn another_project_of_that_name() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    host.inside(
+        "mkdir -p /opt/shop/docker && cd /opt/shop/docker && \
+         printf 'services:\n  web: {image: \"nginx:1.27\", ports: [\"8080:80\"]}\n  db: {image: \"redis:8\"}\n' >compose.yaml && \
+         docker compose up -d --wait 2>&1",
+    );
+    let containers = || host.inside("docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort");
+    let before = containers();
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        "name: docker\nservices: {web: {image: \"nginx:1.27\", ports: [\"8081:80\"]}}\n",
+    );
+    let up = |folder: &Folder| folder.provision(&["up", "--yes", &host.name]);
+    up(&folder).expect(3).said(&[
+        "another project named `docker` runs on the host; nothing was changed",
+        "it comes from /opt/shop/docker on the host: db, web",
+        "name = \"docker-2\"",
+    ]);
+    assert_eq!(containers(), before);
+    folder.settings("[steps.stack]\nname = \"docker-2\"\n");
+    up(&folder).expect(0);
+    assert!(containers().contains(before.trim()), "theirs are as they were");
+    up(&folder).expect(0).said(&["nothing to change"]);
+
+    // The same between two folders that provision sends.
+    let other = Folder::empty();
+    other.write("compose.yaml", "name: docker-2\nservices: {cache: {image: \"redis:8\"}}\n");
+    let running = containers();
+    up(&other).expect(3).said(&["another project named `docker-2` runs on the host", "it comes from /"]);
+    assert_eq!(containers(), running);
+    // The same application from another computer is no other project.
+    let copy = Folder::empty();
+    copy.write(
+        "compose.yaml",
+        "name: docker-2\nservices: {web: {image: \"nginx:1.27\", ports: [\"8081:80\"]}}\n",
+    );
+    up(&copy).expect(0).said(&["nothing to change"]);
+    Ok(())
+}
+
+/// What has ended with 0, and is restarted only when it fails, is done.
+fn jobs_that_have_ended() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        r#"
+name: jobs
+services:
+  web: {image: "nginx:1.27", restart: unless-stopped}
+  plain: {image: "busybox:1.36", command: ["true"]}
+  onfail: {image: "busybox:1.36", command: ["true"], restart: on-failure}
+  often: {image: "busybox:1.36", command: ["true"], restart: "on-failure:3"}
+  policy: {image: "busybox:1.36", command: ["true"], deploy: {restart_policy: {condition: on-failure}}}
+"#,
+    );
+    let up = || folder.provision(&["up", "--yes", &host.name]);
+    up().expect(0);
+    up().expect(0).said(&["nothing to change"]);
+    folder.write(
+        "compose.yaml",
+        "name: jobs\nservices:\n  fails: {image: \"busybox:1.36\", command: [\"sh\", \"-c\", \"exit 4\"], restart: \"on-failure:1\"}\n",
+    );
+    up().expect(6).said(&["fails ended with exit code 4"]);
+    Ok(())
+}
