@@ -1,6 +1,7 @@
 //! The docker step: Engine, CLI, containerd, buildx and the Compose plugin.
 
 mod daemon;
+mod foreign;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -134,12 +135,14 @@ impl Step for Docker {
         questions.insert(Question::File { path: SOURCES.into(), unless: None });
         questions.insert(Question::File { path: KEY.into(), unless: None });
         questions.insert(Question::Unit("docker.service".into()));
+        questions.insert(Question::Unit(foreign::SNAP_UNIT.into()));
         questions.insert(Question::AptSource(self.mirror().to_owned()));
         questions.extend(self.way_out().map(Question::Reach));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check_options()?;
+        foreign::check_snap(model)?;
         let mut step = planned(STEP);
         match verdict(&self.options, &model.facts) {
             Verdict::Good(state) => {
@@ -192,6 +195,9 @@ impl Docker {
         source: Source,
     ) -> Result<(), Refusal> {
         let bare = model.facts.docker.is_none();
+        if bare {
+            foreign::check_client(&self.options, model)?;
+        }
         let packages: Vec<&str> = match source {
             Source::Docker => OFFICIAL_PACKAGES.to_vec(),
             Source::Distribution => distribution_packages(&model.facts).ok_or_else(|| {

@@ -11,15 +11,17 @@ mod secrets;
 mod small;
 
 use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, Host, Layer, PREFECT_SETTINGS, eventually};
+use super::lab::{self, Folder, Host, Layer, PREFECT_SETTINGS, eventually};
 use super::resilience::signal;
 
 const STORIES: &[Story] = &[
     ("prefect::from_nothing", from_nothing),
+    ("prefect::try", try_it),
     ("prefect::backup", || {
         on_a_stack(DATABASE, |host, folder| backup::comes_back(host, folder, &backup::MOMENTS[2..]))
     }),
@@ -27,7 +29,7 @@ const STORIES: &[Story] = &[
         on_a_stack(DATABASE, |host, folder| backup::comes_back(host, folder, &backup::MOMENTS))
     }),
     ("prefect::secrets", || {
-        on_a_stack(WITHOUT_WORKERS, |host, folder| secrets::rotates(host, folder, &secrets::ESSENTIAL))
+        on_a_stack(WITHOUT_PAGES, |host, folder| secrets::rotates(host, folder, &secrets::ESSENTIAL))
     }),
     ("prefect::secrets_each", || {
         on_a_stack(WITHOUT_WORKERS, |host, folder| secrets::rotates(host, folder, &secrets::ALL))
@@ -47,6 +49,12 @@ PREFECT_API_REPLICAS = 1
 ";
 
 /// Two replicas: what is true of two is true of more.
+const WITHOUT_PAGES: &str = "
+[steps.stack.env]
+COMPOSE_PROFILES = \"monitoring,backup\"
+PREFECT_API_REPLICAS = 2
+";
+
 const WITHOUT_WORKERS: &str = "
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup\"
@@ -66,17 +74,39 @@ fn on_a_stack(settings: &str, story: fn(&Host, &Folder) -> Result<(), Failed>) -
             let (name, address) = told.split_once('=').ok_or("PROVISION_PREFECT_HOST=NAME=ADDRESS")?;
             Host::of_others(name, address)
         }
-        Err(_) => {
-            let host = Host::on(Layer::Prefect);
-            // It has just been switched on.
-            is_ready(&host);
-            eventually("the stack is back", || up(&host, &[]).stderr.contains("nothing to change"));
-            host
-        }
+        Err(_) => the_stack(&folder),
     };
     folder.settings(settings);
     up(&host, &["--yes"]).expect(0);
     story(&host, &folder)
+}
+
+/// A host that has just been switched on, and all of it is back.
+fn the_stack(folder: &Folder) -> Host {
+    let host = Host::on(Layer::Prefect);
+    is_ready(&host);
+    eventually("the stack is back", || {
+        let did = folder.provision(&["up", "--playbook", "prefect", &host.name]);
+        did.stderr.contains("nothing to change")
+    });
+    host
+}
+
+/// The first command of the README, on a host that has what it makes of a bare one.
+fn try_it() -> Result<(), Failed> {
+    let host = Host::on(Layer::Prefect);
+    is_ready(&host);
+    let script = lab::script("../try");
+    let output = Command::new(&script).arg(&host.name).stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for text in ["nothing to change", "/api/health  200 OK", "Prefect Server", "ok      health and ready"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    // It takes its host away, and what it wrote down for it.
+    let removed = Command::new(&script).args(["--remove", &host.name]).output()?;
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    Ok(())
 }
 
 /// Waits until the API reaches its database.
@@ -93,20 +123,25 @@ fn password(host: &Host, folder: &Folder) -> String {
 }
 
 /// A bare host to a stack that has proven itself; again nothing to change; its secrets are the
-/// host's alone; a client elsewhere works with it, and a browser shows that; another number of replicas is a plan like any other.
+/// host's alone; a client elsewhere works with it, and a browser shows that; another number of
+/// replicas is a plan like any other. Other stories begin from what this one has made.
 fn from_nothing() -> Result<(), Failed> {
     eprintln!("prefect::from_nothing: without Grafana, of which the lab has no image");
-    let host = Host::make("debian13");
     let folder = Folder::empty();
     folder.settings(PREFECT_SETTINGS);
-    let up = |more: &[&str]| {
+    let up = |host: &Host, more: &[&str]| {
         folder.provision(&[&["up", "--yes", "--playbook", "prefect", &host.name], more].concat())
     };
-    let sampler = leaks::Sampler::start(&host);
-    let did = up(&["--json"]);
-    did.expect(0);
-    let arguments = sampler.end(&host);
-    let said = [&did.stdout, &did.stderr].map(String::clone);
+    let did = Layer::Prefect.made_by(|| {
+        let host = Host::make("debian13");
+        let sampler = leaks::Sampler::start(&host);
+        let did = up(&host, &["--json"]);
+        did.expect(0);
+        let arguments = sampler.end(&host);
+        up(&host, &[]).expect(0).said(&["nothing to change"]);
+        leaks::nothing_leaks(&host, &folder, &[&did.stdout, &did.stderr], &arguments);
+        (host, did)
+    });
     let applied = did.ended("applied");
     assert_eq!(applied.last().map(String::as_str), Some("stack/proof"), "{applied:?}");
     let told: Vec<String> = did
@@ -125,18 +160,15 @@ fn from_nothing() -> Result<(), Failed> {
         assert!(told.iter().any(|line| line.starts_with("ok") && line.contains(proof)), "{proof}: {told:#?}");
     }
     assert!(!told.iter().any(|line| line.starts_with("FAIL")), "{told:#?}");
-    up(&[]).expect(0).said(&["nothing to change"]);
 
     // What a person needs next is said.
-    let next = did.events().into_iter().find(|event| event["event"] == "summary").expect("a summary")["next"]
-        .to_string();
-    for line in [
-        format!("PREFECT_API_URL=http://{}:4200/api", host.address),
-        format!("provision secrets {} show prefect", host.name),
-    ] {
-        assert!(next.contains(&line), "{line}: {next}");
+    let summary = did.events().into_iter().find(|event| event["event"] == "summary").expect("a summary");
+    let (named, next) = (summary["host"].as_str().expect("a host"), summary["next"].to_string());
+    for line in [":4200/api", &format!("provision secrets {named} show prefect")] {
+        assert!(next.contains(line), "{line}: {next}");
     }
 
+    let host = the_stack(&folder);
     // From outside: the API is there, and wants to know who asks.
     let health = host.ask(4200, "/api/health")?;
     assert!(health.contains(" 200 ") && health.ends_with("true"), "{health}");
@@ -161,12 +193,11 @@ fn from_nothing() -> Result<(), Failed> {
     let did = folder.provision(&["open", &host.name, "grafana"]);
     did.fails(2, &["no service `grafana` publishes a port", "`pgadmin`, `prometheus`"]);
 
-    leaks::nothing_leaks(&host, &folder, &[&said[0], &said[1], &did.stdout, &did.stderr], &arguments);
     client::works(&host, &folder)?;
     queries::are_answered(&host)?;
 
     folder.settings(&format!("{PREFECT_SETTINGS}PREFECT_API_REPLICAS = 2\n"));
-    let did = up(&[]);
+    let did = up(&host, &[]);
     did.expect(0).said(&["send 1 file to /srv/prefect", "prove that prefect works"]);
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");

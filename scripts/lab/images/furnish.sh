@@ -53,13 +53,7 @@ PROMETHEUS=$STATE/cache/prometheus
 
 # prometheus_program NAME PLACE: Debian's program of that name, where the official image has it.
 prometheus_program() {
-    if [ ! -d "$PROMETHEUS" ]; then
-        extract_packages trixie "$WORK/parts" \
-            prometheus,prometheus-node-exporter,prometheus-postgres-exporter,prometheus-redis-exporter,prometheus-nginx-exporter
-        rm -rf "$WORK/parts/usr/share/doc"
-        mkdir -p "$STATE/cache"
-        mv "$WORK/parts" "$PROMETHEUS"
-    fi
+    with_lock prometheus unpack_prometheus
     mkdir -p "$ROOT/$(dirname "$2")" "$ROOT/lib64"
     cp "$PROMETHEUS/usr/bin/$1" "$ROOT/$2"
     loader=usr/lib64/ld-linux-x86-64.so.2
@@ -70,4 +64,15 @@ prometheus_program() {
     sed -n "s|.* => /$libraries/\([^ ]*\) .*|\1|p" "$WORK/libraries" | while read -r library; do
         cp -L "$PROMETHEUS/$libraries/$library" "$ROOT/$libraries/"
     done
+}
+
+# Under the lock.
+unpack_prometheus() {
+    if [ ! -d "$PROMETHEUS" ]; then
+        extract_packages trixie "$WORK/parts" \
+            prometheus,prometheus-node-exporter,prometheus-postgres-exporter,prometheus-redis-exporter,prometheus-nginx-exporter
+        rm -rf "$WORK/parts/usr/share/doc"
+        mkdir -p "$STATE/cache"
+        mv "$WORK/parts" "$PROMETHEUS"
+    fi
 }

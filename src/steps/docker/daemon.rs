@@ -69,6 +69,11 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
     Ok(Some(change))
 }
 
+/// A setting of the host's daemon.json that is text, as far as it can be read.
+pub(super) fn setting(model: &Model, key: &str) -> Option<String> {
+    present(model).ok()?.get(key)?.as_str().map(str::to_owned)
+}
+
 fn present(model: &Model) -> Result<Map<String, Value>, Refusal> {
     let Some(file) = model.file(PATH) else { return Ok(Map::new()) };
     let unreadable = |why: String| {
@@ -79,6 +84,8 @@ fn present(model: &Model) -> Result<Map<String, Value>, Refusal> {
         )
     };
     let text = file.content.as_deref().ok_or_else(|| unreadable("is too large to be read".into()))?;
+    // The daemon reads past a byte order mark, which editors on Windows write.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }

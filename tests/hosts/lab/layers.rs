@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::times::{self, Doing, doing};
@@ -40,21 +40,38 @@ impl Layer {
         }
     }
 
-    /// The lab's name of it: made if it is not there yet. Another program makes other hosts, so
-    /// it is part of the name.
+    /// The lab's name of it: made if it is not there yet.
     pub fn frozen(self) -> String {
-        static MADE: [Mutex<Option<Result<String, String>>>; 5] = [const { Mutex::new(None) }; 5];
-        let waiting = || MADE[self as usize].lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever waits for it does not count that as its own time.
-        let mut made = doing(Doing::Layers, waiting);
-        let made = made.get_or_insert_with(|| doing(Doing::Layers, || self.find_or_make()));
-        made.clone().unwrap_or_else(|why| panic!("the layer {} could not be made: {why}", self.name()))
+        let mut known = doing(Doing::Layers, || self.known());
+        let known = known.get_or_insert_with(|| doing(Doing::Layers, || self.find_or_make()));
+        known.clone().unwrap_or_else(|why| panic!("the layer {} could not be made: {why}", self.name()))
+    }
+
+    /// The same, made by a story that tells of it; who wants it meanwhile waits.
+    pub fn made_by<T>(self, story: impl FnOnce() -> (Host, T)) -> T {
+        let mut known = doing(Doing::Layers, || self.known());
+        let (host, told) = story();
+        let name = self.full_name();
+        host.freeze(&name);
+        self.forget_former(&name);
+        *known = Some(Ok(name));
+        told
+    }
+
+    fn known(self) -> MutexGuard<'static, Option<Result<String, String>>> {
+        static KNOWN: [Mutex<Option<Result<String, String>>>; 5] = [const { Mutex::new(None) }; 5];
+        KNOWN[self as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another program makes other hosts, so it is part of the name.
+    fn full_name(self) -> String {
+        format!("test-{}-{}", self.name(), program())
     }
 
     fn find_or_make(self) -> Result<String, String> {
-        let frozen = lab(&["frozen"]);
-        let name = format!("test-{}-{}", self.name(), program());
-        if frozen.lines().any(|each| each == name) {
+        let name = self.full_name();
+        if lab(&["frozen"]).lines().any(|each| each == name) {
             return Ok(name);
         }
         // What is below is told by itself.
@@ -68,12 +85,16 @@ impl Layer {
             text.or_else(|| why.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
         })?;
         times::of_a_layer(self.name(), began.elapsed());
-        // What another program made serves nobody any more.
-        let former = format!("test-{}-", self.name());
-        for old in frozen.lines().filter(|each| is_of(each, &former)) {
+        self.forget_former(&name);
+        Ok(name)
+    }
+
+    /// What another program made serves nobody any more.
+    fn forget_former(self, name: &str) {
+        let start = format!("test-{}-", self.name());
+        for old in lab(&["frozen"]).lines().filter(|each| *each != name && is_of(each, &start)) {
             lab(&["forget", old]);
         }
-        Ok(name)
     }
 
     fn below(self) -> Option<Self> {

@@ -26,12 +26,12 @@ const SAMPLER: &str = r"
 while [ ! -e /run/sampled ]; do
     grep -asH . /proc/[0-9]*/cmdline
     echo >>/run/samples
-    sleep 0.05
+    sleep 0.1
 done | tr '\0' ' ' | awk '!seen[$0]++' >/run/arguments
 ";
 
 /// Writes down each argument list on a host, its containers' included, from its start on:
-/// twenty times a second, each once.
+/// ten times a second, each once.
 pub struct Sampler;
 
 impl Sampler {

@@ -8,8 +8,8 @@ use crate::lab::{Folder, Host, eventually};
 /// All but Grafana's, of which the lab has no image.
 pub const ALL: [&str; 6] = ["postgres", "postgres_exporter", "redis", "prefect", "pgadmin", "redis_page"];
 
-/// What everything stands on, what the replicas and a person's client have, and what one page has.
-pub const ESSENTIAL: [&str; 3] = ["postgres", "prefect", "redis_page"];
+/// What everything stands on, and what the replicas and a person's client have.
+pub const ESSENTIAL: [&str; 2] = ["postgres", "prefect"];
 
 /// On a host with the stack: each of these secrets gets another value, one after the other.
 pub fn rotates(host: &Host, folder: &Folder, names: &[&'static str]) -> Result<(), Failed> {

@@ -68,7 +68,7 @@ impl Api {
         Ok(())
     }
 
-    /// Several who write as fast as they are answered.
+    /// Several who write one after the other.
     pub fn load<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, writers: usize) -> Load<'scope> {
         let end = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
@@ -80,6 +80,8 @@ impl Api {
                         Ok(()) => drop(answered.fetch_add(1, Ordering::Relaxed)),
                         Err(error) => lost.push(error.to_string()),
                     }
+                    // The processors are others' as well.
+                    std::thread::sleep(Duration::from_millis(20));
                 }
                 lost
             }
@@ -97,6 +99,11 @@ pub struct Load<'scope> {
 }
 
 impl Load<'_> {
+    /// How many have been answered so far.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// How many were answered, and what those were told that were not.
     pub fn end(self) -> (usize, Vec<String>) {
         self.end.store(true, Ordering::Relaxed);
