@@ -94,6 +94,10 @@ place_files() {
             place_file "$change/files/$number"
         fi
     done <"$change/files/list"
+    # A file that was, and a folder that is.
+    while IFS=$TAB read -r _ _ sum path; do
+        if [ "$sum" = - ] && [ -d "$path" ]; then printf '%s\n' "$path" >>"$scratch/turned"; fi
+    done <"$change/files/list"
 }
 
 # place_file SOURCE: takes the place of $path, with $mode, $owner and $sum.
@@ -115,7 +119,7 @@ place_file() {
 }
 
 # make_way PATH: an empty folder, which Docker makes where a mounted file is missing, gives way to
-# the file. Whoever mounts it is noted, and made again by the step.
+# the file. $scratch/turned lists what was a folder or has become one: who mounts it, by the step.
 make_way() {
     [ -d "$1" ] && [ ! -L "$1" ] || return 0
     find "$1" -depth -type d -empty -delete 2>/dev/null

@@ -168,13 +168,13 @@ remember_seeds() {
     mv -f "$state/seeds.new" "$state/seeds"
 }
 
-# drop_turned: a container that mounts what was a folder and is a file now cannot start again as it
-# is: it is taken away, and Compose makes another one.
+# drop_turned: a container that mounts what was a folder and is a file now, or the reverse, cannot
+# start again as it is: it is taken away, and Compose makes another one.
 drop_turned() {
     [ -s "$scratch/turned" ] || return 0
     docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r id; do
         docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep -qxFf "$scratch/turned" || continue
-        say "$(service_of "$id") mounts what was an empty folder and is a file now: its container is made again"
+        say "recreating $(service_of "$id"): a file that it mounts was a folder, or the reverse"
         docker rm -f "$id" >/dev/null
     done
 }

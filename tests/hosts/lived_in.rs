@@ -173,10 +173,8 @@ fn another_project_of_that_name() -> Result<(), Failed> {
     assert_eq!(containers(), running);
     // The same application from another computer is no other project.
     let copy = Folder::empty();
-    copy.write(
-        "compose.yaml",
-        "name: docker-2\nservices: {web: {image: \"nginx:1.27\", ports: [\"8081:80\"]}}\n",
-    );
+    copy.write("compose.yaml", &std::fs::read_to_string(folder.path().join("compose.yaml"))?);
+    copy.settings("[steps.stack]\nname = \"docker-2\"\n");
     up(&copy).expect(0).said(&["nothing to change"]);
     Ok(())
 }

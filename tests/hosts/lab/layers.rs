@@ -123,11 +123,11 @@ impl Layer {
                 let host = Host::make("debian13-docker");
                 let mirror = r#"{"registry-mirrors": ["http://10.91.0.1:5000"]}"#;
                 host.inside(&format!(
-                    "mkdir /etc/docker && echo '{mirror}' >/etc/docker/daemon.json && systemctl restart docker"
+                    "mkdir -p /etc/docker && echo '{mirror}' >/etc/docker/daemon.json && systemctl restart docker"
                 ));
                 let host = pulls(host, |image| ["busybox:1.36", "nginx:1.27", "redis:8"].contains(&image));
                 // But for the images it is as Debian makes it.
-                host.inside("rm -r /etc/docker");
+                host.inside("rm /etc/docker/daemon.json");
                 host
             }
             Self::Three => {
