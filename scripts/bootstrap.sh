@@ -15,16 +15,18 @@
 # stands behind a password on the same stdin, and a cached login would hand the
 # password to the program (so that one never reads its stdin).
 umask 077;
-tag=$1; size=$2; f=;
-# /dev/shm first: it takes the program even when the disk is full.
+tag=$1; size=$2; own=;
+# /dev/shm first: it takes the program even when the disk is full. In a folder of its own, where
+# nobody else can lay anything.
 for d in /dev/shm /run /tmp; do
-  f=$(mktemp "$d/provision.XXXXXXXX" 2>/dev/null) && break;
+  own=$(mktemp -d "$d/provision.XXXXXXXX" 2>/dev/null) && break;
 done;
-[ -n "$f" ] || { echo "@$tag no-space"; exit 0; };
-# Root removes this one when it begins; it may, also where others may not (sticky).
-waits=$f.waits; : >"$waits";
+[ -n "$own" ] || { echo "@$tag no-space"; exit 0; };
+f=$own/program;
+# Root removes this one when it begins.
+waits=$own/waits; : >"$waits";
 # shellcheck disable=SC2064 # expands now: a single quote would end the argument
-trap "rm -f \"$f\" \"$waits\"" EXIT;
+trap "rm -rf \"$own\"" EXIT;
 trap "exit 129" HUP INT TERM PIPE;
 head -c "$size" >"$f";
 [ "$(wc -c <"$f")" -eq "$size" ] || { echo "@$tag short"; exit 0; };

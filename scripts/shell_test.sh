@@ -188,6 +188,66 @@ run failed"
     rm -rf "$base"
 }
 
+# --- files in a folder that others may write to -------------------------------------------
+
+# placing FOLDER PATH…: the phase that places a file with the content `new` at each path below
+# FOLDER, of which nothing is to be trusted; its last line and code.
+placing() {
+    folder=$1
+    shift
+    rm -rf /mnt/place
+    mkdir -p /mnt/place/changes/001/files /mnt/place/steps
+    printf '001 try files 5 try/files\n' >/mnt/place/changes/list
+    printf 'trusted=%s\nfiles_apply() { place_files; }\n' "$folder" >/mnt/place/steps/try.sh
+    number=0
+    for path; do
+        number=$((number + 1))
+        echo new >"/mnt/place/changes/001/files/$number"
+        sum=$(echo new | sha256sum)
+        printf '640\troot:root\t%s\t%s\n' "${sum%% *}" "$folder/$path" >>/mnt/place/changes/001/files/list
+    done
+    mkdir -p /run/provision/place
+    sh "$HERE/step.sh" /mnt/place apply 001 2>&1 | tail -n 1
+    rm -rf /run/provision/place
+}
+
+# The same disk as that of the run, and another one.
+links() {
+    for place in "$base/there" /mnt/links; do
+        rm -rf "$place" /mnt/target
+        mkdir -p "$place/deep" /mnt/target
+        echo theirs | tee /mnt/target/file >/mnt/target/app.yml
+        ln -s /mnt/target "$place/folder"
+        ln -s /mnt/target/file "$place/app.yml"
+        ln -s /mnt/target/file "$place/app.yml.provision-new"
+        check 'a link in the way is replaced' is "$(placing "$place" app.yml deep/er/x)" ''
+        check 'by a file' is "$(stat -c '%F %a' "$place/app.yml"; cat "$place/app.yml" "$place/deep/er/x")" 'regular file 640
+new
+new'
+        check 'a folder that is a link is not entered' \
+            has "$(placing "$place" folder/app.yml)" "error: the folder of $place/folder/app.yml could not be entered"
+        check 'what the links lead to is as it was' is "$(cat /mnt/target/*)" 'theirs
+theirs'
+        check 'nothing is left behind' is "$(cd "$place" && find . | LC_ALL=C sort | tr '\n' ' ')" \
+            '. ./app.yml ./app.yml.provision-new ./deep ./deep/er ./deep/er/x ./folder '
+        # The folder itself may be a link: that is its owner's.
+        ln -s "$place" /mnt/linked
+        check 'a stack in a folder that is a link' is "$(placing /mnt/linked deep/y; cat "$place/deep/y")" new
+        rm -f /mnt/linked
+    done
+    rm -rf "$base" /mnt/target /mnt/links /mnt/place
+}
+
+# What Docker has made where a file was missing.
+folders_in_the_way() {
+    mkdir -p /mnt/links/app.yml/in/it /mnt/links/full.yml
+    : >/mnt/links/full.yml/theirs
+    check 'an empty folder gives way' is "$(placing /mnt/links app.yml; cat /mnt/links/app.yml)" new
+    check 'a folder with something in it does not' has "$(placing /mnt/links full.yml)" 'is a folder on the host that is not empty'
+    check 'and keeps it' [ -e /mnt/links/full.yml/theirs ]
+    rm -rf /mnt/links /mnt/place
+}
+
 # --- containers ------------------------------------------------------------------------
 
 # judged SERVICES CONTAINERS: what stack.sh makes of lines as docker prints them, and its code.
@@ -780,6 +840,8 @@ for way in dash bash busybox; do
     frame
     verbs
     runner
+    links
+    folders_in_the_way
     containers_are_judged
     only_what_ended_at_the_start_is_blamed
     the_firewall_is_hooked

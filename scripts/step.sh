@@ -54,11 +54,12 @@ sha256() {
     printf '%s' "${1%% *}"
 }
 
-# keep PATH: a copy of what stands there, beside the journal, before it is replaced.
+# keep PATH [NAME]: a copy of what stands there, beside the journal, before it is replaced; NAME is
+# what it is called from the working folder.
 keep() {
-    [ -e "$1" ] || return 0
+    [ -e "${2:-$1}" ] || return 0
     mkdir -p "$dir/kept$(dirname "$1")"
-    cp -a "$1" "$dir/kept$1"
+    cp -a "${2:-$1}" "$dir/kept$1"
 }
 
 # is_seed PATH: whether a file is somebody else's as soon as it is there. The stack step says which.
@@ -74,10 +75,35 @@ files_placed() {
         elif is_seed "$path"; then
             [ -e "$path" ] || return 1
         else
-            [ "$(sha256 "$path")" = "$sum" ] || return 1
+            [ ! -L "$path" ] && [ "$(sha256 "$path")" = "$sum" ] || return 1
             [ "$(stat -c '%a %U:%G' "$path")" = "$mode $owner" ] || return 1
         fi
     done <"$change/files/list"
+}
+
+# trusted: a folder below which others may write, such as containers. No link is followed there.
+trusted=
+
+# enter PATH: the folder of PATH becomes the working one, and is made where it is missing. What
+# happens to its name afterwards is no matter.
+enter() {
+    below=${1%/*}
+    case $below/ in
+    "${trusted:-//}"/*) ;;
+    *) mkdir -p "$below" && cd "$below" && return ;;
+    esac
+    mkdir -p "$trusted" && cd -P "$trusted" || return 1
+    here=$(pwd -P)
+    rest=${below#"$trusted"}
+    while rest=${rest#/}; [ -n "$rest" ]; do
+        part=${rest%%/*}
+        rest=${rest#"$part"}
+        [ -e "./$part" ] || [ -L "./$part" ] || mkdir "./$part" || return 1
+        [ ! -L "./$part" ] && cd -P "./$part" || return 1
+        here=${here%/}/$part
+        # It may have become a link just now.
+        [ "$(pwd -P)" = "$here" ] || return 1
+    done
 }
 
 # place_files: writes and removes the files of this change, each at once or not at all.
@@ -87,11 +113,9 @@ place_files() {
     while IFS=$TAB read -r mode owner sum path; do
         number=$((number + 1))
         if [ "$sum" = - ]; then
-            [ ! -d "$path" ] || [ -L "$path" ] || continue
-            keep "$path"
-            rm -f "$path" || fail "$path could not be removed"
+            (remove_file) || exit 1
         elif ! is_seed "$path" || [ ! -e "$path" ]; then
-            place_file "$change/files/$number"
+            (place_file "$change/files/$number") || exit 1
         fi
     done <"$change/files/list"
     # A file that was, and a folder that is.
@@ -100,30 +124,54 @@ place_files() {
     done <"$change/files/list"
 }
 
-# place_file SOURCE: takes the place of $path, with $mode, $owner and $sum.
+# remove_file: removes $path, in a shell of its own.
+remove_file() {
+    [ -e "$path" ] || [ -L "$path" ] || return 0
+    enter "$path" || { notice "$path is reached by a link now, and is left alone"; return 0; }
+    name=./${path##*/}
+    # A folder of that name is not what was sent.
+    [ ! -d "$name" ] || [ -L "$name" ] || return 0
+    keep "$path" "$name"
+    rm -f "$name" || fail "$path could not be removed"
+}
+
+# place_file SOURCE: takes the place of $path, with $mode, $owner and $sum; in a shell of its own.
 place_file() {
-    if [ "$(sha256 "$path")" = "$sum" ]; then
-        { chmod "$mode" "$path" && chown "$owner" "$path"; } || fail "$path could not be given to $owner"
+    enter "$path" || {
+        hint "look at the folders of $path on the host: one of them is a link, or cannot be made"
+        fail "the folder of $path could not be entered"
+    }
+    name=./${path##*/}
+    if [ ! -L "$name" ] && [ "$(sha256 "$name")" = "$sum" ]; then
+        { chmod "$mode" "$name" && chown "$owner" "$name"; } || fail "$path could not be given to $owner"
         return
     fi
     [ "$(sha256 "$1")" = "$sum" ] || fail "$path arrived damaged"
-    mkdir -p "$(dirname "$path")" || fail "the folder of $path could not be made"
-    make_way "$path"
-    keep "$path" || fail "no copy of $path could be kept"
-    # A name that nobody can know before, so that nobody has laid a link there.
-    new=$(mktemp "$path.XXXXXXXXXX") || fail "$path could not be written"
-    if ! { cat "$1" >"$new" && chown "$owner" "$new" && chmod "$mode" "$new" && mv -fT "$new" "$path"; }; then
-        rm -f "$new"
+    make_way "$path" "$name"
+    keep "$path" "$name" || fail "no copy of $path could be kept"
+    # Made whole where nobody else comes, then moved: a name in that folder may be anybody's.
+    staged=$change/staged
+    { rm -rf "$staged" && cp "$1" "$staged" && chown "$owner" "$staged" && chmod "$mode" "$staged"; } ||
         fail "$path could not be written"
+    if [ "$(stat -c %d "$staged")" != "$(stat -c %d .)" ]; then
+        # On another disk a move would not be at once.
+        new=$name.$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+        if ! { cp -p "$staged" "$new" && mv -fT "$new" "$name"; }; then
+            rm -f "$new"
+            fail "$path could not be written"
+        fi
+        rm -f "$staged"
+    else
+        mv -fT "$staged" "$name" || fail "$path could not be written"
     fi
 }
 
-# make_way PATH: an empty folder, which Docker makes where a mounted file is missing, gives way to
-# the file. $scratch/turned lists what was a folder or has become one: who mounts it, by the step.
+# make_way PATH NAME: an empty folder, which Docker makes where a mounted file is missing, gives way
+# to the file. $scratch/turned lists what was a folder or has become one: who mounts it, by the step.
 make_way() {
-    [ -d "$1" ] && [ ! -L "$1" ] || return 0
-    find "$1" -depth -type d -empty -delete 2>/dev/null
-    if [ -d "$1" ]; then
+    [ -d "$2" ] && [ ! -L "$2" ] || return 0
+    find "$2" -depth -type d -empty -delete 2>/dev/null
+    if [ -d "$2" ]; then
         hint "look at what is in it on the host, and move it away: sudo ls -A $1"
         fail "$1 is a folder on the host that is not empty, and a file is to take its place"
     fi

@@ -1,9 +1,11 @@
-# shellcheck shell=sh disable=SC2154,SC2119,SC2120 # sourced by step.sh, which sets dir, change and code
+# shellcheck shell=sh disable=SC2034,SC2154,SC2119,SC2120 # sourced by step.sh, which sets dir, change and code
 # The stack step: a Compose project's images, its bundle, and its containers.
 
 name=$(arg name)
 folder=$(arg folder)
 state=/var/lib/provision/stacks/$name
+# Containers may write below it.
+trusted=$folder
 # Plain lines, whatever version of Compose and whatever terminal.
 COMPOSE_PROGRESS=plain COMPOSE_ANSI=never BUILDKIT_PROGRESS=plain
 export COMPOSE_PROGRESS COMPOSE_ANSI BUILDKIT_PROGRESS
