@@ -32,7 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
-    PUBLISHED='' FIREWALL='' BRIDGE=''
+    PUBLISHED='' FIREWALL='' BRIDGE='' ROOT=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     for line in $QUESTIONS; do
         value=${line#*"$TAB"}
@@ -51,6 +51,7 @@ read_questions() {
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
         reach"$TAB"*) REACH=$REACH$value$NL ;;
         apt-source"$TAB"*) SOURCES=asked ;;
+        docker-root) docker_root ;;
         docker*) DOCKER=asked ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
@@ -90,6 +91,21 @@ add_file() {
     elif [ -f "$1" ]; then
         REGULAR=$REGULAR$1$NL
     fi
+}
+
+# docker_root: where the daemon's own settings put its data, and the free space there.
+docker_root() {
+    ROOT=/var/lib/docker
+    if [ -f /etc/docker/daemon.json ] && [ -r /etc/docker/daemon.json ]; then
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in *'"data-root"'*:*'"'/*'"'*) ;; *) continue ;; esac
+            line=${line#*'"data-root"'*:}
+            line=${line#*'"'}
+            ROOT=${line%%'"'*}
+        done </etc/docker/daemon.json
+    fi
+    DISKS=$DISKS$ROOT$NL
+    QUESTIONS=$QUESTIONS${NL}disk$TAB$ROOT
 }
 
 # systemctl stops at a name that cannot be one, and the rest would go unanswered.
@@ -510,6 +526,7 @@ self_facts() {
     [ ! -e /etc/cloud/cloud-init.disabled ] && [ ! -e /run/cloud-init/disabled ] || echo cloud-init-disabled
     [ ! -e /run/reboot-required ] || echo reboot-required
     ! have docker || echo docker
+    [ -z "$ROOT" ] || printf 'docker-root\t%s\n' "$ROOT"
     compose_version
     set +f
     for path in /var/lib/dpkg/updates/[0-9]*; do
@@ -899,6 +916,7 @@ section == "--questions" {
 section == "--self" {
     n = split($0, a, "\t")
     if (a[1] == "ssh-port" || a[1] == "ssh-client") print a[1] f(a[2])
+    else if (a[1] == "docker-root") print "docker-root" f(a[2])
     else if (a[1] == "compose") print "compose" f(a[2])
     else if (a[1] == "compose-package") print "compose" f(version[a[2]])
     else if (a[1] == "interrupted") print "interrupted"

@@ -466,6 +466,31 @@ QUESTIONS
     never 'disabled|commented|ignored'
 }
 
+docker_root() {
+    probe </dev/null
+    never '^docker-root'
+    probe <<QUESTIONS
+docker-root
+QUESTIONS
+    says 'docker-root\t/var/lib/docker'
+    for text in '{"debug": true, "data-root" : "/mnt/big", "log-level": "x"}' '{
+  "data-root":"/mnt/big"' ; do
+        printf '%s' "$text" | put /etc/docker/daemon.json
+        probe <<QUESTIONS
+docker-root
+disk${TAB}/var/lib/docker
+QUESTIONS
+        says 'docker-root\t/mnt/big'
+        check 'both disks' [ "$(grep -c '^disk' "$root/opt/answer")" = 2 ]
+    done
+    printf '{"data-root": "$(touch /tmp/pwned)\t", "data-root": "relative"}' | put /etc/docker/daemon.json
+    probe <<QUESTIONS
+docker-root
+QUESTIONS
+    says 'docker-root\t/var/lib/docker'
+    rm -rf "$root/etc/docker"
+}
+
 locks() {
     chroot "$root" python3 -c '
 import fcntl, time
@@ -926,6 +951,7 @@ for way in $WAYS; do
     packages_and_accounts
     files
     disks_and_sources
+    docker_root
     locks
     state_of_cloud_init
     first_boots

@@ -255,6 +255,62 @@ apt_failed() {
     fail "$1: apt-get ended with code $code"
 }
 
+# refresh_lists PACKAGE…: the package lists. A source that does not work is named, and passed over
+# where all that is wanted comes from others.
+refresh_lists() {
+    say "refreshing the package lists"
+    apt_get update && return 0
+    failing=$(sed -n "s/^[EW]: The repository '\([^ ']*\).*/\1/p; s/^[EW]: Failed to fetch \([^ ]*\).*/\1/p
+        s/^[EW]: GPG error: \([^ ]*\).*/\1/p; s/^[EW]: An error occurred during the signature verification.* GPG error: \([^ ]*\).*/\1/p" "$scratch/apt.log" | sort -u)
+    [ -n "$failing" ] || return 1
+    why=$(grep '^E: ' "$scratch/apt.log" | head -n 1)
+    for package; do
+        is_available "$package" || {
+            broken_sources | while IFS= read -r file; do hint "$file on the host names a source that fails: fix it there, or take the line out"; done
+            return 1
+        }
+    done
+    broken_sources | while IFS= read -r file; do
+        notice "$file names a source that fails and is passed over, since nothing is wanted from it: ${why#E: }"
+    done
+}
+
+# fails_at URI: whether it is one of those that apt could not read, or above one.
+fails_at() {
+    for address in $failing; do
+        case ${address%/}/ in "${1%/}"/*) return 0 ;; esac
+    done
+    return 1
+}
+
+# is_available PACKAGE: whether it is there already, or what apt would install comes from a source
+# that works.
+is_available() {
+    ! installed "$1" >/dev/null || return 0
+    for uri in $(apt-cache policy "$1" 2>/dev/null | awk '
+        $1 == "Candidate:" { want = $2 }
+        $1 == "***" { here = $2 == want; next }
+        /^     [^ ]/ { here = $1 == want; next }
+        here && $2 ~ /:\// { print $2 }'); do
+        fails_at "$uri" || return 0
+    done
+    return 1
+}
+
+# broken_sources: the files in which apt found the sources that fail.
+broken_sources() {
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+        [ -f "$file" ] || continue
+        # shellcheck disable=SC2013 # addresses, which have no blanks in them
+        for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o '[a-z+]*://[^] ]*'); do
+            if fails_at "$uri"; then
+                printf '%s\n' "$file"
+                break
+            fi
+        done
+    done
+}
+
 # download URL FILE: with whatever the host has; apt's own helper is always there.
 download() {
     if command -v curl >/dev/null 2>&1; then

@@ -88,8 +88,8 @@ choose() {
 engine_apply() {
     use_proxy
     if [ "$(arg refresh)" = yes ]; then
-        say "refreshing the package lists"
-        apt_get update || apt_failed "the package lists could not be refreshed"
+        # shellcheck disable=SC2046 # a list of names
+        refresh_lists $(arg packages) || apt_failed "the package lists could not be refreshed"
     fi
     main=$(arg main)
     chosen=$(choose)

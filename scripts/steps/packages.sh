@@ -33,8 +33,8 @@ install_apply() {
     use_proxy
     # Old lists name versions that are gone; without lists nothing is found.
     if [ "$(arg refresh)" = yes ]; then
-        say "refreshing the package lists"
-        apt_get update || apt_failed "the package lists could not be refreshed"
+        # shellcheck disable=SC2046 # a list of names
+        refresh_lists $(arg packages) || apt_failed "the package lists could not be refreshed"
     fi
     # shellcheck disable=SC2046 # a list of names
     set -- $(arg packages)

@@ -189,7 +189,9 @@ impl<'a> Session<'a> {
 
     /// The machine step alone.
     pub fn check(&self) -> Result<Plan, steps::Refusal> {
-        let machine: Vec<Box<dyn Step>> = vec![Box::new(Machine::new(self.settings.options.machine.clone()))];
+        let options = &self.settings.options;
+        let machine: Vec<Box<dyn Step>> =
+            vec![Box::new(Machine::new(options.machine.clone(), options.docker.data_root()))];
         steps::plan(&self.name, &self.settings.playbook.name, &machine, &mut self.model())
     }
 
@@ -298,7 +300,9 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     for name in &settings.playbook.steps {
         match AsRef::<str>::as_ref(name) {
-            "machine" => steps.push(Box::new(Machine::new(options.machine.clone()))),
+            "machine" => {
+                steps.push(Box::new(Machine::new(options.machine.clone(), options.docker.data_root())));
+            }
             "packages" => steps.push(Box::new(Packages::new(options.packages.clone()))),
             "docker" => steps.push(Box::new(Docker::new(options.docker.clone()))),
             "user" => steps.push(Box::new(User::new(options.user.clone()))),

@@ -224,6 +224,10 @@ async fn drive(
     let mut run = None;
     for _ in 0..ROUNDS {
         if plan.is_empty() {
+            if run.is_none() {
+                let withheld = plan.steps.iter().flat_map(|step| &step.withheld);
+                withheld.for_each(|text| session.tell(&Event::Warning { text: text.clone() }));
+            }
             session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
             return Outcome::Done;
         }

@@ -112,6 +112,7 @@ impl Facts {
             | Question::Manifest { .. }
             | Question::Reach(_)
             | Question::Docker
+            | Question::DockerRoot
             | Question::Project(_)
             | Question::Published
             | Question::Firewall

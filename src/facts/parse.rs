@@ -305,6 +305,7 @@ impl Reader {
             "sshd-port" => facts.firewall.ssh_ports.push(line.port(0)?),
             "address" => facts.firewall.addresses.extend(address(&line.text(0)).filter(is_own)),
             "bridge" => facts.bridge = address(&line.text(0)),
+            "docker-root" => facts.docker_root = Some(line.text(0)),
             "rule" => {
                 let family = match line.raw(0) {
                     b"4" => 4,

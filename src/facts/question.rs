@@ -43,6 +43,8 @@ pub enum Question {
     /// Whether `host:port` is reached; tried only when there is no `docker` program on the host
     /// (a converged host is not made to wait for the network).
     Reach(String),
+    /// Where the host's daemon.json says that Docker keeps its data, and the free space there.
+    DockerRoot,
     /// Docker's version and state.
     Docker,
     /// Containers of this Compose project.
@@ -77,6 +79,7 @@ impl Question {
             Self::Disk(path) => ("disk", vec![path]),
             Self::AptSource(text) => ("apt-source", vec![text]),
             Self::Reach(address) => ("reach", vec![address]),
+            Self::DockerRoot => ("docker-root", vec![]),
             Self::Docker => ("docker", vec![]),
             Self::Project(name) => ("project", vec![name]),
             Self::Image(name) => ("image", vec![name]),

@@ -29,6 +29,9 @@ pub struct Facts {
     pub users: BTreeMap<String, Option<User>>,
     /// systemd units that were asked for.
     pub units: BTreeMap<String, Unit>,
+    /// Where Docker keeps its data by the host's daemon.json, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_root: Option<String>,
     /// Docker; none where there is no `docker` program.
     pub docker: Option<Docker>,
     /// Containers of the Compose projects that were asked for.

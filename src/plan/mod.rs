@@ -37,6 +37,9 @@ pub struct PlannedStep {
     /// What a person should know of this step besides its changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What has changed here and is not brought to the host: told even where nothing is to be changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
     /// What the step found (the machine step).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

@@ -89,7 +89,7 @@ fn remarks(text: &mut String, step: &PlannedStep, indent: &str) {
     for finding in step.findings.iter().filter(|finding| finding.level > Level::Fine) {
         text.push_str(&format!("{indent}- {}\n", finding_line(finding)));
     }
-    for warning in &step.warnings {
+    for warning in step.warnings.iter().chain(&step.withheld) {
         text.push_str(&format!("{indent}- ⚠️ {}\n", prose(warning)));
     }
 }

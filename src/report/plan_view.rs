@@ -124,7 +124,7 @@ impl View {
             self.line("  ", line);
         }
         let warning = self.paint.word(Word::Warning);
-        for text in &step.warnings {
+        for text in step.warnings.iter().chain(&step.withheld) {
             self.item(2, &warning, text, bare);
         }
     }

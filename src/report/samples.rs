@@ -36,7 +36,14 @@ pub(super) fn file(path: &str, before: Option<&str>, after: Option<&str>) -> Fil
 
 /// A step with nothing to say but its state and changes.
 pub(super) fn step(step: &'static str, state: &str, changes: Vec<Change>) -> PlannedStep {
-    PlannedStep { step, state: state.into(), changes, warnings: Vec::new(), findings: Vec::new() }
+    PlannedStep {
+        step,
+        state: state.into(),
+        changes,
+        warnings: Vec::new(),
+        withheld: Vec::new(),
+        findings: Vec::new(),
+    }
 }
 
 fn plan(steps: Vec<PlannedStep>) -> Plan {

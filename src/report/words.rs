@@ -113,7 +113,7 @@ pub(super) fn file_facts(file: &FileChange, diff: &FileDiff) -> String {
 /// How a step without changes stands.
 pub(super) fn standing(step: &PlannedStep) -> Level {
     let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
-    if step.warnings.is_empty() { worst } else { worst.max(Level::Soft) }
+    if step.warnings.is_empty() && step.withheld.is_empty() { worst } else { worst.max(Level::Soft) }
 }
 
 /// The last line of a plan: `7 changes on web1, 112 MB to download`.

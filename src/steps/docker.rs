@@ -66,6 +66,11 @@ pub struct DockerOptions {
 }
 
 impl DockerOptions {
+    /// Where the daemon keeps its data, where its settings are given it.
+    pub fn data_root(&self) -> Option<String> {
+        self.daemon.get("data-root").and_then(toml::Value::as_str).map(str::to_owned)
+    }
+
     /// Registries whose certificate the daemon does not check, as its own setting names them.
     pub fn insecure_registries(&self) -> Vec<String> {
         let named = self.daemon.get("insecure-registries").and_then(toml::Value::as_array);

@@ -40,12 +40,13 @@ impl Default for MachineOptions {
 #[derive(Debug)]
 pub struct Machine {
     options: MachineOptions,
+    data_root: Option<String>,
 }
 
 impl Machine {
-    /// The step with its options.
-    pub fn new(options: MachineOptions) -> Self {
-        Self { options }
+    /// The step with its options; `data_root` is where Docker will keep its data, where settings say so.
+    pub fn new(options: MachineOptions, data_root: Option<String>) -> Self {
+        Self { options, data_root }
     }
 }
 
@@ -55,7 +56,8 @@ impl Step for Machine {
     }
 
     fn questions(&self, questions: &mut Questions) {
-        questions.insert(Question::Disk(DOCKER_ROOT.into()));
+        questions.insert(Question::Disk(self.data_root.clone().unwrap_or_else(|| DOCKER_ROOT.into())));
+        questions.insert(Question::DockerRoot);
         // Where apt and the runner write.
         questions.insert(Question::Disk("/var/lib/provision".into()));
     }
@@ -146,7 +148,8 @@ impl Machine {
     fn disk(&self, model: &Model) -> Vec<Finding> {
         let facts = &model.facts;
         let mut findings = Vec::new();
-        if let Some(disk) = facts.disks.get(DOCKER_ROOT) {
+        let root = self.data_root.as_deref().or(facts.docker_root.as_deref()).unwrap_or(DOCKER_ROOT);
+        if let Some(disk) = facts.disks.get(root) {
             // Once Docker is there its images are too, and less is needed.
             let want = if facts.docker.is_some() {
                 500_000_000.min(self.options.disk.0)
@@ -154,8 +157,7 @@ impl Machine {
                 self.options.disk.0
             };
             let level = if disk.available < want { Level::Forceable } else { Level::Fine };
-            let text =
-                format!("{} free at {DOCKER_ROOT}, of at least {}", bytes(disk.available), bytes(want));
+            let text = format!("{} free at {root}, of at least {}", bytes(disk.available), bytes(want));
             findings.push(finding(
                 level,
                 "disk",

@@ -112,6 +112,7 @@ fn planned(step: &'static str) -> PlannedStep {
         state: String::new(),
         changes: Vec::new(),
         warnings: Vec::new(),
+        withheld: Vec::new(),
         findings: Vec::new(),
     }
 }

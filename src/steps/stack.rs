@@ -218,7 +218,8 @@ impl Step for Stack {
         step.warnings.extend(self.services().filter_map(cannot_overlap));
         let seeds = self.seeds(model);
         let kept = seeds.phrase();
-        step.warnings.extend(self.remarks_on_mounts(model, &seeds));
+        step.warnings.extend(self.remarks_on_mounts(model));
+        step.withheld = self.kept_back(&seeds);
         step.changes.extend(self.pull(model, &mut step.warnings)?);
         step.changes.extend(self.send(model));
         step.changes.extend(self.start(model, !step.changes.is_empty()));

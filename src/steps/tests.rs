@@ -77,7 +77,7 @@ fn stack_input() -> StackInput {
 fn all(text: &str) -> Vec<Box<dyn Step>> {
     let options = options(text);
     vec![
-        Box::new(Machine::new(options.machine)),
+        Box::new(Machine::new(options.machine, options.docker.data_root())),
         Box::new(Packages::new(options.packages)),
         Box::new(Docker::new(options.docker)),
         Box::new(User::new(options.user)),
@@ -315,7 +315,7 @@ fn machines_that_are_not_fit() {
         ("disk", |facts| facts.disks.values_mut().for_each(|disk| disk.available = 1_000_000)),
         ("network", |facts| facts.reach = [("m:443".into(), Reach::NoName)].into()),
     ];
-    let step = Machine::new(MachineOptions::default());
+    let step = Machine::new(MachineOptions::default(), None);
     for (topic, spoil) in cases {
         let mut facts = bare();
         spoil(&mut facts);
@@ -328,6 +328,28 @@ fn machines_that_are_not_fit() {
     let facts = Facts { reach: [("m:80".into(), Reach::NoConnection)].into(), ..bare() };
     let forced = step.plan(&mut Model { force: true, ..model(&facts) });
     assert!(forced.is_ok(), "--force goes on");
+}
+
+/// Where Docker keeps its data: by the settings, by the host's daemon.json, or where it does by itself.
+#[test]
+fn the_disk_is_looked_at_where_the_data_lies() {
+    let disk = |available| facts::Disk { available, total: 1 << 40 };
+    let mut facts = bare();
+    facts.disks.insert("/var/lib/docker".into(), disk(1_000));
+    facts.disks.insert("/mnt/big".into(), disk(1 << 39));
+    let is_fit = |facts: &Facts, root: Option<&str>| {
+        let machine = Machine::new(MachineOptions::default(), root.map(str::to_owned));
+        let mut questions = crate::facts::Questions::new();
+        machine.questions(&mut questions);
+        let asked = crate::facts::Question::Disk(root.unwrap_or("/var/lib/docker").into());
+        assert!(questions.contains(&asked), "{questions:?}");
+        machine.plan(&mut model(facts)).is_ok()
+    };
+    assert!(!is_fit(&facts, None));
+    assert!(is_fit(&facts, Some("/mnt/big")));
+    facts.docker_root = Some("/mnt/big".into());
+    assert!(is_fit(&facts, None));
+    assert!(!is_fit(&facts, Some("/var/lib/docker")), "settings go before what stands there");
 }
 
 #[test]

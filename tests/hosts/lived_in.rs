@@ -11,6 +11,8 @@ pub const STORIES: &[Story] = &[
     ("lived_in::files_and_folders_that_change_places", files_and_folders_that_change_places),
     ("lived_in::another_project_of_that_name", another_project_of_that_name),
     ("lived_in::jobs_that_have_ended", jobs_that_have_ended),
+    ("lived_in::a_source_that_fails", a_source_that_fails),
+    ("lived_in::links_that_a_container_lays", links_that_a_container_lays),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
@@ -52,7 +54,7 @@ fn what_containers_write() -> Result<(), Failed> {
         let plan: String = plan.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(plan.contains(text), "{text}: {plan}");
     }
-    up().expect(0).said(&["nothing to change"]);
+    up().expect(0).said(&["warning: data/app.db has changed here and is kept", "nothing to change"]);
     is_kept("changed here");
     std::fs::remove_file(folder.path().join("data/app.db"))?;
     up().expect(0).said(&["nothing to change"]);
@@ -203,5 +205,53 @@ services:
         "name: jobs\nservices:\n  fails: {image: \"busybox:1.36\", command: [\"sh\", \"-c\", \"exit 4\"], restart: \"on-failure:1\"}\n",
     );
     up().expect(6).said(&["fails ended with exit code 4"]);
+    Ok(())
+}
+
+/// A third party's apt source that is gone: it is named, and stands in nobody's way who wants nothing
+/// from it.
+fn a_source_that_fails() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    let file = "/etc/apt/sources.list.d/pve-enterprise.list";
+    let line = "deb http://10.91.0.1:8080/gone/pve trixie pve-enterprise\n";
+    host.inside(&format!("printf '{line}' >{file}"));
+    let folder = Folder::empty();
+    let up = |playbook: &str| folder.provision(&["up", "--yes", "--playbook", playbook, &host.name]);
+    up("docker").expect(0).said(&[&format!("{file} names a source that fails and is passed over")]);
+    up("docker").expect(0).said(&["nothing to change"]);
+    assert_eq!(host.inside(&format!("cat {file}")), line, "it is as it was");
+
+    // What is wanted from it cannot be had, and the file is named.
+    folder.write("own.toml", "steps = [\"packages\"]\n[options.packages]\ninstall = [\"no-such-package\"]\n");
+    host.inside("find /var/lib/apt/lists -type f -delete");
+    up("./own.toml").expect(6).said(&["the package lists could not be refreshed", file, "take the line out"]);
+    Ok(())
+}
+
+/// A container that may write to a folder of the stack lays links there: nothing outside is written.
+fn links_that_a_container_lays() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        "name: sym\nservices:\n  web:\n    image: nginx:1.27\n    volumes: [\"./config:/config\"]\n    restart: unless-stopped\n",
+    );
+    folder.write("config/app.yml", "first\n");
+    folder.write("config/deep/x.yml", "first\n");
+    folder.settings("[steps.stack]\noverwrite = [\"config/\", \"*.yml\"]\n");
+    let up = || folder.provision(&["up", "--yes", &host.name]);
+    up().expect(0);
+    host.inside("mkdir /root/target; echo theirs >/root/target/x.yml; echo motd >/etc/motd");
+    let inside = |command: &str| host.inside(&format!("docker exec sym-web-1 sh -c '{command}'"));
+    inside(
+        "ln -s /etc/motd /config/app.yml.provision-new; rm /config/app.yml; ln -s /etc/motd /config/app.yml",
+    );
+    folder.write("config/app.yml", "second\n");
+    up().expect(0);
+    assert_eq!(host.inside("cat /etc/motd; cat /srv/sym/config/app.yml"), "motd\nsecond\n");
+    inside("rm -r /config/deep; ln -s /root/target /config/deep");
+    folder.write("config/deep/x.yml", "second\n");
+    up().expect(6).said(&["the folder of /srv/sym/config/deep/x.yml could not be entered"]);
+    assert_eq!(host.inside("cat /root/target/x.yml; ls /root/target"), "theirs\nx.yml\n");
     Ok(())
 }

@@ -56,8 +56,8 @@ impl Stack {
         })
     }
 
-    /// Folders that Docker makes, and files that stay as the application has them.
-    pub(super) fn remarks_on_mounts(&self, model: &Model, seeds: &Seeds<'_>) -> Vec<String> {
+    /// Folders that Docker makes.
+    pub(super) fn remarks_on_mounts(&self, model: &Model) -> Vec<String> {
         let made = self
             .unsent()
             .filter(|(_, mount)| mount.here == Here::Nothing && model.file(&self.on_host(mount)).is_none())
@@ -67,7 +67,14 @@ impl Stack {
                     mount.place, mount.source, service.name
                 )
             });
-        let changed = seeds.changed.iter().filter_map(|path| {
+        let mut remarks: Vec<_> = made.collect();
+        remarks.dedup();
+        remarks
+    }
+
+    /// Files that have changed here and stay as the application has them.
+    pub(super) fn kept_back(&self, seeds: &Seeds<'_>) -> Vec<String> {
+        let kept = seeds.changed.iter().filter_map(|path| {
             let (service, mount) = self.input.project.writers(path).next()?;
             Some(format!(
                 "{path} has changed here and is kept as it is on the host, the application's since the first run: \
@@ -76,8 +83,6 @@ impl Stack {
                 service.name, mount.place
             ))
         });
-        let mut remarks: Vec<_> = made.chain(changed).collect();
-        remarks.dedup();
-        remarks
+        kept.collect()
     }
 }

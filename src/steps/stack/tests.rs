@@ -117,7 +117,7 @@ fn what_containers_write_is_sent_once() {
         "{}",
         change.reason
     );
-    let warnings = case.plan().expect("a plan").warnings;
+    let warnings = case.plan().expect("a plan").withheld;
     assert!(
         warnings.iter().any(|text| text.contains("compose.yaml:4") && text.contains("overwrite")),
         "{warnings:?}"
