@@ -1,5 +1,7 @@
 //! The whole command line in one place.
 
+mod familiar;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
@@ -64,6 +66,13 @@ pub struct Cli {
     /// What all commands share.
     #[command(flatten)]
     pub global: Global,
+}
+
+impl Cli {
+    /// What was typed; where that cannot be, it is told and the program ends.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| familiar::explain(error).exit())
+    }
 }
 
 /// What all commands share.

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use provision::cli::Cli;
 
 fn main() -> ExitCode {
-    provision::commands::run(Cli::parse()).into()
+    provision::commands::run(Cli::read()).into()
 }
