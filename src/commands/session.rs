@@ -354,7 +354,8 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
         Patterns::of_option("overwrite", &options.overwrite).map_err(|error| wrong(error.to_string()))?;
     bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
     let origin = match shipped {
-        Some(_) => format!("the playbook {}", settings.playbook.name),
+        // They grow into each other, with what is there.
+        Some(_) => "a playbook of provision's own".to_owned(),
         None => origin::of(&settings.stack_folder),
     };
     Ok(Some(StackInput { project, bundle, origin }))

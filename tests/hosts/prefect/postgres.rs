@@ -10,8 +10,8 @@ use crate::Story;
 use crate::lab::{Did, Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[
-    ("prefect::postgres::on_the_host", on_the_host),
     ("prefect::postgres::elsewhere", elsewhere),
+    ("prefect::postgres::on_the_host", on_the_host),
     ("prefect::postgres::a_volume_from_before", a_volume_from_before),
 ];
 
