@@ -16,8 +16,8 @@
 # password to the program (so that one never reads its stdin).
 umask 077;
 tag=$1; size=$2; own=;
-# /dev/shm first: it takes the program even when the disk is full. In a folder of its own, where
-# nobody else can lay anything.
+# /dev/shm first: it takes the program even when the disk is full. A private folder, so that no
+# other user can put anything there.
 for d in /dev/shm /run /tmp; do
   own=$(mktemp -d "$d/provision.XXXXXXXX" 2>/dev/null) && break;
 done;

@@ -66,7 +66,7 @@ read_questions() {
 }
 
 # manifest_files PATH SUM FOLDER, with tabs between: the files of a bundle that was sent, where
-# it is another one than that of which the sum is given. Their contents are nobody's business.
+# its sum is not the given one. Contents are never read.
 manifest_files() {
     manifest=${1%%"$TAB"*}
     folder=${1##*"$TAB"}

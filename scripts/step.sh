@@ -62,7 +62,7 @@ keep() {
     cp -a "${2:-$1}" "$dir/kept$1"
 }
 
-# is_seed PATH: whether a file is somebody else's as soon as it is there. The stack step says which.
+# is_seed PATH: whether a file belongs to an application as soon as it exists. The stack step says which.
 is_seed() { return 1; }
 
 # files_placed: whether all files of this change stand as they should.
@@ -84,8 +84,8 @@ files_placed() {
 # trusted: a folder below which others may write, such as containers. No link is followed there.
 trusted=
 
-# enter PATH: the folder of PATH becomes the working one, and is made where it is missing. What
-# happens to its name afterwards is no matter.
+# enter PATH: makes the folder of PATH where it is missing, and changes into it. Renaming it
+# afterwards changes nothing for us.
 enter() {
     below=${1%/*}
     case $below/ in
@@ -149,7 +149,7 @@ place_file() {
     [ "$(sha256 "$1")" = "$sum" ] || fail "$path arrived damaged"
     make_way "$path" "$name"
     keep "$path" "$name" || fail "no copy of $path could be kept"
-    # Made whole where nobody else comes, then moved: a name in that folder may be anybody's.
+    # Written in the run's own folder, then moved: in the target folder others may create names.
     staged=$change/staged
     { rm -rf "$staged" && cp "$1" "$staged" && chown "$owner" "$staged" && chmod "$mode" "$staged"; } ||
         fail "$path could not be written"

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034 # what is said of a frozen host is for those that ask
 # Frozen hosts: what a stopped host was, kept as one more layer with Docker's storage beside it.
-# A host that is made from it begins there. Sourced by scripts/lab/host.
+# A host that is made from it begins there. And what is left behind by killed programs. Sourced by
+# scripts/lab/host.
 #
 #   frozen/NAME       a link to what was frozen last under that name
 #   frozen/.NAME-N/   kind      what it was made as
@@ -89,4 +90,65 @@ clone_storage() {
             ;;
         esac
     done | xargs -0 -r cp -al -t "$2/docker/overlay2"
+}
+
+# --- the commands -----------------------------------------------------------------
+
+# What a host that is made from this finds is a disk that was left in order.
+freeze_host() {
+    known "$1"
+    valid_layer "$2"
+    stop_host "$1"
+    rm -rf "$HOSTS/$1/upper/root/.ssh" "$HOSTS/$1/upper/home/deploy/.ssh" "$HOSTS/$1/upper"/etc/ssh/ssh_host_*
+    with_lock hosts keep_frozen "$HOSTS/$1" "$2"
+    remove_host "$1"
+}
+
+forget_layers() {
+    [ "$1" != --all ] || { with_lock hosts forget_frozen; return; }
+    for layer in "$@"; do
+        valid_layer "$layer"
+        with_lock hosts forget_frozen "$layer"
+    done
+}
+
+pull_the_plug() {
+    for file in supervisor.pid nspawn.pid; do
+        pid=$(live_pid "$HOSTS/$1/$file") || continue
+        kill -9 "$pid" 2>/dev/null || true
+    done
+    clear_cgroups "$1"
+    detach_host "$1" "$(number_of "$1")"
+    ! mountpoint -q "$HOSTS/$1/root" || umount -R "$HOSTS/$1/root" || umount -R -l "$HOSTS/$1/root"
+    rm -f "$HOSTS/$1/supervisor.pid" "$HOSTS/$1/nspawn.pid" "$HOSTS/$1/cgroups"
+}
+
+# --- what killed programs leave ------------------------------------------------------
+
+sweep() {
+    for name in $(names); do
+        [ -f "$HOSTS/$name/owner" ] || continue
+        ! live_pid "$HOSTS/$name/owner" >/dev/null || continue
+        say "removing $name: what it was made for has ended"
+        remove_host "$name"
+    done
+    with_lock hosts sweep_leftovers
+}
+
+# Under the lock of the hosts, so that none is being made.
+sweep_leftovers() {
+    for folder in "$HOSTS"/*/; do
+        [ ! -d "$folder" ] || [ -f "$folder/number" ] || rm -rf --one-file-system "$folder"
+    done
+    for folder in "$HOSTS"/.gone-* "$FROZEN"/.new-*; do
+        rm -rf --one-file-system "$folder"
+    done
+    [ ! -d "$FROZEN" ] || drop_unused
+    for namespace in /run/netns/provlab-*; do
+        [ -e "$namespace" ] || continue
+        [ -d "$HOSTS/${namespace#/run/netns/provlab-}" ] || ip netns delete "${namespace#/run/netns/}"
+    done
+    find /sys/fs/cgroup -type d -name 'provision-lab-*' 2>/dev/null | while IFS= read -r group; do
+        [ -d "$HOSTS/${group##*/provision-lab-}" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done
 }

@@ -92,11 +92,13 @@ pub fn script(step: &str) -> Option<&'static str> {
         "postgres" => Some(include_str!("../../scripts/steps/postgres.sh")),
         "stack" => Some(concat!(
             include_str!("../../scripts/steps/stack.sh"),
+            include_str!("../../scripts/steps/bundle.sh"),
             include_str!("../../scripts/steps/rolling.sh")
         )),
         // Its restore ends with a start of the stack, and both of its scripts read backups.
         "backup" => Some(concat!(
             include_str!("../../scripts/steps/stack.sh"),
+            include_str!("../../scripts/steps/bundle.sh"),
             include_str!("../../scripts/steps/rolling.sh"),
             include_str!("../../scripts/dump.sh"),
             include_str!("../../scripts/steps/backup.sh")

@@ -103,7 +103,7 @@ pub(super) enum Resolved {
     Inside(String),
     /// Out of the stack's folder.
     Outside,
-    /// An absolute path, or one in somebody's home, on the host.
+    /// An absolute path, or one in a home directory, on the host.
     OnHost,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Seeds<'a> {
 }
 
 impl Stack {
-    /// What becomes of the files that containers may write to.
+    /// Which of the files that containers may write to are sent, and which are kept.
     pub(super) fn seeds(&self, model: &Model) -> Seeds<'_> {
         let mut seeds = Seeds::default();
         let written = model.text(&self.state("seeds")).unwrap_or_default();
