@@ -299,12 +299,13 @@ arg() { cat "$change/arg/$1"; }
 . "$1/steps/stack.sh"
 docker() {
     case $4 in
-        i1) echo 2026-01-01T11:59:59.876543210Z ;;
+        # In the same second, and before: Docker leaves out what is nought at the end.
+        i1) echo 2026-01-01T12:00:00.25Z ;;
         i3) echo 2026-01-01T12:00:01.123456789Z ;;
         *) return 1 ;;
     esac
 }
-newly_bad "$2" 2026-01-01T12:00:00
+newly_bad "$2" 2026-01-01T12:00:00.300000000
 BLAME
     sh /mnt/blame "$HERE" "$1"
 }

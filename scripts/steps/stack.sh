@@ -223,7 +223,7 @@ newly_bad() {
         case $what in
             'ended '*)
                 finished=$(docker inspect --format '{{.State.FinishedAt}}' "$id") &&
-                    expr "$finished" '<' "$2" >/dev/null && continue
+                    expr "${finished%Z}" '<' "$2" >/dev/null && continue
                 ;;
         esac
         printf '%s %s %s\n' "$service" "$id" "$what"
@@ -366,7 +366,8 @@ up_apply() {
     # What a container refuses to start with is told by Compose; what it does afterwards, by us.
     set -- up --detach --remove-orphans
     [ "$(arg build no)" = no ] || set -- "$@" --build
-    starting=$(date -u +%Y-%m-%dT%H:%M:%S)
+    # As fine as Docker's own times: what was stopped in the same second ended before.
+    starting=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
     if ! compose "$@"; then
         report=$(settled)
         # What only waits is not what it failed for, nor what had ended before.

@@ -19,10 +19,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Listening, Question, Questions};
+use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::bundle::Bundle;
-use crate::stack::compose::{Port, Project, Service};
+use crate::stack::compose::{Project, Service};
 
 use containers::{expected, troubles};
 use files::manifest_sum;
@@ -176,6 +176,7 @@ impl Step for Stack {
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Docker);
         questions.insert(Question::Project(self.input.project.name.clone()));
+        questions.insert(Question::Published);
         questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
         questions.insert(Question::File {
@@ -257,49 +258,6 @@ impl Stack {
             ));
         }
         Ok(())
-    }
-
-    /// Ports that another program has: the start would fail when all else is done.
-    fn check_ports(&self, model: &Model) -> Result<(), Refusal> {
-        let running: Vec<_> = model
-            .facts
-            .containers
-            .iter()
-            .filter(|container| container.project == self.input.project.name && container.state == "running")
-            .map(|container| container.service.as_str())
-            .collect();
-        // A container of this project may hold what another one of it takes over.
-        let may_be_own = |socket: &Listening| socket.process == "docker-proxy" && !running.is_empty();
-        let taken: Vec<_> = self
-            .services()
-            // A service that runs has its ports itself; what it will have instead is Docker's to say.
-            .filter(|service| !running.contains(&service.name.as_str()))
-            .flat_map(|service| service.ports.iter().map(move |port| (service, port)))
-            .filter(|(_, port)| port.fixed())
-            .filter_map(|(service, port)| {
-                let mut holders = model.facts.listening.iter().filter(|socket| holds(socket, port));
-                let holder = holders.find(|socket| !may_be_own(socket))?;
-                let process = match holder.process.as_str() {
-                    "" => "another program",
-                    "docker-proxy" => "another container",
-                    name => name,
-                };
-                Some(format!("{}/{} of {} is taken by {process}", holder.port, holder.protocol, service.name))
-            })
-            .collect();
-        if taken.is_empty() || model.force {
-            return Ok(());
-        }
-        Err(Refusal {
-            step: STEP,
-            what: "a port that the stack publishes is taken on the host; nothing was changed".into(),
-            details: taken,
-            hints: vec![
-                format!("publish another one in {}, or stop that program", self.input.project.file),
-                "`--force` goes on all the same".into(),
-            ],
-            findings: Vec::new(),
-        })
     }
 
     fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
@@ -448,15 +406,6 @@ impl Stack {
             action: self.action("proof").with("service", service).with("hash", hash).within(900),
         })
     }
-}
-
-/// Whether a socket is where a port is to be published.
-fn holds(socket: &Listening, port: &Port) -> bool {
-    let number = port.published.is_some_and(|range| (range.first..=range.last).contains(&socket.port));
-    let everywhere = ["0.0.0.0", "::", "*"].contains(&socket.address.as_str());
-    let address =
-        everywhere || port.all_addresses() || port.host_ip.is_some_and(|ip| ip.to_string() == socket.address);
-    number && address && socket.protocol == port.protocol.to_string()
 }
 
 /// Ports that are published on addresses that others may reach.

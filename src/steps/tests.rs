@@ -399,6 +399,31 @@ fn ports_that_are_taken_stop_the_plan() {
         assert_eq!(details.map(|_| ()), expected, "{socket:?}");
         assert!(step.plan(&mut Model { force: true, ..model(&facts) }).is_ok(), "--force goes on");
     }
+
+    // Who has it is known by name, also where this project has a container already.
+    let published = |project: &str| facts::Published {
+        container: "shop-front-1".into(),
+        project: project.into(),
+        service: "front".into(),
+        address: "0.0.0.0".parse().expect("an address"),
+        port: 8080,
+        target: 80,
+        protocol: "tcp".into(),
+    };
+    for (project, expected) in [
+        ("shop", Some("8080/tcp of web is taken by the container shop-front-1 (project shop)")),
+        ("", Some("8080/tcp of web is taken by the container shop-front-1")),
+        ("three", None),
+    ] {
+        let facts = Facts {
+            listening: vec![socket(8080, "docker-proxy")],
+            containers: vec![container("cache")],
+            published: vec![published(project)],
+            ..with_docker("28.3.2")
+        };
+        let details = step.plan(&mut model(&facts)).map_err(|refusal| refusal.details.join(" "));
+        assert_eq!(details.err().as_deref(), expected, "{project}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 
 /// What the short run leaves out, by how the names begin, and why. `scripts/test --full` tells all,
 /// and whoever names a story is told it.
-const LONG: [(&str, &str); 8] = [
+const LONG: [(&str, &str); 10] = [
     ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
     ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
     ("prefect::backup_at_each_moment", "prefect::backup is interrupted at the worst moment"),
@@ -45,7 +45,12 @@ const LONG: [(&str, &str); 8] = [
     ("up::debian13_sudo", "up::ubuntu2604_sudo asks for the password as well"),
     ("up::ubuntu2404", "up::debian13 has the same packages, and up::ubuntu2204 the other names"),
     ("up::ubuntu2604", "up::ubuntu2604_sudo is the same with a password"),
-    ("resilience::the_laptop_dies_thrice", "another random moment of the same"),
+    ("resilience::the_laptop_dies_twice", "another random moment of resilience::the_laptop_dies_once"),
+    ("resilience::the_laptop_dies_thrice", "another random moment of resilience::the_laptop_dies_once"),
+    (
+        "resilience::the_connection_is_cut_twice",
+        "another random moment of resilience::the_connection_is_cut_once",
+    ),
 ];
 
 /// Why each story that is left out is left out.

@@ -130,7 +130,7 @@ impl Stack {
             files,
             action: self
                 .action("bundle")
-                .with("origin", &self.input.origin)
+                .with_unshown("origin", self.input.origin.as_str())
                 .with_unshown("manifest", manifest)
                 .with_unshown("seeds", seed_list(bundle))
                 .within(120),

@@ -119,7 +119,8 @@ impl Load {
                                 .push(format!("{other:?} to {}", request.lines().next().unwrap_or_default()));
                         }
                     }
-                    std::thread::sleep(Duration::from_millis(15));
+                    // Steady, and not so much that the processors have time for nothing else.
+                    std::thread::sleep(Duration::from_millis(50));
                 }
             })
         });
