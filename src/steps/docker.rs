@@ -104,6 +104,11 @@ impl Docker {
         self.options.mirror.as_deref().unwrap_or(OFFICIAL).trim_end_matches('/')
     }
 
+    /// How the addresses of Docker's repositories begin. Others may lie on the same mirror.
+    fn repositories(&self) -> String {
+        format!("{}/linux/", self.mirror())
+    }
+
     /// `host:port` that must be reached before anything can be installed.
     fn way_out(&self) -> Option<String> {
         if self.options.source == Some(Source::Distribution) {
@@ -141,7 +146,7 @@ impl Step for Docker {
         questions.insert(Question::File { path: KEY.into(), unless: None });
         questions.insert(Question::Unit("docker.service".into()));
         questions.insert(Question::Unit(foreign::SNAP_UNIT.into()));
-        questions.insert(Question::AptSource(self.mirror().to_owned()));
+        questions.insert(Question::AptSource(self.repositories()));
         questions.extend(self.way_out().map(Question::Reach));
     }
 
@@ -327,7 +332,7 @@ impl Docker {
             risks: Vec::new(),
             files,
             undo: Some(format!("rm {SOURCES} {KEY}")),
-            action: self.action("repository").with("key_url", key_url).with("address", self.mirror()),
+            action: self.action("repository").with("key_url", key_url).with("address", self.repositories()),
         })
     }
 
