@@ -73,7 +73,7 @@ files_placed() {
             # A folder of that name is not what was sent.
             [ -d "$path" ] || [ ! -e "$path" ] || return 1
         elif is_seed "$path"; then
-            [ -e "$path" ] || return 1
+            [ -e "$path" ] && [ ! -d "$path" ] || return 1
         else
             [ ! -L "$path" ] && [ "$(sha256 "$path")" = "$sum" ] || return 1
             [ "$(stat -c '%a %U:%G' "$path")" = "$mode $owner" ] || return 1
@@ -114,7 +114,7 @@ place_files() {
         number=$((number + 1))
         if [ "$sum" = - ]; then
             (remove_file) || exit 1
-        elif ! is_seed "$path" || [ ! -e "$path" ]; then
+        elif ! is_seed "$path" || [ ! -e "$path" ] || [ -d "$path" ]; then
             (place_file "$change/files/$number") || exit 1
         fi
     done <"$change/files/list"

@@ -331,7 +331,14 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
 
 /// Whether the stack's folder has a Compose file.
 pub(super) fn has_compose_file(settings: &Settings) -> bool {
-    FILE_NAMES.iter().any(|name| settings.stack_folder.join(name).is_file())
+    FILE_NAMES.iter().any(|name| settings.stack_folder.join(name).is_file()) || is_named_in_env(settings)
+}
+
+/// Whether `.env` names a Compose file, which may be in another folder and have another name.
+fn is_named_in_env(settings: &Settings) -> bool {
+    let text = std::fs::read_to_string(settings.stack_folder.join(".env")).unwrap_or_default();
+    Environment::parse(&text, ".env")
+        .is_ok_and(|env| env.get("COMPOSE_FILE").is_some_and(|file| !file.is_empty()))
 }
 
 /// Reads the stack's folder, when the playbook has a stack.
@@ -345,11 +352,12 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     let folder = shipped.as_ref().map_or(settings.stack_folder.as_path(), |(_, folder)| folder);
     let env = options.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
     let loading = Loading { name: options.name.clone(), env };
-    let project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
+    let mut project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
     let mut bundle = collect(settings, folder, &project)?;
     if !loading.env.is_empty() {
         bundle.lay_over_env(&write_env(&loading.env));
     }
+    project.localise(&steps::stack_folder(options, &project.name));
     let overwritten =
         Patterns::of_option("overwrite", &options.overwrite).map_err(|error| wrong(error.to_string()))?;
     bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));

@@ -52,6 +52,9 @@ pub struct Project {
     /// Files of the folder that Compose itself reads: its own, `.env`, and those of `env_file`,
     /// secrets and configs.
     pub own_files: Vec<String>,
+    /// Mounts in files that `include` and `extends` take in: whatever comes of those files, what
+    /// containers may write to is known.
+    pub other_mounts: Vec<Mount>,
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,
@@ -224,19 +227,37 @@ impl Project {
         self.services.iter().find(|s| s.name == name)
     }
 
+    /// Takes mounts by an absolute path for what they are where they lead into the stack's own folder
+    /// on the host.
+    pub fn localise(&mut self, folder: &str) {
+        for mount in
+            self.services.iter_mut().flat_map(|service| &mut service.mounts).chain(&mut self.other_mounts)
+        {
+            for root in [folder, paths::WORKING_FOLDER] {
+                let Some(rest) = mount.source.strip_prefix(root) else { continue };
+                if rest.is_empty() || rest.starts_with('/') {
+                    mount.source = rest.trim_matches('/').to_owned();
+                    break;
+                }
+            }
+        }
+    }
+
     /// Whether a path of the folder is the application's, since a container may write to it.
     /// Services that are off count as well: they can be switched on, or run by hand. What Compose
     /// itself reads is not the application's, even where the whole folder is mounted.
     #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
-        self.writers(path).next().is_some() && !self.own_files.iter().any(|file| file == path)
+        let elsewhere = || self.other_mounts.iter().any(|mount| mount.writes_to(path));
+        (self.writers(path).next().is_some() || elsewhere())
+            && !self.own_files.iter().any(|file| file == path)
     }
 
     /// The mounts by which containers may write to a path of the folder, each with its service.
     pub fn writers<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a Service, &'a Mount)> {
         let mounts =
             self.services.iter().flat_map(|service| service.mounts.iter().map(move |mount| (service, mount)));
-        mounts.filter(move |(_, mount)| mount.writable && mount.is_inside() && mount.covers(path))
+        mounts.filter(move |(_, mount)| mount.writes_to(path))
     }
 
     /// The services that `up` starts.

@@ -128,6 +128,12 @@ pub struct StackInput {
     pub origin: String,
 }
 
+/// The folder on the host of a project with this name.
+pub fn stack_folder(options: &StackOptions, name: &str) -> String {
+    let folder = options.folder.clone().unwrap_or_else(|| format!("/srv/{name}"));
+    folder.trim_end_matches('/').to_owned()
+}
+
 /// The stack step.
 #[derive(Debug)]
 pub struct Stack {
@@ -143,9 +149,7 @@ impl Stack {
 
     /// The folder on the host.
     pub fn folder(&self) -> String {
-        let folder =
-            self.options.folder.clone().unwrap_or_else(|| format!("/srv/{}", self.input.project.name));
-        folder.trim_end_matches('/').to_owned()
+        stack_folder(&self.options, &self.input.project.name)
     }
 
     fn state(&self, file: &str) -> String {

@@ -7,6 +7,9 @@
 use super::yaml::{Node, Place};
 use super::{ComposeError, invalid};
 
+/// What stands for the folder in which Compose runs on the host (`PWD`) until that is known.
+pub(super) const WORKING_FOLDER: &str = "/proc/self/cwd";
+
 /// What lies at a path of the folder on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Here {
@@ -43,6 +46,12 @@ impl Mount {
     pub fn covers(&self, path: &str) -> bool {
         let below = || path.strip_prefix(self.source.as_str()).is_some_and(|rest| rest.starts_with('/'));
         self.source.is_empty() || self.source == path || below()
+    }
+
+    /// Whether containers may write to this path of a bundle by it.
+    #[must_use]
+    pub fn writes_to(&self, path: &str) -> bool {
+        self.writable && self.is_inside() && self.covers(path)
     }
 
     /// Whether it lies in the stack's folder.
@@ -148,17 +157,18 @@ pub(super) fn outside(usage: &PathUse) -> ComposeError {
     )
 }
 
-/// The bind mounts of a service.
-pub(super) fn mounts(service: &Node) -> Vec<(Mount, PathUse)> {
+/// The bind mounts of a service, those by a volume whose driver binds a folder among them.
+pub(super) fn mounts(service: &Node, root: &Node) -> Vec<(Mount, PathUse)> {
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
-    volumes.iter().filter_map(mount).collect()
+    volumes.iter().filter_map(|volume| mount(volume, root)).collect()
 }
 
-fn mount(volume: &Node) -> Option<(Mount, PathUse)> {
+fn mount(volume: &Node, root: &Node) -> Option<(Mount, PathUse)> {
     let mut mount = match volume.text() {
-        Some(text) => short(text)?,
-        None => long(volume)?,
-    };
+        Some(text) => short(text),
+        None => long(volume),
+    }
+    .or_else(|| named(volume, root))?;
     mount.place = volume.place.to_string();
     let usage =
         PathUse { path: mount.source.clone(), role: "mount", required: false, place: volume.place.clone() };
@@ -194,6 +204,20 @@ fn long(volume: &Node) -> Option<Mount> {
     let created = !is(options.and_then(|bind| bind.get("create_host_path")), "false");
     let read_only = is(volume.get("read_only"), "true") || is(volume.get("readonly"), "true");
     Some(bind(source, target, !read_only, created))
+}
+
+/// A named volume with `driver_opts: {o: bind, device: FOLDER}` is a bind mount by another name.
+fn named(volume: &Node, root: &Node) -> Option<Mount> {
+    let mut parts = volume.text().unwrap_or_default().splitn(3, ':');
+    let name = volume.get("source").and_then(Node::text).or_else(|| parts.next())?;
+    let target = volume.get("target").and_then(Node::text).or_else(|| parts.next()).unwrap_or_default();
+    let read_only = parts.next().is_some_and(|options| options.split(',').any(|option| option == "ro"))
+        || volume.get("read_only").and_then(Node::text) == Some("true");
+    let options = root.get("volumes")?.get(name)?.get("driver_opts")?;
+    let is_bind =
+        options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
+    let device = options.get("device")?.text().filter(|_| is_bind)?;
+    Some(bind(device, target, !read_only, false))
 }
 
 /// What a service is built from.
@@ -237,25 +261,28 @@ fn is_local(path: &str) -> bool {
         && !path.starts_with("service:")
 }
 
+/// What a file that is included or extended is for.
+pub(super) const TAKEN_IN: &str = "Compose file";
+
 /// Other Compose files that this one takes in.
 pub(super) fn files_taken_in(root: &Node) -> Vec<PathUse> {
     let mut uses = Vec::new();
-    let mut add = |node: &Node, role| {
+    let mut add = |node: &Node, role: &'static str| {
         if let Some(path) = node.text().filter(|path| is_local(path) && !path.starts_with("oci:")) {
             let place = node.place.clone();
             uses.push(PathUse { path: path.to_owned(), role, required: true, place });
         }
     };
     for item in root.get("include").map(Node::items).unwrap_or_default() {
-        add(item, "included file");
+        add(item, TAKEN_IN);
         if let Some(path) = item.get("path") {
-            add(path, "included file");
-            path.items().iter().for_each(|path| add(path, "included file"));
+            add(path, TAKEN_IN);
+            path.items().iter().for_each(|path| add(path, TAKEN_IN));
         }
     }
     for service in root.get("services").map(Node::entries).unwrap_or_default() {
         if let Some(file) = service.value.get("extends").and_then(|extends| extends.get("file")) {
-            add(file, "extended file");
+            add(file, TAKEN_IN);
         }
     }
     uses

@@ -49,7 +49,7 @@ pub(super) fn project(
     match root.get("services") {
         Some(services) if services.is_map() => {
             for entry in services.entries() {
-                let placed = service(entry, env, &mut read, warnings)?;
+                let placed = service(entry, root, env, &mut read, warnings)?;
                 read.services.push(placed);
             }
         }
@@ -114,6 +114,7 @@ fn reads(service: &Node) -> Vec<String> {
 
 fn service(
     entry: &Entry,
+    root: &Node,
     env: &Environment,
     read: &mut Read,
     warnings: &mut Vec<String>,
@@ -157,7 +158,7 @@ fn service(
         file_use(file, "label_file", enabled, &mut read.uses);
     }
     read.uses.extend(paths::builds(node, enabled));
-    let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node).into_iter().unzip();
+    let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node, root).into_iter().unzip();
     let (healthcheck, healthcheck_off) = healthcheck(node);
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let service = Service {

@@ -8,7 +8,7 @@ use super::interpolate::{self, Fault, Scope};
 use super::paths::{self, Here, PathUse, Resolved};
 use super::read;
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge};
+use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -36,7 +36,13 @@ pub(super) struct Assembled {
 
 /// Reads a folder. All that touches the disk is here.
 pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
-    let env = environment(dir)?.with_values(&loading.env);
+    let mut env = environment(dir)?.with_values(&loading.env);
+    // As they are on the host, where root runs Compose in the stack's folder.
+    for (name, value) in [("PWD", paths::WORKING_FOLDER), ("HOME", "/root")] {
+        if env.get(name).is_none() {
+            env.set(name, value.to_owned());
+        }
+    }
     let mut notes = Vec::new();
     let names = file_names(dir, &env, &mut notes)?;
     let mut sources = Vec::with_capacity(names.len());
@@ -58,6 +64,11 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     assembled.project.sensitive = sensitive(&assembled.uses);
     let read = assembled.uses.iter().map(|usage| usage.path.clone());
     assembled.project.own_files.extend(read);
+    let taken_in: Vec<_> = assembled.uses.iter().filter(|usage| usage.role == paths::TAKEN_IN).collect();
+    let mut seen = HashSet::new();
+    for usage in taken_in {
+        other_mounts(dir, &usage.path, &env, &mut seen, &mut assembled.project.other_mounts);
+    }
     notes.append(&mut assembled.project.warnings);
     assembled.project.warnings = notes;
     Ok(assembled.project)
@@ -110,6 +121,40 @@ fn resolve_mounts(
         }
     }
     Ok(())
+}
+
+/// The mounts in a file that another one takes in, and in those that it takes in itself. What of it
+/// cannot be read is Compose's to refuse.
+fn other_mounts(
+    dir: &Path,
+    file: &str,
+    env: &Environment,
+    seen: &mut HashSet<String>,
+    found: &mut Vec<Mount>,
+) {
+    if !seen.insert(file.to_owned()) {
+        return;
+    }
+    let Ok(text) = std::fs::read_to_string(dir.join(file)) else { return };
+    let base = file.rsplit_once('/').map_or("", |(base, _)| base);
+    for mut document in yaml::documents(&text, file).unwrap_or_default() {
+        if substitute(&mut document, &mut Variables::new(env)).is_err() {
+            continue;
+        }
+        for service in document.get("services").map(Node::entries).unwrap_or_default() {
+            for (mut mount, _) in paths::mounts(&service.value, &document) {
+                if let Resolved::Inside(source) = paths::resolve(base, &mount.source) {
+                    mount.source = source;
+                }
+                found.push(mount);
+            }
+        }
+        for usage in paths::files_taken_in(&document) {
+            if let Resolved::Inside(path) = paths::resolve(base, &usage.path) {
+                other_mounts(dir, &path, env, seen, found);
+            }
+        }
+    }
 }
 
 fn environment(dir: &Path) -> Result<Environment, ComposeError> {
@@ -210,6 +255,7 @@ pub(super) fn assemble(
         services: read.services.iter().map(|s| s.service.clone()).collect(),
         sensitive: sensitive(&read.uses),
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
+        other_mounts: Vec::new(),
         complete: read.complete,
         environment: env.clone(),
         warnings,

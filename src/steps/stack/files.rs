@@ -12,6 +12,8 @@ use crate::steps::Model;
 pub(super) struct Seeds<'a> {
     /// Sent now, for the first time.
     sent: Vec<&'a BundleFile>,
+    /// All of them with the sums of what was sent: SHA256 PATH, a line a file.
+    list: String,
     /// Left as the host has them, or without them where the application has removed them.
     pub(super) kept: Vec<&'a str>,
     /// Those of them that have changed here since they were sent.
@@ -26,17 +28,28 @@ impl Stack {
         let before: BTreeMap<&str, &str> =
             written.lines().filter_map(|line| line.split_once(' ')).map(|(sum, path)| (path, sum)).collect();
         let manifest = model.text(&self.state("manifest")).unwrap_or_default();
-        // What a provision has sent that did not know of seeds yet.
-        let former: Vec<&str> = manifest.lines().filter_map(manifest_line).map(|(_, path)| path).collect();
+        // What was sent before containers could write to it, or by a provision that knew of no seeds.
+        let former: BTreeMap<&str, &str> =
+            manifest.lines().filter_map(manifest_line).map(|(sum, path)| (path, sum)).collect();
+        let sent_before = |path: &str| before.get(path).or_else(|| former.get(path)).copied();
         for file in self.input.bundle.files.iter().filter(|file| file.seed) {
-            let is_there = model.file(&format!("{}/{}", self.folder(), file.path)).is_some();
-            let sum = before.get(file.path.as_str());
-            if sum.is_none() && !is_there && !former.contains(&file.path.as_str()) {
+            let there = model.file(&format!("{}/{}", self.folder(), file.path));
+            // An empty folder is what Docker makes of a file that is missing.
+            let is_there = there.is_some_and(|there| there.kind != "directory");
+            let is_folder = there.is_some() && !is_there;
+            let mut above = file.path.match_indices('/').map(|(at, _)| &file.path[..at]);
+            // What was sent as a file is the application's, and no folder is made of it.
+            let is_blocked = above.any(|folder| sent_before(folder).is_some());
+            let sum = sent_before(&file.path);
+            if !is_there && !is_blocked && (sum.is_none() || is_folder) {
+                seeds.list.push_str(&format!("{} {}\n", file.sha256, file.path));
                 seeds.sent.push(file);
                 continue;
             }
             seeds.kept.push(&file.path);
-            if sum.is_some_and(|sum| *sum != file.sha256) {
+            // Of what was there before us nobody knows whether it is the same.
+            seeds.list.push_str(&format!("{} {}\n", sum.unwrap_or("-"), file.path));
+            if is_blocked || sum.is_some_and(|sum| sum != "-" && sum != file.sha256) {
                 seeds.changed.push(&file.path);
             }
         }
@@ -64,8 +77,11 @@ impl Stack {
         for file in bundle.kept() {
             let path = format!("{folder}/{}", file.path);
             let present = model.file(&path);
+            // Images make what they mount read-write their own user's: that is theirs to do.
+            let is_shared = self.input.project.writers(&file.path).next().is_some();
             if present.is_some_and(|present| {
-                present.sha256 == file.sha256 && present.mode == file.mode && present.owner == "root:root"
+                present.sha256 == file.sha256
+                    && (is_shared || present.mode == file.mode && present.owner == "root:root")
             }) {
                 continue;
             }
@@ -132,7 +148,7 @@ impl Stack {
                 .action("bundle")
                 .with_unshown("origin", self.input.origin.as_str())
                 .with_unshown("manifest", manifest)
-                .with_unshown("seeds", seed_list(bundle))
+                .with_unshown("seeds", seeds.list)
                 .within(120),
         };
         model.write(&change.files);
@@ -171,12 +187,6 @@ fn title(sent: usize, removed: usize, folder: &str) -> String {
 /// What has been sent: MODE SHA256 PATH, a line a file.
 fn manifest(bundle: &Bundle) -> String {
     bundle.kept().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
-}
-
-/// What is sent once: SHA256 PATH, a line a file.
-fn seed_list(bundle: &Bundle) -> String {
-    let seeds = bundle.files.iter().filter(|file| file.seed);
-    seeds.map(|file| format!("{} {}\n", file.sha256, file.path)).collect()
 }
 
 pub(super) fn manifest_sum(bundle: &Bundle) -> String {

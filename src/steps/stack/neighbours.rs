@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::files::manifest_sum;
 use super::{STEP, Stack};
 use crate::facts::Container;
 use crate::steps::{Model, Refusal};
@@ -20,8 +21,16 @@ impl Stack {
             return Err(self.refusal(&format!("{} on the host", first.folder), &foreign));
         }
         let origin = model.text(&self.state("origin")).unwrap_or_default().trim();
-        if origin.is_empty() || origin == self.input.origin || containers.is_empty() {
+        if origin.is_empty() || origin == self.input.origin {
             return Ok(());
+        }
+        // The very same files are no other application, whatever they were sent from.
+        let sent = model.file(&self.state("manifest"));
+        if sent.is_none_or(|sent| sent.sha256 == manifest_sum(&self.input.bundle)) {
+            return Ok(());
+        }
+        if containers.is_empty() {
+            return Err(self.refusal(origin, &[]));
         }
         // The same application may well be sent from two computers: another one is known by its services.
         let strange: Vec<_> = containers.into_iter().filter(|each| !self.has_like(each)).collect();
@@ -42,13 +51,15 @@ impl Stack {
         let Some(service) = self.input.project.service(&container.service) else { return false };
         let bare = |image: &str| {
             let image = image.split('@').next().unwrap_or_default();
-            match image.rsplit_once(':') {
-                Some((name, tag)) if !tag.contains('/') => name.to_owned(),
-                _ => image.to_owned(),
-            }
+            let name = match image.rsplit_once(':') {
+                Some((name, tag)) if !tag.contains('/') => name,
+                _ => image,
+            };
+            let name = name.strip_prefix("docker.io/").unwrap_or(name);
+            name.strip_prefix("library/").unwrap_or(name).to_owned()
         };
-        // What is built here has a name that Compose makes.
-        service.build || service.image.as_deref().is_some_and(|image| bare(image) == bare(&container.image))
+        // What is built has the name that Compose makes of project and service: that tells nothing.
+        !service.build && service.image.as_deref().is_some_and(|image| bare(image) == bare(&container.image))
     }
 
     fn refusal(&self, origin: &str, containers: &[&Container]) -> Refusal {
@@ -57,8 +68,14 @@ impl Stack {
         let services: Vec<_> = services.into_iter().collect();
         Refusal {
             step: STEP,
-            what: format!("another project named `{name}` runs on the host; nothing was changed"),
-            details: vec![format!("it comes from {origin}: {}", services.join(", "))],
+            what: match services.is_empty() {
+                true => format!("another project named `{name}` is on the host; nothing was changed"),
+                false => format!("another project named `{name}` runs on the host; nothing was changed"),
+            },
+            details: vec![match services.is_empty() {
+                true => format!("it comes from {origin}"),
+                false => format!("it comes from {origin}: {}", services.join(", ")),
+            }],
             hints: vec![
                 format!("give this one another name: `name = \"{name}-2\"` in [steps.stack]"),
                 "if it is the same application, `--force` takes it over".into(),

@@ -39,7 +39,8 @@ impl Case {
     }
 
     fn step(&self) -> Stack {
-        let project = Project::load(self.folder.path(), Some("notes")).expect("a project");
+        let mut project = Project::load(self.folder.path(), Some("notes")).expect("a project");
+        project.localise(&stack_folder(&self.options, &project.name));
         let mut bundle =
             Bundle::collect(self.folder.path(), &self.options.ignore, &project.sensitive).expect("files");
         let overwritten = Patterns::of_option("overwrite", &self.options.overwrite).expect("patterns");
@@ -207,6 +208,92 @@ fn a_file_becomes_a_folder_and_a_folder_a_file() {
     );
 }
 
+/// Each way to say that a container may write to a folder of the stack.
+#[test]
+fn every_way_to_mount_a_folder_is_known() {
+    let service = |volume: &str| format!("services:\n  app:\n    image: a\n    volumes: [{volume}]\n");
+    let bound = "volumes: {dd: {driver: local, driver_opts: {type: none, o: bind, device: ./data}}}\n";
+    for (compose, other) in [
+        (service("\"./data:/d\""), ""),
+        (service("\"./data:/d:rw,z\""), ""),
+        (service("\"${PWD}/data:/d\""), ""),
+        (service("\"$PWD/data/:/d\""), ""),
+        (service("\"/srv/notes/data:/d\""), ""),
+        (service("{type: bind, source: data, target: /d}"), ""),
+        (format!("{}{bound}", service("\"dd:/d\"")), ""),
+        (format!("{}{bound}", service("{type: volume, source: dd, target: /d}")), ""),
+        ("include: [sub/c.yaml]\n".to_owned(), "services: {x: {image: a, volumes: [\"../data:/d\"]}}\n"),
+        (
+            "include: [{path: sub/c.yaml}]\nservices: {y: {image: a}}\n".to_owned(),
+            "services: {x: {image: a, volumes: [\"${PWD}/data:/d\"]}}\n",
+        ),
+        (
+            "services: {b: {extends: {file: sub/c.yaml, service: x}}}\n".to_owned(),
+            "services: {x: {image: a, volumes: [\"../data:/d\"]}}\n",
+        ),
+    ] {
+        let mut case = Case::new(&[("compose.yaml", &compose), ("sub/c.yaml", other), ("data/f", "one")]);
+        if other.is_empty() {
+            case.write("sub/c.yaml", "services: {}\n");
+        }
+        case.sent();
+        put(&mut case.facts, "/srv/notes/data/f", "theirs");
+        case.write("data/f", "two");
+        assert!(case.bundle().is_none(), "{compose}{other}: {:?}", case.bundle().map(|change| change.risks));
+    }
+}
+
+/// Where a file of the application's stands, nothing else takes its place; Docker's empty folder is none.
+#[test]
+fn what_stands_in_a_seeds_place() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/f", "one")]);
+    case.sent();
+    fs::remove_file(case.folder.path().join("data/f")).expect("a file");
+    case.write("data/f/g", "two");
+    assert!(case.bundle().is_none(), "data/f is the application's");
+    assert!(case.plan().expect("a plan").withheld[0].contains("data/f/g has changed here"));
+
+    let text = "services:\n  web:\n    image: a\n    volumes: [\"./a.conf:/x/a.conf\"]\n";
+    let mut case = Case::new(&[("compose.yaml", text), ("a.conf", "x")]);
+    folder_on_host(&mut case.facts, "/srv/notes/a.conf");
+    assert_eq!(paths(&case.bundle().expect("both").files), ["/srv/notes/compose.yaml", "/srv/notes/a.conf"]);
+}
+
+/// A mount that was read-only becomes writable, and the file changes here, in one edit.
+#[test]
+fn a_mount_that_becomes_writable() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("conf/a", "one")]);
+    case.sent();
+    case.write("compose.yaml", &NOTES.replace("/conf:ro", "/conf"));
+    case.write("conf/a", "two");
+    for round in 0..2 {
+        let withheld = case.plan().expect("a plan").withheld;
+        assert!(
+            withheld.iter().any(|text| text.contains("conf/a has changed here")),
+            "{round}: {withheld:?}"
+        );
+        if round == 0 {
+            case.sent();
+        }
+    }
+}
+
+/// Many images make all that they mount their own user's when they start.
+#[test]
+fn another_owner_is_no_change_where_containers_write() {
+    let text = "services:\n  app:\n    image: a\n    volumes: [\".:/app\", \"./ro:/ro:ro\"]\n";
+    let mut case = Case::new(&[("compose.yaml", text), (".env", "A=1\n")]);
+    case.sent();
+    for file in [".env", "compose.yaml"] {
+        if let Some(Some(there)) = case.facts.files.get_mut(&format!("/srv/notes/{file}")) {
+            there.owner = "999:999".into();
+        }
+    }
+    assert!(case.bundle().is_none());
+    case.write(".env", "A=2\n");
+    assert_eq!(paths(&case.bundle().expect("a file").files), ["/srv/notes/.env"]);
+}
+
 fn folder_on_host(facts: &mut Facts, path: &str) {
     let folder = File { kind: "directory".into(), mode: 0o755, owner: "root:root".into(), ..File::default() };
     facts.files.insert(path.into(), Some(folder));
@@ -292,14 +379,36 @@ fn another_project_of_that_name_is_left_alone() {
     put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/opt/notes");
     assert_eq!(refused(&case), None);
     // Sent by provision from another folder: the same application may be, another one may not.
-    for (service, image, is_other) in
-        [("web", "nginx:1.29", false), ("web", "shop/web:1", true), ("db", "postgres:17", true)]
-    {
+    for (service, image, is_other) in [
+        ("web", "nginx:1.29", false),
+        ("web", "docker.io/library/nginx:1.29", false),
+        ("web", "shop/web:1", true),
+        ("db", "postgres:17", true),
+    ] {
         let mut case = Case::new(&[("compose.yaml", text)]);
         case.container(service, image, "/srv/notes");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
         put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
         assert_eq!(refused(&case).is_some(), is_other, "{service} {image}");
         case.origin = "elsewhere".into();
         assert_eq!(refused(&case), None, "its own folder");
     }
+}
+
+#[test]
+fn another_project_is_known_without_its_containers_and_by_builds() {
+    let refused = |case: &Case| case.plan().err().map(|refusal| refusal.details.join(" "));
+    let mut case = Case::new(&[("compose.yaml", "services: {web: {image: a}}\n")]);
+    case.sent();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+    assert_eq!(refused(&case), None, "the very same files");
+    case.write("compose.yaml", "services: {other: {image: b}}\n");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from elsewhere"));
+
+    let mut case =
+        Case::new(&[("compose.yaml", "services: {web: {build: .}}\n"), ("Dockerfile", "FROM a\n")]);
+    case.container("web", "notes-web", "/srv/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from elsewhere: web"));
 }
