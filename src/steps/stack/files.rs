@@ -38,8 +38,9 @@ impl Stack {
             let is_there = there.is_some_and(|there| there.kind != "directory");
             let is_folder = there.is_some() && !is_there;
             let mut above = file.path.match_indices('/').map(|(at, _)| &file.path[..at]);
-            // What was sent as a file is the application's, and no folder is made of it.
-            let is_blocked = above.any(|folder| sent_before(folder).is_some());
+            // What was sent as a file is the application's, and no folder is made of it; nor the reverse.
+            let has_below = || before.keys().chain(former.keys()).any(|path| is_above(&file.path, path));
+            let is_blocked = above.any(|folder| sent_before(folder).is_some()) || is_folder && has_below();
             let sum = sent_before(&file.path);
             if !is_there && !is_blocked && (sum.is_none() || is_folder) {
                 seeds.list.push_str(&format!("{} {}\n", file.sha256, file.path));

@@ -253,6 +253,14 @@ fn what_stands_in_a_seeds_place() {
     assert!(case.bundle().is_none(), "data/f is the application's");
     assert!(case.plan().expect("a plan").withheld[0].contains("data/f/g has changed here"));
 
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/f", "one")]);
+    case.sent();
+    fs::remove_dir_all(case.folder.path().join("data")).expect("a folder");
+    case.write("data", "a file now");
+    folder_on_host(&mut case.facts, "/srv/notes/data");
+    assert!(case.bundle().is_none(), "data is the application's");
+    assert!(case.plan().expect("a plan").withheld[0].contains("data has changed here"));
+
     let text = "services:\n  web:\n    image: a\n    volumes: [\"./a.conf:/x/a.conf\"]\n";
     let mut case = Case::new(&[("compose.yaml", text), ("a.conf", "x")]);
     folder_on_host(&mut case.facts, "/srv/notes/a.conf");
