@@ -940,7 +940,7 @@ file${TAB}/etc/passwd${TAB}-
 QUESTIONS
     check "nothing is left behind" [ "$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")" = "$lay" ]
     { timeout 60 chroot "$root" sh /opt/program </dev/null 2>/dev/null || echo $? >"$root/opt/ended"; } | head -n 1 >/dev/null
-    check "it ends when nobody reads" [ "$(cat "$root/opt/ended" 2>/dev/null)" != 124 ]
+    check "it ends when its reader has gone" [ "$(cat "$root/opt/ended" 2>/dev/null)" != 124 ]
     rm -f "$root/opt/ended"
 }
 

@@ -135,7 +135,7 @@ sweep() {
     with_lock hosts sweep_leftovers
 }
 
-# Under the lock of the hosts, so that none is being made.
+# Under the lock of the hosts: no host is being made meanwhile.
 sweep_leftovers() {
     for folder in "$HOSTS"/*/; do
         [ ! -d "$folder" ] || [ -f "$folder/number" ] || rm -rf --one-file-system "$folder"

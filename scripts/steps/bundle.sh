@@ -41,7 +41,7 @@ bundle_apply() {
     # Its files have the names that they have here, not those of a folder that is gone.
     [ -z "$complaints" ] || printf '%s\n' "$complaints" | grep -v '^$' | sed "s|$staging/||g"
     if [ "$accepted" = no ]; then
-        hint "the lines above are from 'docker compose config' on the host; mend the file and run provision again"
+        hint "the lines above are from 'docker compose config' on the host; fix the file and run provision again"
         fail "Compose does not accept the project; nothing of the stack was changed"
     fi
     # The present bundle stays at hand until another one has taken its place.
@@ -50,6 +50,8 @@ bundle_apply() {
         mkdir -p "$state/previous.new"
         while read -r _ _ path; do
             [ -f "$folder/$path" ] || continue
+            # The way back leaves the application's data alone.
+            ! is_seed "$folder/$path" || continue
             mkdir -p "$(dirname "$state/previous.new/$path")"
             cp -a "$folder/$path" "$state/previous.new/$path"
         done <"$state/manifest"

@@ -226,7 +226,7 @@ impl Step for Stack {
         step.warnings.extend(self.remarks_on_mounts(model));
         step.withheld = self.kept_back(&seeds);
         step.changes.extend(self.pull(model, &mut step.warnings)?);
-        step.changes.extend(self.send(model));
+        step.changes.extend(self.send(model, &seeds));
         step.changes.extend(self.start(model, !step.changes.is_empty()));
         step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();

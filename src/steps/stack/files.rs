@@ -48,7 +48,7 @@ impl Stack {
                 continue;
             }
             seeds.kept.push(&file.path);
-            // Of what was there before us nobody knows whether it is the same.
+            // Whether a file that was there before us is the same is not known.
             seeds.list.push_str(&format!("{} {}\n", sum.unwrap_or("-"), file.path));
             if is_blocked || sum.is_some_and(|sum| sum != "-" && sum != file.sha256) {
                 seeds.changed.push(&file.path);
@@ -58,7 +58,7 @@ impl Stack {
     }
 
     /// Files that differ, and files that were sent once and are no longer part of it.
-    pub(super) fn send(&self, model: &mut Model) -> Option<Change> {
+    pub(super) fn send(&self, model: &mut Model, seeds: &Seeds<'_>) -> Option<Change> {
         let bundle = &self.input.bundle;
         let folder = self.folder();
         let manifest = manifest(bundle);
@@ -102,7 +102,6 @@ impl Stack {
                 present.is_some(),
             ));
         }
-        let seeds = self.seeds(model);
         for file in &seeds.sent {
             files.push(file_change(format!("{folder}/{}", file.path), file, None, false));
         }
@@ -149,7 +148,7 @@ impl Stack {
                 .action("bundle")
                 .with_unshown("origin", self.input.origin.as_str())
                 .with_unshown("manifest", manifest)
-                .with_unshown("seeds", seeds.list)
+                .with_unshown("seeds", seeds.list.as_str())
                 .within(120),
         };
         model.write(&change.files);

@@ -342,7 +342,7 @@ fn what_is_mounted_has_to_be_there() {
             folder_on_host(&mut case.facts, &format!("/srv/notes/{name}"));
         }
         assert_eq!(case.plan().is_err(), said.is_some() && !volume.contains("create_host_path"), "{volume}");
-        // Somebody has laid it there.
+        // A person has put it there.
         for name in ["nginx.conf", "conf", "left.log", "x"] {
             put(&mut case.facts, &format!("/srv/notes/{name}"), "theirs");
         }

@@ -158,7 +158,7 @@ fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
         let did = folder.provision(&["up", "--yes", &host.name]);
         did.fails(
             6,
-            &["Compose does not accept the project; nothing of the stack was changed", what, "mend the file"],
+            &["Compose does not accept the project; nothing of the stack was changed", what, "fix the file"],
         );
         assert!(!did.stderr.contains("staging"), "the file is named as the person knows it\n{}", did.stderr);
         assert_eq!(stack(), before);
