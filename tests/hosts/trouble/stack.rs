@@ -65,7 +65,8 @@ fn images_that_cannot_be_had() -> Result<(), Failed> {
 /// Not known here is not missing there: a warning, and the host's own word counts.
 fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
     let host = Host::make("debian13-docker");
-    host.inside("echo '10.91.0.1 registry.internal' >>/etc/hosts");
+    // A daemon that has just read that file would not look at it again for five seconds.
+    host.inside("echo '10.91.0.1 registry.internal' >>/etc/hosts; systemctl restart docker");
     let folder = three("daemon = { insecure-registries = [\"registry.internal:5000\"] }");
     edit(&folder, "image: redis:8", "image: registry.internal:5000/library/redis:no-such-tag");
     let did = folder.provision(&["up", "--yes", &host.name]);
