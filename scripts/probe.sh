@@ -52,6 +52,8 @@ read_questions() {
         reach"$TAB"*) REACH=$REACH$value$NL ;;
         apt-source"$TAB"*) SOURCES=asked ;;
         docker-root) docker_root ;;
+        claims) claims ;;
+        claimed-firewall) ! lets_in || FIREWALL=asked ;;
         docker*) DOCKER=asked ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
@@ -91,6 +93,32 @@ add_file() {
     elif [ -f "$1" ]; then
         REGULAR=$REGULAR$1$NL
     fi
+}
+
+# What stacks ask of the host, and what its own file asks.
+CLAIMS='/var/lib/provision/claims/*.json /etc/provision/host.toml'
+
+# claims: their files, as if each had been asked for.
+claims() {
+    set +f
+    IFS=' '
+    # shellcheck disable=SC2086 # patterns
+    set -- $CLAIMS
+    set -f
+    IFS=$NL
+    for path; do
+        case $path in *[!A-Za-z0-9/._-]*) continue ;; esac
+        [ -e "$path" ] || continue
+        QUESTIONS=$QUESTIONS${NL}file$TAB$path$TAB-
+        UNLESS=$UNLESS$path$TAB-$NL
+        add_file "$path"
+    done
+}
+
+# lets_in: whether one of them asks for something to be let in.
+lets_in() {
+    # shellcheck disable=SC2046 # those that are there
+    (set +f; IFS=' '; cat -- $CLAIMS 2>/dev/null) | grep -q allow
 }
 
 # docker_root: where the daemon's own settings put its data, and the free space there.

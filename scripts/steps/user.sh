@@ -18,3 +18,13 @@ member_apply() {
 member_verify() {
     member_guard || fail "$(arg user) is not in the group $(arg group)"
 }
+
+# leave: a login is no longer in a group.
+
+leave_guard() { ! member_guard; }
+
+leave_apply() { gpasswd --delete "$(arg user)" "$(arg group)"; }
+
+leave_verify() {
+    leave_guard || fail "$(arg user) is still in the group $(arg group)"
+}

@@ -19,8 +19,8 @@ use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, 
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::{origin, shipped};
 use crate::steps::{
-    self, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal, Secrets,
-    Stack, StackInput, Step, User,
+    self, Claims, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal,
+    Secrets, Stack, StackInput, Step, User,
 };
 
 /// How long cloud-init may go on before we go ahead without it.
@@ -182,6 +182,8 @@ impl<'a> Session<'a> {
     /// The plan for the facts of the last probe, or for those that were recorded.
     pub async fn plan(&mut self) -> Result<Plan, Failure> {
         let mut model = self.model();
+        model.claims =
+            Claims::read(&self.facts, self.stack_name()).map_err(|refusal| self.refused(refusal))?;
         model.images = self.look_up_images().await;
         let plan = steps::plan(&self.name, &self.settings.playbook.name, &self.steps, &mut model);
         plan.map_err(|refusal| self.refused(refusal))
@@ -263,11 +265,14 @@ impl<'a> Session<'a> {
         names.into_iter().zip(answers).collect()
     }
 
-    /// What the firewall lets in by the playbook; none where the playbook leaves it as it is.
+    /// What the firewall lets in, for this stack and for others; none where it is left as it is.
     pub fn openings(&self) -> Option<Vec<Opening>> {
-        let has_step = self.steps.iter().any(|step| step.name() == "firewall");
-        let options = &self.settings.options.firewall;
-        (has_step && options.allow.is_some()).then(|| options.openings(&self.facts.ssh_ports()))
+        if !self.steps.iter().any(|step| step.name() == "firewall") {
+            return None;
+        }
+        // Claims that cannot be read are told by the plan.
+        let claims = Claims::read(&self.facts, self.stack_name()).unwrap_or_default();
+        self.settings.options.firewall.openings_beside(&claims, &self.facts.ssh_ports())
     }
 
     /// What is declared to be reached: by the firewall's rules, or else by the Compose file.

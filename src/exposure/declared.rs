@@ -21,6 +21,8 @@ pub struct Declaration {
     pub at: Option<IpAddr>,
     /// What says so: `ssh`, `allow`, `compose.yaml (web)`.
     pub by: String,
+    /// Whether another stack says so: what it has there is no concern of this one.
+    pub of_others: bool,
 }
 
 /// Whether we are among those who may.
@@ -89,7 +91,12 @@ pub fn by_rules(openings: &[Opening]) -> Vec<Declaration> {
                 protocol: opening.protocol.as_str().to_owned(),
                 from: (!everybody).then(|| opening.from.clone()),
                 at: None,
-                by: if opening.ssh { "ssh".into() } else { "allow".into() },
+                by: match opening.for_others.as_slice() {
+                    _ if opening.ssh => "ssh".into(),
+                    [] => "allow".into(),
+                    others => format!("allow of {}", others.join(", ")),
+                },
+                of_others: !opening.for_others.is_empty(),
             }
         })
         .collect()
@@ -138,5 +145,12 @@ fn is_of(published: &crate::facts::Published, project: &Project, service: &Servi
 }
 
 fn declaration(first: u16, last: u16, protocol: &str, at: Option<IpAddr>, by: String) -> Declaration {
-    Declaration { ports: PortRange { first, last }, protocol: protocol.to_owned(), from: None, at, by }
+    Declaration {
+        ports: PortRange { first, last },
+        protocol: protocol.to_owned(),
+        from: None,
+        at,
+        by,
+        of_others: false,
+    }
 }

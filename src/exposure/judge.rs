@@ -128,10 +128,12 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
+        let of_others = declared.iter().all(|each| each.of_others);
         let untried = self.knocked.into_iter().flatten().filter(|knocked| !knocked.answers());
         let elsewhere = || untried.clone().any(|knocked| self.listens(port, knocked.address));
         match (undeclared, blocked, reached, missing) {
             (true, ..) => Verdict::Undeclared,
+            (_, true, ..) | (.., true) if of_others => Verdict::Closed,
             (_, true, ..) => Verdict::Blocked,
             (_, _, true, _) => Verdict::AsDeclared,
             (.., true) if elsewhere() => Verdict::NotTried,

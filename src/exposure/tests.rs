@@ -55,6 +55,7 @@ fn declared(first: u16, last: u16, from: &[&str]) -> Declaration {
         from: (!from.is_empty()).then(|| nets(from)),
         at: None,
         by: if first == 22 { "ssh".into() } else { "allow".into() },
+        of_others: false,
     }
 }
 
@@ -285,7 +286,7 @@ fn rules_declare_what_they_let_in() -> Result<(), toml::de::Error> {
             format!("{}/{} {} {}", each.ports, each.protocol, each.by, each.sources().collect::<String>())
         })
         .collect();
-    assert_eq!(said, ["22/tcp ssh 198.51.100.0/24", "443/tcp allow ", "53/udp allow "]);
+    assert_eq!(said, ["22/tcp ssh 198.51.100.0/24", "53/udp allow ", "443/tcp allow "]);
     Ok(())
 }
 

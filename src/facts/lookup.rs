@@ -115,7 +115,9 @@ impl Facts {
             | Question::DockerRoot
             | Question::Project(_)
             | Question::Published
+            | Question::Claims
             | Question::Firewall
+            | Question::ClaimedFirewall
             | Question::Bridge => true,
         }
     }

@@ -30,6 +30,8 @@ pub enum Question {
         /// The folder that its paths count from.
         folder: String,
     },
+    /// What stacks ask of the host, each in a file of its own, and the host's own file.
+    Claims,
     /// A group and its members.
     Group(String),
     /// A login.
@@ -57,6 +59,8 @@ pub enum Question {
     Published,
     /// What filters packets, sshd's ports and the host's addresses.
     Firewall,
+    /// The same, only where some claim lets something in.
+    ClaimedFirewall,
     /// The address of Docker's own bridge.
     Bridge,
 }
@@ -73,6 +77,7 @@ impl Question {
             Self::SecretFile(path) => ("secret-file", vec![path]),
             Self::Presence(path) => ("presence", vec![path]),
             Self::Manifest { path, unless, folder } => ("manifest", vec![path, unless, folder]),
+            Self::Claims => ("claims", vec![]),
             Self::Group(name) => ("group", vec![name]),
             Self::User(name) => ("user", vec![name]),
             Self::Unit(name) => ("unit", vec![name]),
@@ -86,6 +91,7 @@ impl Question {
             Self::Network(name) => ("network", vec![name]),
             Self::Published => ("published", vec![]),
             Self::Firewall => ("firewall", vec![]),
+            Self::ClaimedFirewall => ("claimed-firewall", vec![]),
             Self::Bridge => ("bridge", vec![]),
         };
         let mut line = word.to_owned();

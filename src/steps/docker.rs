@@ -2,6 +2,7 @@
 
 mod daemon;
 mod foreign;
+mod settings;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -139,6 +140,7 @@ impl Step for Docker {
 
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Docker);
+        questions.insert(Question::Claims);
         questions
             .extend(OFFICIAL_PACKAGES.iter().chain(&CONFLICTS).map(|name| Question::Package((*name).into())));
         questions.insert(Question::File { path: daemon::PATH.into(), unless: None });

@@ -19,7 +19,8 @@ use containers::{bridges, ruleset};
 use host::{Host, families, is_loaded, knows_ipv6};
 pub use options::{Allow, FirewallOptions, Opening, Transport};
 pub(super) use options::{PortName, Source};
-use refusals::{keep_ssh, refuse_others};
+use refusals::{keep_ssh, refuse_others, refuse_shut};
+use risks::Shut;
 use ufw::{Present, Rule};
 
 use super::packages::refresh;
@@ -67,10 +68,11 @@ impl Step for Firewall {
     }
 
     fn questions(&self, questions: &mut Questions) {
-        if self.options.allow.is_none() {
-            return;
-        }
-        questions.insert(Question::Firewall);
+        questions.insert(Question::Claims);
+        questions.insert(match self.options.allow {
+            Some(_) => Question::Firewall,
+            None => Question::ClaimedFirewall,
+        });
         questions.insert(Question::Published);
         questions.insert(Question::Package("ufw".into()));
         for unit in ["firewalld.service", "netfilter-persistent.service", UNIT] {
@@ -85,19 +87,22 @@ impl Step for Firewall {
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         let mut step = planned(STEP);
-        if self.options.allow.is_none() {
+        model.claims.asked.firewall.allow.clone_from(&self.options.allow);
+        let Some(openings) = self.options.openings_beside(&model.claims, &model.facts.ssh_ports()) else {
             step.state = "left as it is (no `allow` in [steps.firewall])".into();
             return Ok(step);
-        }
+        };
         refuse_others(&model.facts)?;
-        let openings = self.options.openings(&model.facts.ssh_ports());
         self.keep_ourselves(model, &openings)?;
         let present = Host::read(model);
         keep_ssh(model, &openings, &present)?;
         step.changes.extend(install(model));
         step.warnings.extend(present.remarks(&openings));
         step.state = state(&openings, &present);
-        let change = self.rules(model, &openings, &present);
+        self.check_shut(model)?;
+        let shut = self.shuts_out(model, &openings, &present);
+        refuse_shut(model, &self.options, &shut)?;
+        let change = self.rules(model, &openings, &present, &shut);
         // That it was set back is news only while there is something to do again.
         step.warnings.extend(present.reverted.filter(|_| change.is_some()));
         step.changes.extend(change);
@@ -144,7 +149,7 @@ fn join(items: &[String], verb: &str) -> String {
 }
 
 impl Firewall {
-    fn rules(&self, model: &mut Model, openings: &[Opening], host: &Host) -> Option<Change> {
+    fn rules(&self, model: &mut Model, openings: &[Opening], host: &Host, shut: &[Shut]) -> Option<Change> {
         let mut wanted = ufw::rules(openings);
         wanted.retain(|rule| {
             (rule.source.addr().is_ipv4() || knows_ipv6(&model.facts))
@@ -186,7 +191,7 @@ impl Firewall {
             return None;
         }
         let mut risks = self.lets_in(&model.facts, openings);
-        risks.extend(self.shuts_out(&model.facts, openings, host, chains_are_loaded));
+        risks.extend(shut.iter().map(Shut::risk));
         let ports: Vec<_> = openings.iter().map(ToString::to_string).collect();
         let title = match ports.as_slice() {
             [] => "let nothing in".to_owned(),

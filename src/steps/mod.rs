@@ -5,6 +5,7 @@
 //! in [`script`] and in [`Options`], and its documentation.
 
 mod backup;
+mod claims;
 mod docker;
 mod firewall;
 mod machine;
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use backup::{Backup, Chosen};
+pub use claims::{Claim, Claims};
 pub use docker::{Docker, DockerOptions, Source};
 pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};
@@ -76,7 +78,13 @@ pub const NAMES: [&str; 8] =
 
 /// The plan of a host: a fold over its steps, each seeing the host as the ones before leave it.
 pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Model) -> Result<Plan, Refusal> {
-    let steps = steps.iter().map(|step| step.plan(model)).collect::<Result<Vec<_>, _>>()?;
+    let shared = steps.iter().rposition(|step| claims::SHARED.contains(&step.name()));
+    let mut steps = steps.iter().map(|step| step.plan(model)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(last) = shared
+        && let Some(record) = model.claims.plan(&model.facts)
+    {
+        steps.insert(last + 1, record);
+    }
     let fingerprint = fingerprint(playbook, &steps);
     Ok(Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint })
 }
@@ -87,6 +95,7 @@ pub fn script(step: &str) -> Option<&'static str> {
         "packages" => Some(include_str!("../../scripts/steps/packages.sh")),
         "docker" => Some(include_str!("../../scripts/steps/docker.sh")),
         "user" => Some(include_str!("../../scripts/steps/user.sh")),
+        "claims" => Some(include_str!("../../scripts/steps/claims.sh")),
         "firewall" => Some(include_str!("../../scripts/steps/firewall.sh")),
         "secrets" => Some(include_str!("../../scripts/steps/secrets.sh")),
         "postgres" => Some(include_str!("../../scripts/steps/postgres.sh")),

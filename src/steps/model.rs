@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims::Claims;
 use super::firewall::Opening;
 use crate::facts::{Facts, File, Group, Package};
 use crate::plan::FileChange;
@@ -17,6 +18,8 @@ pub struct Model {
     pub docker_planned: bool,
     /// What the registries said of images that the host does not have.
     pub images: BTreeMap<String, Availability>,
+    /// What this stack and others ask of the host.
+    pub claims: Claims,
     /// What the firewall lets in, where a step before rules it.
     pub openings: Option<Vec<Opening>>,
     /// Files with secrets that are written anew by a step before, by their paths on the host.
@@ -108,6 +111,13 @@ impl Model {
         let group = self.facts.groups.entry(group.to_owned()).or_default().get_or_insert_with(Group::default);
         if !group.members.iter().any(|member| member == user) {
             group.members.push(user.to_owned());
+        }
+    }
+
+    /// Takes a login for out of a group.
+    pub fn leave(&mut self, group: &str, user: &str) {
+        if let Some(Some(group)) = self.facts.groups.get_mut(group) {
+            group.members.retain(|member| member != user);
         }
     }
 }

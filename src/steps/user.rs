@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::claims::Members;
 use super::{Model, Refusal, Step, planned};
 use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
@@ -46,21 +47,16 @@ impl Step for User {
     }
 
     fn questions(&self, questions: &mut Questions) {
+        questions.insert(Question::Claims);
         questions.insert(Question::Group(GROUP.into()));
         questions.extend(self.options.members.iter().cloned().map(Question::User));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         let mut step = planned("user");
-        let mut members: BTreeSet<String> = self.options.members.iter().cloned().collect();
-        if self.options.login {
-            members.insert(model.facts.identity.user.clone());
-        }
-        // Root needs no group.
-        members.remove("root");
-        members.remove("");
+        let asked = self.asked(model);
         let missing = |name: &&String| matches!(model.facts.users.get(*name), Some(None));
-        if let Some(unknown) = members.iter().find(missing) {
+        if let Some(unknown) = asked.all().find(missing) {
             let what = format!("there is no login `{unknown}` in /etc/passwd on the host");
             // It may come from a directory (LDAP), which the probe does not ask.
             if !model.force {
@@ -70,11 +66,9 @@ impl Step for User {
             }
             step.warnings.push(what);
         }
-        for name in &members {
-            let group = model.facts.groups.get(GROUP).and_then(Option::as_ref);
-            if group.is_some_and(|group| group.members.contains(name)) {
-                continue;
-            }
+        let wanted: BTreeSet<&String> = asked.all().chain(&model.claims.host.user.members).collect();
+        let names: Vec<String> = wanted.into_iter().cloned().collect();
+        for name in names.iter().filter(|name| !is_member(model, name)) {
             step.changes.push(Change {
                 id: format!("user/member:{name}"),
                 title: format!("let {name} use Docker without sudo"),
@@ -84,12 +78,63 @@ impl Step for User {
                 undo: Some(format!("gpasswd --delete {name} {GROUP}")),
                 action: Action::new("user", "member").with("user", name).with("group", GROUP).within(60),
             });
+        }
+        for name in self.left_over(model, &asked) {
+            step.changes.push(Change {
+                id: format!("user/leave:{name}"),
+                title: format!("take {name} out of the group {GROUP}"),
+                reason: "provision made it a member, and no stack asks for it any more".into(),
+                risks: Vec::new(),
+                files: Vec::new(),
+                undo: Some(format!("gpasswd --add {name} {GROUP}")),
+                action: Action::new("user", "leave").with("user", &name).with("group", GROUP).within(60),
+            });
+            model.leave(GROUP, &name);
+        }
+        for name in &names {
             model.join(GROUP, name);
         }
-        step.state = match members.len() {
+        step.state = match names.len() {
             0 => "root needs no group".into(),
-            _ => format!("{} in the group {GROUP}", members.into_iter().collect::<Vec<_>>().join(", ")),
+            _ => format!("{} in the group {GROUP}", names.join(", ")),
         };
+        model.claims.asked.user = asked;
         Ok(step)
     }
+}
+
+impl User {
+    fn asked(&self, model: &Model) -> Members {
+        let recorded = &model.claims.recorded.user;
+        let mut asked =
+            Members { members: self.options.members.iter().cloned().collect(), ..Members::default() };
+        if self.options.login {
+            asked.logins = recorded.logins.clone();
+            asked.logins.insert(model.facts.identity.user.clone());
+            asked.logins.retain(|name| !matches!(model.facts.users.get(name), Some(None)));
+        }
+        // Root needs no group.
+        for names in [&mut asked.members, &mut asked.logins] {
+            names.remove("root");
+            names.remove("");
+        }
+        let others = model.claims.others.values().map(|claim| &claim.user.added);
+        let made: BTreeSet<_> = others.chain([&recorded.added]).flatten().collect();
+        asked.added =
+            asked.all().filter(|name| made.contains(name) || !is_member(model, name)).cloned().collect();
+        asked
+    }
+
+    /// Those whom the last run made members for this stack, and whom nobody asks for now.
+    fn left_over(&self, model: &Model, asked: &Members) -> Vec<String> {
+        let others: BTreeSet<_> = model.claims.else_asked().flat_map(|(_, claim)| claim.user.all()).collect();
+        let is_wanted = |name: &&String| others.contains(name) || asked.all().any(|other| other == *name);
+        let recorded = &model.claims.recorded.user.added;
+        recorded.iter().filter(|name| !is_wanted(name) && is_member(model, name)).cloned().collect()
+    }
+}
+
+fn is_member(model: &Model, name: &String) -> bool {
+    let group = model.facts.groups.get(GROUP).and_then(Option::as_ref);
+    group.is_some_and(|group| group.members.contains(name))
 }

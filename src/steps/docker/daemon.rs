@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Docker;
+use super::{Docker, settings};
 use crate::plan::{Change, Risk};
-use crate::steps::{Model, Refusal};
+use crate::steps::claims::Daemon;
+use crate::steps::{Claims, Model, Refusal};
 
 /// Where the daemon reads it.
 pub(super) const PATH: &str = "/etc/docker/daemon.json";
@@ -25,22 +26,37 @@ const RELOADABLE: [&str; 11] = [
     "shutdown-timeout",
 ];
 
+/// Settings of which each stack may add its own: lists without an order.
+const LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
+
 /// The change that brings daemon.json to what is wanted, if it is not.
 ///
 /// With `fresh` our defaults go in as well where nothing is said: logs that
 /// rotate, containers that outlive the daemon. An installation that somebody
-/// else made gets only what the settings name.
+/// else made gets only what the settings name. What this stack set before, and
+/// nobody asks for any more, is as it was again.
 pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Option<Change>, Refusal> {
     let present = present(model)?;
+    let asked: Map<String, Value> = asked(docker)?.into_iter().collect();
+    if !model.force {
+        check_conflicts(&asked, model)?;
+    }
     let mut wanted = present.clone();
     if fresh {
         for (key, value) in defaults(&present) {
             wanted.entry(key).or_insert(value);
         }
     }
-    for (key, value) in asked(docker)? {
-        merge(&mut wanted, key, value);
+    take_back(&mut wanted, &asked, &model.claims);
+    for (path, value) in settings::leaves(&model.claims.host.docker.daemon).chain(settings::leaves(&asked)) {
+        let value = match settings::get(&wanted, &path) {
+            Some(Value::Array(have)) if is_list(&path) => with(have, &value),
+            _ => value,
+        };
+        settings::set(&mut wanted, &path, value);
     }
+    let before = before(&asked, &present, &model.claims);
+    model.claims.asked.docker = Daemon { daemon: asked, before };
     if wanted == present {
         return Ok(None);
     }
@@ -48,18 +64,27 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
         Refusal::new("docker", format!("daemon.json: {error}"), "mend `daemon` in [steps.docker]")
     })?;
     let Some(file) = crate::steps::text_file(model, PATH, format!("{text}\n")) else { return Ok(None) };
-    let changed: Vec<_> = wanted.iter().filter(|(key, value)| present.get(*key) != Some(value)).collect();
+    let set: Vec<_> = wanted.keys().filter(|key| present.get(*key) != wanted.get(*key)).collect();
+    let gone: Vec<_> = present.keys().filter(|key| !wanted.contains_key(*key)).collect();
     let activate = match () {
         () if fresh => "none",
-        () if changed.iter().all(|(key, _)| RELOADABLE.contains(&key.as_str())) => "reload",
+        // What is not named any more holds until the daemon starts again.
+        () if set.iter().all(|key| RELOADABLE.contains(&key.as_str())) => "reload",
         () => "restart",
     };
     let live_restore = present.get("live-restore") == Some(&Value::Bool(true));
-    let names: Vec<_> = changed.iter().map(|(key, _)| key.as_str()).collect();
+    let named = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let (title, reason) = match (set.as_slice(), gone.as_slice()) {
+        (set, []) => (format!("set {} in daemon.json", named(set)), "it says otherwise"),
+        ([], gone) => (format!("take {} out of daemon.json", named(gone)), "nobody asks for it any more"),
+        (set, gone) => {
+            (format!("set {} in daemon.json, and take out {}", named(set), named(gone)), "it says otherwise")
+        }
+    };
     let change = Change {
         id: "docker/daemon".into(),
-        title: format!("set {} in daemon.json", names.join(", ")),
-        reason: if file.exists { "it says otherwise".into() } else { "there is none".into() },
+        title,
+        reason: if file.exists { reason.into() } else { "there is none".into() },
         risks: if activate == "restart" { vec![Risk::RestartsDocker { live_restore }] } else { Vec::new() },
         undo: Some("the former file is kept beside the run's journal".into()).filter(|_| file.exists),
         files: vec![file],
@@ -67,6 +92,96 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
     };
     model.write(&change.files);
     Ok(Some(change))
+}
+
+fn is_list(path: &[String]) -> bool {
+    matches!(path, [key] if LISTS.contains(&key.as_str()))
+}
+
+/// Two that want different values of one setting.
+fn check_conflicts(asked: &Map<String, Value>, model: &Model) -> Result<(), Refusal> {
+    for (name, claim) in model.claims.else_asked() {
+        for (path, value) in settings::leaves(asked).filter(|(path, _)| !is_list(path)) {
+            let Some(other) = settings::get(&claim.docker.daemon, &path).filter(|other| **other != value)
+            else {
+                continue;
+            };
+            let (setting, stack) = (path.join("."), model.claims.stack());
+            return Err(Refusal {
+                step: "docker",
+                what: format!("{name} and {stack} want different values of `{setting}` in daemon.json"),
+                details: vec![format!("{name}: {other}"), format!("{stack}: {value}")],
+                hints: vec![
+                    format!(
+                        "settle on one value in [steps.docker.daemon] of both, or leave {setting} out of one"
+                    ),
+                    format!("`--force` sets it as {stack} wants, where {name} is to follow"),
+                ],
+                findings: Vec::new(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What stands at the places of what is asked for, before provision set anything there.
+fn before(asked: &Map<String, Value>, present: &Map<String, Value>, claims: &Claims) -> Map<String, Value> {
+    let mut before = Map::new();
+    for (path, _) in settings::leaves(asked) {
+        let set_by = [&claims.recorded]
+            .into_iter()
+            .chain(claims.others.values())
+            .find(|claim| settings::get(&claim.docker.daemon, &path).is_some());
+        let stood = settings::get(set_by.map_or(present, |claim| &claim.docker.before), &path);
+        if let Some(value) = stood {
+            settings::set(&mut before, &path, value.clone());
+        }
+    }
+    before
+}
+
+/// What the last run set for this stack and nobody asks for now is as it was before.
+fn take_back(wanted: &mut Map<String, Value>, asked: &Map<String, Value>, claims: &Claims) {
+    let Daemon { daemon, before } = &claims.recorded.docker;
+    for (path, value) in settings::leaves(daemon) {
+        let still: Vec<&Value> = claims
+            .else_asked()
+            .map(|(_, claim)| &claim.docker.daemon)
+            .chain([asked])
+            .filter_map(|daemon| settings::get(daemon, &path))
+            .collect();
+        let stood = settings::get(before, &path).cloned();
+        let now = settings::get(wanted, &path).cloned();
+        match now {
+            Some(Value::Array(now)) if is_list(&path) => {
+                let is_of =
+                    |list: &Value, item: &Value| list.as_array().is_some_and(|list| list.contains(item));
+                let stays = |item: &Value| {
+                    !is_of(&value, item)
+                        || still.iter().any(|list| is_of(list, item))
+                        || stood.as_ref().is_some_and(|list| is_of(list, item))
+                };
+                let left: Vec<Value> = now.into_iter().filter(stays).collect();
+                match left.is_empty() && stood.is_none() {
+                    true => settings::remove(wanted, &path),
+                    false => settings::set(wanted, &path, Value::Array(left)),
+                }
+            }
+            // Somebody has changed it since: theirs.
+            Some(now) if still.is_empty() && now == value => match stood {
+                Some(stood) => settings::set(wanted, &path, stood),
+                None => settings::remove(wanted, &path),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// A list with what it lacks of another.
+fn with(have: &[Value], more: &Value) -> Value {
+    let mut all = have.to_vec();
+    all.extend(more.as_array().into_iter().flatten().filter(|item| !have.contains(item)).cloned());
+    Value::Array(all)
 }
 
 /// A setting of the host's daemon.json that is text, as far as it can be read.
@@ -125,18 +240,4 @@ fn asked(docker: &Docker) -> Result<Vec<(String, Value)>, Refusal> {
         asked.push((key.clone(), value));
     }
     Ok(asked)
-}
-
-/// Tables are merged key by key, everything else is replaced.
-fn merge(into: &mut Map<String, Value>, key: String, value: Value) {
-    match (into.get_mut(&key), value) {
-        (Some(Value::Object(have)), Value::Object(new)) => {
-            for (key, value) in new {
-                merge(have, key, value);
-            }
-        }
-        (_, value) => {
-            into.insert(key, value);
-        }
-    }
 }

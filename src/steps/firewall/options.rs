@@ -10,6 +10,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::stack::compose::{PortRange, Protocol};
+use crate::steps::Claims;
 
 /// What comes in. Without `allow` the firewall is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,9 @@ pub struct FirewallOptions {
     /// The ports of ssh always are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Allow>>,
+    /// Ports that others on the host serve now and that `allow` leaves out: they may be shut.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shut: Vec<PortName>,
     /// How long a change of the rules waits for the proof that a new connection still
     /// succeeds, in seconds, from 5 to 3600; then the host sets itself back.
     #[serde(deserialize_with = "patience")]
@@ -36,7 +40,7 @@ fn patience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error>
 
 impl Default for FirewallOptions {
     fn default() -> Self {
-        Self { allow: None, revert_after: 90 }
+        Self { allow: None, shut: Vec::new(), revert_after: 90 }
     }
 }
 
@@ -49,6 +53,28 @@ pub struct Allow {
     pub protocol: Transport,
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
     pub from: Vec<Source>,
+}
+
+impl fmt::Display for Allow {
+    /// As it stands in `allow`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = match self.port {
+            PortName::Ports(range) if range.first == range.last => range.to_string(),
+            name => format!("\"{name}\""),
+        };
+        if self.protocol == Transport::Tcp && self.from.is_empty() {
+            return f.write_str(&port);
+        }
+        write!(f, "{{ port = {port}")?;
+        if self.protocol != Transport::Tcp {
+            write!(f, ", protocol = \"{}\"", self.protocol.as_str())?;
+        }
+        if !self.from.is_empty() {
+            let from: Vec<_> = self.from.iter().map(|source| format!("\"{source}\"")).collect();
+            write!(f, ", from = [{}]", from.join(", "))?;
+        }
+        f.write_str(" }")
+    }
 }
 
 /// A transport protocol that the firewall tells apart.
@@ -90,6 +116,11 @@ pub enum PortName {
 const NAMES: [(&str, u16); 2] = [("http", 80), ("https", 443)];
 
 impl PortName {
+    /// Whether this port is among them. `ssh` is not known here.
+    pub(super) fn covers(self, port: u16) -> bool {
+        matches!(self, Self::Ports(range) if (range.first..=range.last).contains(&port))
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -294,6 +325,9 @@ pub struct Opening {
     pub from: Vec<IpNet>,
     /// Whether it is a port of ssh.
     pub ssh: bool,
+    /// Other stacks that ask for it, where this one does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub for_others: Vec<String>,
 }
 
 fn as_text<S: Serializer>(value: &PortRange, serializer: S) -> Result<S::Ok, S::Error> {
@@ -316,6 +350,14 @@ impl Opening {
                 self.from.push(net);
             }
         }
+    }
+
+    /// Networks in their order, without those that lie in others.
+    fn tidy(&mut self) {
+        let all = self.from.clone();
+        self.from.retain(|net| !all.iter().any(|other| other != net && other.contains(net)));
+        self.from.sort_unstable();
+        self.from.dedup();
     }
 
     /// Whether somebody from there is let in.
@@ -344,57 +386,96 @@ impl fmt::Display for Opening {
             f.write_str(" (ssh)")?;
         }
         match self.narrowed_to().as_slice() {
+            [] => {}
+            from => write!(f, " from {}", from.join(", "))?,
+        }
+        match self.for_others.as_slice() {
             [] => Ok(()),
-            from => write!(f, " from {}", from.join(", ")),
+            others => write!(f, " for {}", others.join(", ")),
         }
     }
 }
 
 impl FirewallOptions {
-    /// What is let in on a host whose sshd has these ports: those first, then the others in their order.
-    ///
-    /// Empty where the firewall is left as it is.
+    /// What this stack lets in on a host whose sshd has these ports. Empty where it asks for nothing.
     pub fn openings(&self, ssh_ports: &[u16]) -> Vec<Opening> {
-        let Some(allow) = &self.allow else { return Vec::new() };
-        let sources = |entry: &Allow| match entry.from.as_slice() {
-            [] => anybody(),
-            from => from.iter().map(|source| source.0).collect(),
-        };
-        let is_ssh = |entry: &&Allow| match entry.port {
-            PortName::Ssh => true,
-            PortName::Ports(range) => {
-                entry.protocol == Transport::Tcp
-                    && range.first == range.last
-                    && ssh_ports.contains(&range.first)
+        self.allow.as_deref().map_or_else(Vec::new, |allow| union(&[(None, allow)], ssh_ports))
+    }
+
+    /// What is let in with all that others on the host ask for. None where the firewall is left as it is.
+    pub fn openings_beside(&self, claims: &Claims, ssh_ports: &[u16]) -> Option<Vec<Opening>> {
+        let others = claims.else_asked();
+        let others: Vec<_> =
+            others.filter_map(|(name, claim)| Some((Some(name), claim.firewall.allow.as_deref()?))).collect();
+        // Others have their say wherever this stack asks, has asked, or the host asks for itself.
+        let withdraws = claims.recorded.firewall.allow.is_some() && !others.is_empty();
+        if self.allow.is_none() && claims.host.firewall.allow.is_none() && !withdraws {
+            return None;
+        }
+        let own = self.allow.as_deref().map(|allow| (None, allow));
+        let asked: Vec<_> = own.into_iter().chain(others).collect();
+        Some(union(&asked, ssh_ports))
+    }
+}
+
+/// All that is asked for, by this stack (which has no name here) and by others: ports of ssh first,
+/// then by their numbers, so that it is the same whoever looks.
+fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> {
+    let sources = |entry: &Allow| match entry.from.as_slice() {
+        [] => anybody(),
+        from => from.iter().map(|source| source.0).collect(),
+    };
+    let is_ssh = |entry: &Allow| match entry.port {
+        PortName::Ssh => true,
+        PortName::Ports(range) => {
+            entry.protocol == Transport::Tcp && range.first == range.last && ssh_ports.contains(&range.first)
+        }
+    };
+    let entries = || asked.iter().flat_map(|(who, allow)| allow.iter().map(move |entry| (*who, entry)));
+    let mut openings: Vec<Opening> = Vec::new();
+    for port in ssh_ports {
+        let ports = PortRange { first: *port, last: *port };
+        let mut opening =
+            Opening { ports, protocol: Transport::Tcp, from: Vec::new(), ssh: true, for_others: Vec::new() };
+        for (_, entry) in entries().filter(|(_, entry)| is_ssh(entry)) {
+            if !matches!(entry.port, PortName::Ports(other) if other != ports) {
+                opening.admit(sources(entry));
             }
-        };
-        let mut openings: Vec<Opening> = Vec::new();
-        for port in ssh_ports {
-            let ports = PortRange { first: *port, last: *port };
-            let mut opening = Opening { ports, protocol: Transport::Tcp, from: Vec::new(), ssh: true };
-            for entry in allow.iter().filter(is_ssh) {
-                if !matches!(entry.port, PortName::Ports(other) if other != ports) {
-                    opening.admit(sources(entry));
+        }
+        if opening.from.is_empty() {
+            opening.from = anybody();
+        }
+        openings.push(opening);
+    }
+    let ssh = openings.len();
+    for (who, entry) in entries().filter(|(_, entry)| !is_ssh(entry)) {
+        let PortName::Ports(ports) = entry.port else { continue };
+        let same = |opening: &&mut Opening| opening.ports == ports && opening.protocol == entry.protocol;
+        let who = who.map(str::to_owned);
+        match openings.iter_mut().find(same) {
+            Some(opening) => {
+                opening.admit(sources(entry));
+                // This stack's own come first.
+                if let (Some(who), false) = (who, opening.for_others.is_empty())
+                    && !opening.for_others.contains(&who)
+                {
+                    opening.for_others.push(who);
                 }
             }
-            if opening.from.is_empty() {
-                opening.from = anybody();
-            }
-            openings.push(opening);
+            None => openings.push(Opening {
+                ports,
+                protocol: entry.protocol,
+                from: sources(entry),
+                ssh: false,
+                for_others: who.into_iter().collect(),
+            }),
         }
-        for entry in allow.iter().filter(|entry| !is_ssh(entry)) {
-            let PortName::Ports(ports) = entry.port else { continue };
-            let same = |opening: &&mut Opening| opening.ports == ports && opening.protocol == entry.protocol;
-            match openings.iter_mut().find(same) {
-                Some(opening) => opening.admit(sources(entry)),
-                None => openings.push(Opening {
-                    ports,
-                    protocol: entry.protocol,
-                    from: sources(entry),
-                    ssh: false,
-                }),
-            }
-        }
-        openings
     }
+    if let Some(rest) = openings.get_mut(ssh..) {
+        rest.sort_by_key(|opening| (opening.ports.first, opening.ports.last, opening.protocol));
+    }
+    for opening in &mut openings {
+        opening.tidy();
+    }
+    openings
 }

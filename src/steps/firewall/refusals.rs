@@ -1,9 +1,10 @@
 //! What stops the plan: others who rule, and rules that would shut out who sets them.
 
 use super::host::{Host, is_enabled, loaded};
-use super::options::Opening;
+use super::options::{Opening, PortName};
+use super::risks::Shut;
 use super::ufw::{self, Present, Rule};
-use super::{Firewall, RULES, STEP};
+use super::{Firewall, FirewallOptions, RULES, STEP};
 use crate::facts::Facts;
 use crate::steps::{Model, Refusal};
 
@@ -72,7 +73,61 @@ pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Resu
     })
 }
 
+/// Ports that others on the host serve, and that would answer nobody any more.
+pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut]) -> Result<(), Refusal> {
+    let shut: Vec<_> = shut.iter().filter(|each| each.refused).collect();
+    if shut.is_empty() || model.force {
+        return Ok(());
+    }
+    let what = match shut.as_slice() {
+        [one] => format!("these rules would shut {}, which somebody else on the host serves", one.name()),
+        several => format!("these rules would shut {} ports that others on the host serve", several.len()),
+    };
+    let entry = |each: &&Shut| match each.protocol.as_str() {
+        "tcp" => each.port.to_string(),
+        protocol => format!("{{ port = {}, protocol = \"{protocol}\" }}", each.port),
+    };
+    let allowed = options.allow.iter().flatten().map(|each| each.to_string());
+    let allow: Vec<_> = allowed.chain(shut.iter().map(entry)).collect();
+    let ports: std::collections::BTreeSet<_> = shut.iter().map(|each| each.port.to_string()).collect();
+    let named = options.shut.iter().map(ToString::to_string).chain(ports).collect::<Vec<_>>().join(", ");
+    Err(Refusal {
+        step: STEP,
+        what: format!("{what}; nothing was changed"),
+        details: shut
+            .iter()
+            .map(|each| match each.behind.as_str() {
+                "" => each.name(),
+                behind => format!("{}: {behind}", each.name()),
+            })
+            .collect(),
+        hints: vec![
+            format!("to let them in as before: `allow = [{}]` in [steps.firewall]", allow.join(", ")),
+            format!("to shut them: `shut = [{named}]` there"),
+        ],
+        findings: Vec::new(),
+    })
+}
+
 impl Firewall {
+    /// A port that is to be shut, and that another stack has asked for.
+    pub(super) fn check_shut(&self, model: &Model) -> Result<(), Refusal> {
+        for (name, claim) in model.claims.else_asked() {
+            for entry in claim.firewall.allow.iter().flatten() {
+                let PortName::Ports(ports) = entry.port else { continue };
+                let Some(shut) = self.options.shut.iter().find(|shut| shut.covers(ports.first)) else {
+                    continue;
+                };
+                return Err(Refusal::new(
+                    STEP,
+                    format!("`shut` names {shut}, and {name} lets it in"),
+                    format!("take {shut} out of `shut` in [steps.firewall], or out of `allow` of {name}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Nobody shuts the door on the way in.
     pub(super) fn keep_ourselves(&self, model: &Model, openings: &[Opening]) -> Result<(), Refusal> {
         let Some(client) = model.facts.identity.ssh_client.filter(|_| !model.local) else { return Ok(()) };

@@ -1,10 +1,12 @@
 //! Who may reach what behind the change, and what nobody reaches any more.
 
 use super::Firewall;
-use super::host::Host;
+use super::containers::CHAIN;
+use super::host::{Host, families, loaded};
 use super::options::Opening;
 use crate::facts::Facts;
 use crate::plan::Risk;
+use crate::steps::Model;
 
 impl Firewall {
     /// What anybody or somebody may reach then, and what answers there.
@@ -61,44 +63,70 @@ impl Firewall {
     }
 
     /// What answers from outside now and will not any more.
-    pub(super) fn shuts_out(
-        &self,
-        facts: &Facts,
-        openings: &[Opening],
-        host: &Host,
-        ruled: bool,
-    ) -> Vec<Risk> {
+    pub(super) fn shuts_out(&self, model: &Model, openings: &[Opening], host: &Host) -> Vec<Shut> {
+        let facts = &model.facts;
+        // What is ruled already is open only where a rule of ours says so.
+        let ruled =
+            families(facts).any(|family| loaded(facts, family, "mangle", &format!("-A FORWARD -j {CHAIN}")));
+        let let_in = |port: u16, protocol: &str| {
+            host.all().any(|rule| rule.ours && rule.lets_in() && rule.covers(port, protocol))
+        };
         let stays = |port: u16, protocol: &str| openings.iter().any(|each| each.covers(port, protocol));
         let by_hand = |port: u16, protocol: &str| {
             host.by_hand().any(|rule| rule.plain && rule.lets_in() && rule.covers(port, protocol))
         };
-        let mut shut: Vec<(u16, String, String)> = Vec::new();
-        let mut add = |port: u16, protocol: &str, behind: String| {
-            if !shut.iter().any(|(other, of, _)| *other == port && of == protocol) {
-                shut.push((port, protocol.to_owned(), behind));
+        let mut shut: Vec<Shut> = Vec::new();
+        let mut add = |port: u16, protocol: &str, behind: String, others: bool| {
+            if !shut.iter().any(|other| other.port == port && other.protocol == protocol) {
+                let asked = self.options.shut.iter().any(|name| name.covers(port));
+                shut.push(Shut { port, protocol: protocol.to_owned(), behind, refused: others && !asked });
             }
         };
-        if !ruled {
-            for port in &facts.published {
-                if port.is_open() && !stays(port.port, &port.protocol) {
-                    add(port.port, &port.protocol, port.owner());
-                }
+        for port in facts.published.iter().filter(|port| port.is_open()) {
+            if (!ruled || let_in(port.port, &port.protocol)) && !stays(port.port, &port.protocol) {
+                let others = port.project.is_empty() || port.project != model.claims.stack();
+                add(port.port, &port.protocol, port.owner(), others);
             }
         }
-        if !host.active {
-            for socket in facts.listening.iter().filter(|socket| socket.is_open()) {
-                let is_container = facts.published.iter().any(|port| port.port == socket.port);
-                if !stays(socket.port, &socket.protocol)
-                    && !by_hand(socket.port, &socket.protocol)
-                    && !is_container
-                {
-                    add(socket.port, &socket.protocol, socket.process.clone());
-                }
+        for socket in facts.listening.iter().filter(|socket| socket.is_open()) {
+            let is_container = facts.published.iter().any(|port| port.port == socket.port);
+            if (!host.active || let_in(socket.port, &socket.protocol))
+                && !stays(socket.port, &socket.protocol)
+                && !by_hand(socket.port, &socket.protocol)
+                && !is_container
+            {
+                let others = !serves_nobody(socket.port, &socket.protocol);
+                add(socket.port, &socket.protocol, socket.process.clone(), others);
             }
         }
         shut.sort();
-        shut.into_iter()
-            .map(|(port, protocol, behind)| Risk::ShutsOut { port: format!("{port}/{protocol}"), behind })
-            .collect()
+        shut
     }
+}
+
+/// A port that answers now and will not any more.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Shut {
+    pub(super) port: u16,
+    pub(super) protocol: String,
+    /// Who answers there.
+    pub(super) behind: String,
+    /// Whether it is somebody else's, and nobody said that it may be shut.
+    pub(super) refused: bool,
+}
+
+impl Shut {
+    pub(super) fn risk(&self) -> Risk {
+        Risk::ShutsOut { port: self.name(), behind: self.behind.clone() }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.port, self.protocol)
+    }
+}
+
+/// Ports at which the base system listens and nobody from outside is waiting for an answer: the
+/// port mapper by itself, clients of DHCP and NTP, names in the local network.
+fn serves_nobody(port: u16, protocol: &str) -> bool {
+    matches!((port, protocol), (111 | 5355, _) | (68 | 123 | 546 | 5353, "udp"))
 }

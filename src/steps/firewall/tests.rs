@@ -1,9 +1,9 @@
 //! Plans of the firewall from facts, without a host.
 
-use crate::facts::{Facts, Listening, LoadedRule, Published, Unit};
+use crate::facts::{Facts, Listening, LoadedRule, Published, Question, Unit};
 use crate::plan::{PlannedStep, Risk};
 use crate::steps::tests::{bare, install, options, put};
-use crate::steps::{Firewall, Model, Refusal, Step};
+use crate::steps::{Claims, Firewall, Model, Refusal, Step};
 
 const ALLOW: &str =
     "firewall.allow = [8080, { port = \"8443-8445\", protocol = \"udp\", from = [\"10.0.0.0/8\"] }]";
@@ -101,7 +101,8 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
 }
 
 fn planned(facts: &Facts, text: &str) -> Result<PlannedStep, Refusal> {
-    let mut model = Model { facts: facts.clone(), ..Model::default() };
+    let claims = Claims::read(facts, "shop")?;
+    let mut model = Model { facts: facts.clone(), claims, ..Model::default() };
     Firewall::new(options(text).firewall, None).plan(&mut model)
 }
 
@@ -115,11 +116,12 @@ fn reason(facts: &Facts, text: &str) -> String {
 }
 
 #[test]
-fn without_allow_nothing_is_asked_or_changed() {
+fn without_allow_nothing_is_changed() {
     let mut questions = Default::default();
     let step = Firewall::new(options("").firewall, None);
     step.questions(&mut questions);
-    assert!(questions.is_empty());
+    // What is dear to ask is asked only where some stack lets something in.
+    assert!(!questions.contains(&Question::Firewall) && questions.contains(&Question::ClaimedFirewall));
     let planned = planned(&with_ufw(host(), false, ["", ""]), "").expect("it can be planned");
     assert!(planned.changes.is_empty());
     assert_eq!(planned.state, "left as it is (no `allow` in [steps.firewall])");
@@ -402,4 +404,149 @@ fn ports_as_people_write_them() {
             toml::from_str::<crate::steps::Options>(&format!("firewall.allow = {text}")).expect_err(text);
         assert!(error.message().contains(expected), "{text}: {}", error.message());
     }
+}
+
+/// Another stack has asked for something, and the host for itself.
+fn claimed(mut facts: Facts, stack: &str, allow: &str) -> Facts {
+    let path = format!("/var/lib/provision/claims/{stack}.json");
+    put(&mut facts, &path, &format!("{{\"firewall\":{{\"allow\":{allow}}}}}"));
+    facts
+}
+
+fn risks_of(facts: &Facts, text: &str) -> Vec<String> {
+    let step = planned(facts, text).expect("it can be planned");
+    let risks = step.changes.iter().flat_map(|change| &change.risks);
+    let shut = risks.filter_map(|risk| match risk {
+        Risk::ShutsOut { port, behind } => Some(format!("{port} {behind}")),
+        _ => None,
+    });
+    shut.collect()
+}
+
+#[test]
+fn what_others_ask_for_is_let_in_as_well() {
+    let both = claimed(host(), "blog", "[9090, {\"port\": 8080, \"from\": [\"10.0.0.0/8\"]}, \"ssh\"]");
+    let title = |facts: &Facts, text: &str| {
+        let step = planned(facts, text).expect("it can be planned");
+        step.changes.last().map(|change| change.title.clone())
+    };
+    assert_eq!(
+        title(&both, "firewall.allow = [8080]").as_deref(),
+        Some("let in 22/tcp (ssh), 8080/tcp, 9090/tcp for blog and nothing else")
+    );
+    assert!(risks_of(&both, "firewall.allow = [8080]").iter().all(|shut| !shut.starts_with("9090")));
+    // Whoever looks, it is the same set of rules.
+    let texts = ["[8080]", "[9090, { port = 8080, from = [\"10.0.0.0/8\"] }]"].map(|own| {
+        let facts = claimed(host(), "blog", "[9090]");
+        let facts = claimed(facts, "wiki", "[8080]");
+        let step = planned(&facts, &format!("firewall.allow = {own}")).expect("it can be planned");
+        let rules = step.changes.last().expect("a change");
+        rules.files.iter().map(|file| file.content.clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(texts[0], texts[1]);
+    // One that narrows ssh is heard where others say nothing of it.
+    let narrow = claimed(host(), "blog", "[{\"port\": \"ssh\", \"from\": [\"203.0.113.0/24\"]}, 9090]");
+    assert!(
+        title(&narrow, "firewall.allow = [8080]")
+            .unwrap_or_default()
+            .contains("22/tcp (ssh) from 203.0.113.0/24")
+    );
+}
+
+#[test]
+fn the_hosts_own_file_has_its_say() {
+    let mut facts = host();
+    put(&mut facts, "/etc/provision/host.toml", "[steps.firewall]\nallow = [9090]\n");
+    let step = planned(&facts, "").expect("it can be planned");
+    let rules = step.changes.last().expect("the host asks for itself");
+    assert_eq!(rules.title, "let in 22/tcp (ssh), 9090/tcp for /etc/provision/host.toml and nothing else");
+    put(&mut facts, "/etc/provision/host.toml", "[steps.firewall]\nalow = [9090]\n");
+    let refusal = planned(&facts, "").expect_err("no such setting");
+    assert!(refusal.details.join("\n").contains("alow"), "{refusal:?}");
+}
+
+#[test]
+fn what_others_serve_is_not_shut() {
+    let refused = |facts: &Facts, text: &str| match planned(facts, text) {
+        Ok(_) => Vec::new(),
+        Err(refusal) => [vec![refusal.what], refusal.details, refusal.hints].concat(),
+    };
+    let mut facts = host();
+    for port in &mut facts.published {
+        if port.port == 9090 {
+            port.project = "blog".into();
+        }
+    }
+    assert_eq!(
+        refused(&facts, "firewall.allow = [\"ssh\", 8080]"),
+        [
+            "these rules would shut 9090/tcp, which somebody else on the host serves; nothing was changed",
+            "9090/tcp: web9090 (blog)",
+            "to let them in as before: `allow = [\"ssh\", 8080, 9090]` in [steps.firewall]",
+            "to shut them: `shut = [9090]` there",
+        ]
+    );
+    // It may be said to be meant, and then it is a risk that is shown.
+    assert_eq!(
+        risks_of(&facts, "firewall = { allow = [8080], shut = [9090] }"),
+        ["111/tcp rpcbind", "9090/tcp web9090 (blog)"]
+    );
+    // One of a program on the host, and one without a project.
+    let serves = |protocol: &str, port, process: &str| Listening {
+        protocol: protocol.into(),
+        address: "0.0.0.0".parse().expect("an address"),
+        port,
+        process: process.into(),
+    };
+    let mut lived_in = host();
+    lived_in.listening.extend([
+        serves("tcp", 80, "nginx"),
+        serves("udp", 51820, ""),
+        serves("udp", 68, "dhclient"),
+    ]);
+    assert_eq!(
+        refused(&lived_in, "firewall.allow = [8080]"),
+        [
+            "these rules would shut 2 ports that others on the host serve; nothing was changed",
+            "80/tcp: nginx",
+            "51820/udp",
+            "to let them in as before: `allow = [8080, 80, { port = 51820, protocol = \"udp\" }]` in [steps.firewall]",
+            "to shut them: `shut = [51820, 80]` there",
+        ]
+    );
+    assert!(
+        refused(
+            &claimed(lived_in, "blog", "[80, {\"port\": 51820, \"protocol\": \"udp\"}]"),
+            "firewall.allow = [8080]"
+        )
+        .is_empty()
+    );
+    // What rules of ours let in until now, and an older provision recorded for nobody.
+    let former = as_changed(&facts, "firewall.allow = [8080, 9090]");
+    assert_eq!(
+        refused(&former, "firewall.allow = [8080]").first().map(String::as_str),
+        Some("these rules would shut 9090/tcp, which somebody else on the host serves; nothing was changed")
+    );
+    // What is shut already is no news.
+    let shut = as_changed(&facts, "firewall.allow = [8080]");
+    assert!(refused(&shut, "firewall.allow = [8080, 8443]").is_empty());
+    // To be shut, and asked for by another stack.
+    let contrary =
+        refused(&claimed(host(), "blog", "[9090]"), "firewall = { allow = [8080], shut = [\"9000-9100\"] }");
+    assert_eq!(contrary.first().map(String::as_str), Some("`shut` names 9000-9100, and blog lets it in"));
+}
+
+#[test]
+fn who_stops_asking_takes_away_its_own() {
+    let facts = as_changed(
+        &claimed(claimed(host(), "shop", "[8080]"), "blog", "[9090]"),
+        "firewall.allow = [8080, 9090]",
+    );
+    let step = planned(&facts, "").expect("it can be planned");
+    let rules = step.changes.last().expect("a change");
+    assert_eq!(rules.title, "let in 22/tcp (ssh), 9090/tcp for blog and nothing else");
+    assert_eq!(risks_of(&facts, ""), ["8080/tcp web8080 (shop)"]);
+    // The last one leaves the firewall as it is.
+    let alone = as_changed(&claimed(host(), "shop", "[8080]"), "firewall.allow = [8080]");
+    assert!(planned(&alone, "").expect("it can be planned").changes.is_empty());
 }
