@@ -13,6 +13,7 @@ pub const STORIES: &[Story] = &[
     ("lived_in::jobs_that_have_ended", jobs_that_have_ended),
     ("lived_in::a_source_that_fails", a_source_that_fails),
     ("lived_in::links_that_a_container_lays", links_that_a_container_lays),
+    ("lived_in::three_stacks_share_a_host", three_stacks_share_a_host),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
@@ -254,5 +255,102 @@ fn links_that_a_container_lays() -> Result<(), Failed> {
     folder.write("config/deep/x.yml", "second\n");
     up().expect(6).said(&["the folder of /srv/sym/config/deep/x.yml could not be entered"]);
     assert_eq!(host.inside("cat /root/target/x.yml; ls /root/target"), "theirs\nx.yml\n");
+    Ok(())
+}
+
+/// Each asks for a port, a member and a setting of its own; any order ends in all of them.
+fn three_stacks_share_a_host() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    host.inside("useradd shop; useradd blog; useradd wiki; usermod -aG docker wiki");
+    host.inside("mkdir -p /etc/docker; echo '{\"max-concurrent-uploads\": 3}' >/etc/docker/daemon.json; systemctl reload docker");
+    let daemon = || host.inside("cat /etc/docker/daemon.json");
+    let members = || host.inside("getent group docker | cut -d: -f4");
+    let before = (daemon(), members());
+    let stacks: Vec<_> = [("shop", 8081), ("blog", 8082), ("wiki", 8083)]
+        .into_iter()
+        .map(|(name, port)| {
+            let folder = Folder::empty();
+            folder.write(
+                "compose.yaml",
+                &format!(
+                    "name: {name}\nservices:\n  web:\n    image: nginx:1.27\n    ports: [\"{port}:80\"]\n"
+                ),
+            );
+            folder.settings(&format!(
+                "[steps.firewall]\nallow = [{port}]\n[steps.user]\nmembers = [\"{name}\"]\n\
+                 [steps.docker.daemon]\ninsecure-registries = [\"{name}.internal:5000\"]\n"
+            ));
+            (name, port, folder)
+        })
+        .collect();
+    let up = |folder: &Folder| folder.provision(&["up", "--yes", &host.name]);
+    let answers = || {
+        let answer = |port: &u16| host.get(*port).is_ok_and(|page| page.contains("nginx"));
+        [8081, 8082, 8083].iter().filter(|port| answer(port)).copied().collect::<Vec<_>>()
+    };
+
+    // What somebody runs here by hand is not shut by the first that asks for a firewall.
+    host.inside("docker run -d --name theirs -p 9000:80 nginx:1.27");
+    let (_, _, shop) = &stacks[0];
+    up(shop).expect(3).said(&[
+        "these rules would shut 9000/tcp, which somebody else on the host serves; nothing was changed",
+        "theirs",
+        "`allow = [8081, 9000]`",
+        "`shut = [9000]`",
+    ]);
+    assert_eq!(members(), before.1);
+    host.inside(
+        "mkdir -p /etc/provision; printf '[steps.firewall]\nallow = [9000]\n' >/etc/provision/host.toml",
+    );
+    let plan = shop.provision(&["plan", &host.name]);
+    plan.expect(0);
+    assert!(plan.stdout.contains("8081/tcp, 9000/tcp for /etc/provision/host.toml and nothing else"));
+
+    for (_, _, folder) in &stacks {
+        up(folder).expect(0);
+    }
+    for (name, _, folder) in stacks.iter().rev().chain(&stacks) {
+        up(folder).expect(0).said(&["nothing to change"]);
+        assert_eq!(answers(), [8081, 8082, 8083], "after {name}");
+    }
+    assert!(host.get(9000)?.contains("nginx"));
+    let plan = shop.provision(&["plan", &host.name]);
+    plan.expect(0);
+    let held = "held by others: blog (8082 let in; blog, deploy in the group docker";
+    assert!(plan.stdout.contains(held), "{}", plan.stdout);
+    for name in ["shop", "blog", "wiki"] {
+        assert!(daemon().contains(&format!("{name}.internal:5000")), "{}", daemon());
+        assert!(members().contains(name), "{}", members());
+    }
+
+    // Two that want one setting to be different.
+    shop.settings("[steps.docker.daemon]\nmax-concurrent-downloads = 2\n[steps.firewall]\nallow = [8081]\n");
+    up(shop).expect(0);
+    let (_, _, blog) = &stacks[1];
+    let blogs = std::fs::read_to_string(blog.path().join("provision.toml"))?;
+    blog.settings("[steps.docker.daemon]\nmax-concurrent-downloads = 9\n");
+    up(blog).expect(3).said(&["shop and blog want different values of `max-concurrent-downloads`"]);
+    std::fs::write(blog.path().join("provision.toml"), blogs)?;
+    up(blog).expect(0).said(&["nothing to change"]);
+
+    // One after the other stops asking, and takes its own away.
+    let nothing = "[steps.user]\nlogin = false\n";
+    shop.write("provision.toml", nothing);
+    up(shop).expect(0).said(&["forget what shop asked of this host"]);
+    assert_eq!(answers(), [8082, 8083]);
+    assert!(!members().contains("shop") && members().contains("blog"), "{}", members());
+    assert!(!daemon().contains("shop.internal") && daemon().contains("blog.internal"), "{}", daemon());
+    for (_, _, folder) in &stacks {
+        up(folder).expect(0).said(&["nothing to change"]);
+    }
+    for (_, _, folder) in &stacks[1..] {
+        folder.write("provision.toml", nothing);
+        up(folder).expect(0);
+    }
+    assert_eq!(members(), before.1, "wiki was a member before any of them");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text);
+    assert_eq!(json(&daemon())?, json(&before.0)?);
+    assert_eq!(host.inside("ls /var/lib/provision/claims"), "");
+    assert!(host.get(9000)?.contains("nginx"), "the host's own file still asks for it");
     Ok(())
 }

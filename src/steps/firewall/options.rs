@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::stack::compose::{PortRange, Protocol};
@@ -45,7 +46,7 @@ impl Default for FirewallOptions {
 }
 
 /// A port that is let in: `443`, `"ssh"`, `"8000-8010"`, or a table with more to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow {
     /// Which port or ports.
     pub port: PortName,
@@ -53,6 +54,20 @@ pub struct Allow {
     pub protocol: Transport,
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
     pub from: Vec<Source>,
+}
+
+impl Serialize for Allow {
+    /// As short as a person would write it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.protocol == Transport::Tcp && self.from.is_empty() {
+            return self.port.serialize(serializer);
+        }
+        let mut table = serializer.serialize_struct("Allow", 3)?;
+        table.serialize_field("port", &self.port)?;
+        table.serialize_field("protocol", &self.protocol)?;
+        table.serialize_field("from", &self.from)?;
+        table.end()
+    }
 }
 
 impl fmt::Display for Allow {
