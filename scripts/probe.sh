@@ -397,7 +397,7 @@ loaded_rules() {
         '*filter' | '*mangle' | '*nat' | '*raw' | '*security') table=${line#?} ;;
         'filter:INPUT '* | 'filter:FORWARD '*) printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "${line%% \[*}" ;;
         # Docker's of its networks: they tell its bridges from others that are called alike.
-        'filter-A INPUT '* | 'nat-A POSTROUTING '*' ! -o br-'*' -j MASQUERADE' | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
+        'filter-A INPUT '* | 'nat-A POSTROUTING '*' ! -o '*' -j MASQUERADE' | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
             printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line"
             ;;
         esac

@@ -55,6 +55,9 @@ pub struct Project {
     /// Mounts in files that `include` and `extends` take in: whatever comes of those files, what
     /// containers may write to is known.
     pub other_mounts: Vec<Mount>,
+    /// The names that networks give to their bridges on the host
+    /// (`com.docker.network.bridge.name` in `driver_opts`).
+    pub bridges: Vec<String>,
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,

@@ -15,7 +15,7 @@ mod tests;
 
 use ipnet::IpNet;
 
-use containers::{bridges, ruleset};
+use containers::{Bridges, ruleset};
 use host::{Host, families, is_loaded, knows_ipv6};
 pub use options::{Allow, FirewallOptions, Opening, Transport};
 pub(super) use options::{PortName, Source};
@@ -159,7 +159,11 @@ impl Firewall {
         let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
         let stale: Vec<&Present> =
             host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
-        let bridges = bridges(model.text(INTERFACES).unwrap_or_default(), &model.facts.firewall.loaded);
+        let bridges = Bridges::read(
+            model.text(INTERFACES).unwrap_or_default(),
+            &model.facts.firewall.loaded,
+            self.project.as_ref().map_or(&[], |project| &project.bridges),
+        );
         let rulesets = [false, true].map(|v6| ruleset(openings, &bridges, v6));
         let files: Vec<FileChange> = OURS
             .into_iter()

@@ -256,6 +256,7 @@ pub(super) fn assemble(
         sensitive: sensitive(&read.uses),
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         other_mounts: Vec::new(),
+        bridges: bridges(&root),
         complete: read.complete,
         environment: env.clone(),
         warnings,
@@ -263,6 +264,13 @@ pub(super) fn assemble(
     check::project(&mut project, &read)?;
     let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
     Ok(Assembled { project, uses: read.uses, mounts })
+}
+
+fn bridges(root: &Node) -> Vec<String> {
+    let networks = root.get("networks").map(Node::entries).unwrap_or_default();
+    let options = networks.iter().filter_map(|entry| entry.value.get("driver_opts"));
+    let names = options.filter_map(|options| options.get("com.docker.network.bridge.name")?.text());
+    names.map(str::to_owned).collect()
 }
 
 /// The files that hold secrets, each once.

@@ -27,57 +27,93 @@ pub(super) struct Ruleset {
     pub(super) count: usize,
 }
 
-/// The bridges of a host that are called like Docker's and are not: `br-lan`, from `/proc/net/dev`.
-///
-/// Docker's have twelve hexadecimal digits there. One that somebody named is told by Docker's
-/// own rule for what leaves it.
-pub(super) fn bridges<'a>(interfaces: &'a str, loaded: &[LoadedRule]) -> Vec<&'a str> {
-    let names = interfaces.lines().filter_map(|line| Some(line.split_once(':')?.0.trim()));
-    let is_dockers = |id: &str| {
-        id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    // What no argument of iptables takes is nothing that we can rule by its name.
-    let is_plain =
-        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte));
-    let is_masked = |name: &str| {
-        let ending = format!(" ! -o {name} -j MASQUERADE");
-        loaded.iter().any(|rule| rule.table == "nat" && rule.rule.ends_with(&ending))
-    };
-    let is_one = |name: &&str| {
-        name.strip_prefix("br-").is_some_and(|id| !is_dockers(id)) && is_plain(name) && !is_masked(name)
-    };
-    let mut names: Vec<_> = names.filter(is_one).collect();
-    names.sort_unstable();
-    names
+/// The bridges of a host that no pattern tells apart.
+#[derive(Debug, Default)]
+pub(super) struct Bridges {
+    /// Called like Docker's (`br-lan`), and somebody's own.
+    foreign: Vec<String>,
+    /// Docker's, by a name that somebody gave (`com.docker.network.bridge.name`).
+    named: Vec<String>,
 }
 
-/// The rules of one family, on a host with such [`bridges`].
-pub(super) fn ruleset(openings: &[Opening], bridges: &[&str], v6: bool) -> Ruleset {
+impl Bridges {
+    /// From `/proc/net/dev`, Docker's own rules for what leaves its networks, and the names that a
+    /// project gives to those that it will make.
+    pub(super) fn read(interfaces: &str, loaded: &[LoadedRule], project: &[String]) -> Self {
+        let masked = loaded.iter().filter(|rule| rule.table == "nat").filter_map(|rule| {
+            let (_, name) = rule.rule.strip_suffix(" -j MASQUERADE")?.rsplit_once(" ! -o ")?;
+            Some(name)
+        });
+        let mut named: Vec<String> = masked
+            .chain(project.iter().map(String::as_str))
+            .filter(|name| is_plain(name) && !is_dockers(name))
+            .map(str::to_owned)
+            .collect();
+        named.sort_unstable();
+        named.dedup();
+        let names = interfaces.lines().filter_map(|line| Some(line.split_once(':')?.0.trim()));
+        let mut foreign: Vec<String> = names
+            .filter(|name| name.starts_with("br-") && is_plain(name) && !is_dockers(name))
+            .filter(|name| !named.iter().any(|other| other == name))
+            .map(str::to_owned)
+            .collect();
+        foreign.sort_unstable();
+        Self { foreign, named }
+    }
+
+    fn dockers(&self) -> impl Iterator<Item = &str> {
+        // Those that a pattern knows need no rule of their own.
+        let named = self.named.iter().map(String::as_str).filter(|name| !name.starts_with("br-"));
+        DOCKERS.into_iter().chain(named)
+    }
+}
+
+/// Whether Docker gives such names by itself.
+fn is_dockers(name: &str) -> bool {
+    let is_id = |id: &str| {
+        id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    ["docker0", "docker_gwbridge"].contains(&name) || name.strip_prefix("br-").is_some_and(is_id)
+}
+
+/// What no argument of iptables takes is nothing that we can rule by its name.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte))
+}
+
+/// The rules of one family, on a host with such bridges.
+pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Ruleset {
     // What has begun goes on.
     let mut rules =
         vec!["-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(), "-i lo -j RETURN".to_owned()];
+    if !v6 {
+        // Published for the host itself: a neighbour on the wire may still send there (moby/moby#45610).
+        rules.push("-m conntrack --ctorigdst 127.0.0.0/8 -j DROP".to_owned());
+    }
     for opening in openings {
         for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
             let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
-            // The port that was asked for; behind the redirection it is the container's.
+            // The port that was asked for; behind the redirection it is the container's. What was not
+            // redirected is for a container's own address, where the same number is another thing.
             rules.push(format!(
-                "{source}-p {} -m conntrack --ctorigdstport {} --ctdir ORIGINAL -j RETURN",
+                "{source}-p {} -m conntrack --ctstate DNAT --ctorigdstport {} --ctdir ORIGINAL -j RETURN",
                 opening.protocol.as_str(),
                 opening.ports.to_string().replace('-', ":")
             ));
         }
     }
     // Somebody's own bridge is the outside, or a network of virtual machines.
-    rules.extend(bridges.iter().map(|name| format!("-i {name} -m conntrack --ctstate DNAT -j DROP")));
-    rules.extend(bridges.iter().map(|name| format!("-o {name} -m conntrack ! --ctstate DNAT -j RETURN")));
-    for name in bridges {
-        rules.extend(DOCKERS.map(|bridge| format!("-i {name} -o {bridge} -j DROP")));
+    let foreign = &bridges.foreign;
+    rules.extend(foreign.iter().map(|name| format!("-i {name} -m conntrack --ctstate DNAT -j DROP")));
+    rules.extend(foreign.iter().map(|name| format!("-o {name} -m conntrack ! --ctstate DNAT -j RETURN")));
+    for name in foreign {
+        rules.extend(bridges.dockers().map(|bridge| format!("-i {name} -o {bridge} -j DROP")));
     }
     // What comes from containers is theirs.
-    rules.extend(DOCKERS.map(|bridge| format!("-i {bridge} -j RETURN")));
+    rules.extend(bridges.dockers().map(|bridge| format!("-i {bridge} -j RETURN")));
     rules.push("-m conntrack --ctstate DNAT -j DROP".to_owned());
     // And who sends straight to a container's own address.
-    rules.extend(DOCKERS.map(|bridge| format!("-o {bridge} -j DROP")));
+    rules.extend(bridges.dockers().map(|bridge| format!("-o {bridge} -j DROP")));
     let mark = sha256(rules.join("\n").as_bytes()).chars().take(16).collect::<String>();
     rules.push(format!("-m comment --comment \"provision {mark}\" -j RETURN"));
     let count = rules.len();

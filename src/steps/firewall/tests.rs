@@ -75,7 +75,7 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
     };
     let mut facts = with_ufw(facts.clone(), true, [&tuples(false), &tuples(true)]);
     let modes = [0o640, 0o640, 0o755];
-    let texts = [false, true].map(|v6| super::ruleset(&openings, &[], v6).text);
+    let texts = [false, true].map(|v6| super::ruleset(&openings, &super::Bridges::default(), v6).text);
     for ((path, text), mode) in super::OURS.into_iter().zip([&texts[0], &texts[1], super::LOADER]).zip(modes)
     {
         put(&mut facts, path, text);
