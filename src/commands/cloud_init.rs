@@ -50,6 +50,9 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
     })?;
     let settings = config::load(&here, arguments.playbook.as_deref(), global.config.as_deref())
         .map_err(failure::from_config)?;
+    if settings.unnamed {
+        return Err(super::playbook::none());
+    }
     settings.warnings.iter().cloned().for_each(warn);
     let stack = stack_files(&settings)?;
     no_secrets(&settings, &stack, arguments.force, warn)?;

@@ -10,6 +10,7 @@ mod history;
 mod index;
 mod look;
 mod open;
+mod playbook;
 mod probe;
 mod reached;
 mod recorded;
@@ -33,6 +34,7 @@ use crate::facts::Questions;
 use crate::host::{Destination, Password, Passwords, SshOptions};
 use crate::report::{Event, Failure, Reporter, Verbosity, choose, print};
 use crate::run::Link;
+use crate::stack::compose;
 use crate::steps::Renewal;
 use session::{Common, Session};
 
@@ -152,7 +154,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
     let stack = match session::read_stack(&settings) {
         Ok(stack) => stack,
         // What is exposed is worth knowing of a host without a stack.
-        Err(_) if expose && !session::has_compose_file(&settings) => None,
+        Err(_) if expose && !compose::is_project(&settings.stack_folder) => None,
         Err(failure) => return complain(global, &failure),
     };
     let recorded = match &verb {
@@ -224,6 +226,13 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
         // What a host is and shows is worth knowing without a stack.
         Ok(settings) if settings.unnamed && matches!(verb, Verb::Facts(_) | Verb::Expose) => {
             load(Some("docker")).map(|settings| Settings { warnings: Vec::new(), ..settings })
+        }
+        Ok(settings) if settings.unnamed && matches!(verb, Verb::Up(_) | Verb::Plan(_) | Verb::Check) => {
+            let asks = match verb {
+                Verb::Up(up) => !up.yes && !global.json,
+                _ => !global.json,
+            };
+            load(Some(&playbook::ask(asks)?))
         }
         other => other,
     };

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::{Bundle, Patterns};
-use crate::stack::compose::{Environment, FILE_NAMES, Loading, Project, Service, write_env};
+use crate::stack::compose::{Environment, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::{origin, shipped};
 use crate::steps::{
@@ -332,18 +332,6 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
         }
     }
     steps
-}
-
-/// Whether the stack's folder has a Compose file.
-pub(super) fn has_compose_file(settings: &Settings) -> bool {
-    FILE_NAMES.iter().any(|name| settings.stack_folder.join(name).is_file()) || is_named_in_env(settings)
-}
-
-/// Whether `.env` names a Compose file, which may be in another folder and have another name.
-fn is_named_in_env(settings: &Settings) -> bool {
-    let text = std::fs::read_to_string(settings.stack_folder.join(".env")).unwrap_or_default();
-    Environment::parse(&text, ".env")
-        .is_ok_and(|env| env.get("COMPOSE_FILE").is_some_and(|file| !file.is_empty()))
 }
 
 /// Reads the stack's folder, when the playbook has a stack.

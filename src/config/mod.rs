@@ -26,7 +26,7 @@ pub use problem::{ConfigError, Excerpt, Problem};
 pub use schema::{playbook_schema, schema};
 
 use crate::host::Destination;
-use crate::stack::compose::FILE_NAMES;
+use crate::stack::compose::{self, FILE_NAMES};
 use crate::stack::shipped;
 use crate::steps::{self, Options};
 use crate::user_data::Release;
@@ -64,13 +64,15 @@ pub struct Settings {
 ///
 /// `playbook` is what `--playbook` says: a shipped name, or a path when it holds `/` or ends in
 /// `.toml`. `config` is what `--config` says; without it [`FILE_NAME`] is read if `directory`
-/// has it.
+/// has it, or a folder above that is a project's.
 pub fn load(
     directory: &Path,
     playbook: Option<&str>,
     config: Option<&Path>,
 ) -> Result<Settings, ConfigError> {
-    let project = Project::find(directory, config)?;
+    let here = directory;
+    let directory = if config.is_some() { here } else { project_folder(here) };
+    let project = Project::find(here, directory, config)?;
     let stack_folder = project.as_ref().and_then(Project::stack_folder);
     let named = match playbook {
         Some(name) => Chosen::Flag(name),
@@ -91,7 +93,7 @@ pub fn load(
             ));
             playbook::find(directory, Chosen::Flag("prefect"))?
         }
-        chosen => playbook::find(directory, chosen)?,
+        chosen => playbook::find(here, chosen)?,
     };
     let own = stack_folder.or_else(|| playbook.stack_folder());
     let ships_stack =
@@ -133,7 +135,16 @@ fn settle_postgres(options: &mut Options, folder: &Path) -> Result<(), ConfigErr
     steps::settle_postgres(options).map_err(|(what, hint)| ConfigError::Step { step: "postgres", what, hint })
 }
 
+/// The nearest folder from here upwards that has a `provision.toml` or a Compose file; this one where
+/// none has. A git repository's folder is the last that is looked at.
+fn project_folder(here: &Path) -> &Path {
+    let is_one = |folder: &&Path| folder.join(FILE_NAME).is_file() || compose::is_project(folder);
+    let top = here.ancestors().find(|folder| folder.join(".git").exists());
+    let is_within = |folder: &&Path| top.is_none_or(|top| folder.starts_with(top));
+    here.ancestors().take_while(is_within).find(is_one).unwrap_or(here)
+}
+
 /// Whether there is a stack of one's own: a folder that is named is meant, whatever is in it.
 fn has_compose_file(directory: &Path, stack_folder: Option<&Path>) -> bool {
-    stack_folder.is_some() || FILE_NAMES.iter().any(|name| directory.join(name).is_file())
+    stack_folder.is_some() || compose::is_project(directory)
 }

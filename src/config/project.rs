@@ -47,11 +47,19 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Reads the file that was named, or the one in the working directory if it is there.
-    pub(super) fn find(directory: &Path, config: Option<&Path>) -> Result<Option<Self>, ConfigError> {
-        let name = config.unwrap_or(Path::new(FILE_NAME));
-        let path = directory.join(name);
-        let shown = name.display().to_string();
+    /// Reads the file that was named, from here, or the one in the project's folder if it is there.
+    pub(super) fn find(
+        here: &Path,
+        folder: &Path,
+        config: Option<&Path>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let (path, shown) = match config {
+            Some(name) => (here.join(name), name.display().to_string()),
+            None => {
+                let above = here.strip_prefix(folder).map_or(0, |below| below.components().count());
+                (folder.join(FILE_NAME), format!("{}{FILE_NAME}", "../".repeat(above)))
+            }
+        };
         match Source::read(path, shown.clone())? {
             Some(source) => Self::read(source).map(Some),
             None if config.is_none() => Ok(None),

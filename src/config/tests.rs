@@ -95,6 +95,31 @@ fn where_the_stack_is() {
 }
 
 #[test]
+fn the_project_is_found_upwards() {
+    for (files, expected, shown) in [
+        (&[("compose.yaml", ""), ("a/b/x", "")][..], Some(""), None),
+        (&[("provision.toml", "bad"), ("a/b/x", "")], Some(""), Some("../../provision.toml")),
+        (&[("a/docker-compose.yml", ""), ("provision.toml", ""), ("a/b/x", "")], Some("a"), None),
+        (&[("a/.env", "COMPOSE_FILE=x.yaml\n"), ("a/b/x", "")], Some("a"), None),
+        // A repository in another project's folder is another project.
+        (&[("compose.yaml", ""), ("a/.git/config", ""), ("a/b/x", "")], None, None),
+        (&[("a/compose.yaml", ""), ("a/.git/config", ""), ("a/b/x", "")], Some("a"), None),
+    ] {
+        let folder = folder(files);
+        let here = folder.path().join("a/b");
+        match (load(&here, None, None), shown) {
+            (Ok(settings), None) => {
+                assert_eq!(settings.unnamed, expected.is_none(), "{files:?}");
+                let expected = expected.map_or(here, |expected| folder.path().join(expected));
+                assert_eq!(settings.stack_folder, expected.components().collect::<std::path::PathBuf>());
+            }
+            (Err(error), Some(shown)) => assert!(error.to_string().starts_with(shown), "{error}"),
+            (other, _) => panic!("{files:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn which_playbook_is_meant() {
     for (files, flag, expected) in [
         (&[("compose.yaml", "")][..], None, "compose"),
@@ -102,6 +127,7 @@ fn which_playbook_is_meant() {
         (&[("provision.toml", "hosts = [\"web1\"]")], None, "prefect"),
         (&[("provision.toml", "steps.stack.path = \"app\"")], None, "compose"),
         (&[("docker-compose.yml", "")], None, "compose"),
+        (&[(".env", "COMPOSE_FILE=deploy/prod.yaml\n")], None, "compose"),
         (&[("app/compose.yaml", ""), ("provision.toml", "steps.stack.path = \"app\"")], None, "compose"),
         (&[("compose.yaml", "")], Some("docker"), "docker"),
         (&[("compose.yaml", ""), ("provision.toml", "playbook = \"docker\"")], None, "docker"),

@@ -35,6 +35,18 @@ use super::images::Reference;
 pub const FILE_NAMES: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
+/// Whether a folder holds a project: its first file, or a `.env` that names one, which may be in
+/// another folder and have another name.
+#[must_use]
+pub fn is_project(folder: &Path) -> bool {
+    let named = || {
+        let text = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
+        let env = Environment::parse(&text, ".env");
+        env.is_ok_and(|env| env.get("COMPOSE_FILE").is_some_and(|file| !file.is_empty()))
+    };
+    FILE_NAMES.iter().any(|name| folder.join(name).is_file()) || named()
+}
+
 /// A Compose project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
