@@ -117,7 +117,7 @@ claims() {
 
 # lets_in: whether one of them asks for something to be let in.
 lets_in() {
-    # shellcheck disable=SC2046 # those that are there
+    # shellcheck disable=SC2086 # those that are there
     (set +f; IFS=' '; cat -- $CLAIMS 2>/dev/null) | grep -q allow
 }
 
@@ -217,6 +217,7 @@ sub containers {
         my %l = object($c{Labels});
         my ($name) = $c{Names} =~ m{"/([^"/]*)"};
         $c{Folder} = $l{"com.docker.compose.project.working_dir"} // q("");
+        $c{Made} = $l{"com.docker.compose.image"} // q("");
         push @lines, map { "$_\n" } $line->(\%c, "\"$name\"", $l{"com.docker.compose.project"}, $l{"com.docker.compose.service"});
     }
     /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
@@ -233,7 +234,7 @@ $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its ve
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
 containers($listed, sub {
     my ($c, @names) = @_;
-    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status}, $c->{Folder};
+    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status}, $c->{Folder}, $c->{Made};
 }) if @$projects;
 # Between the texts of an array there may be anything that is blank.
 containers($running, sub {
@@ -243,7 +244,8 @@ containers($running, sub {
 }) if $published;
 for (0 .. $#$images) {
     %i = object(answer($inspected[$_]));
-    push @lines, "image\t$images->[$_]\t$i{Id}\n";
+    $digests = join " ", ($i{RepoDigests} // "") =~ /\@(sha256:[0-9a-f]{64})"/g;
+    push @lines, "image\t$images->[$_]\t$i{Id}\t$digests\n";
 }
 for (0 .. $#$networks) {
     %n = object(answer($joined[$_]));
@@ -275,14 +277,20 @@ docker_cli() {
         ;;
     esac
     if [ -n "$PROJECTS" ]; then
-        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}" 2>/dev/null </dev/null
+        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}$TAB{{json (.Label \"com.docker.compose.image\")}}" 2>/dev/null </dev/null
     fi
     if [ -n "$PUBLISHED" ]; then
         timeout "$DOCKER_LIMIT" docker ps --format "published$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Ports}}" 2>/dev/null </dev/null
     fi
     for image in $IMAGES; do
-        id=$(timeout "$DOCKER_LIMIT" docker image inspect --format '{{json .Id}}' -- "$image" 2>/dev/null </dev/null) || id=''
-        printf 'image\t%s\t%s\n' "$image" "$id"
+        answer=$(timeout "$DOCKER_LIMIT" docker image inspect --format "{{json .Id}}$TAB{{range .RepoDigests}}{{.}} {{end}}" -- "$image" 2>/dev/null </dev/null) || answer=''
+        digests=''
+        IFS=' '
+        for digest in ${answer#*"$TAB"}; do
+            case $digest in *@sha256:*) digests="$digests ${digest##*@}" ;; esac
+        done
+        IFS=$NL
+        printf 'image\t%s\t%s\t%s\n' "$image" "${answer%%"$TAB"*}" "${digests# }"
     done
     for network in $NETWORKS; do
         answer=$(timeout "$DOCKER_LIMIT" docker network inspect --format "{{json .Id}}$TAB{{range \$id, \$_ := .Containers}}{{\$id}} {{end}}" -- "$network" 2>/dev/null </dev/null) || answer=''

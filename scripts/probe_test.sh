@@ -625,13 +625,13 @@ class Handler(BaseHTTPRequestHandler):
                 container("closed", [{"PrivatePort": 443, "Type": "tcp"}], {}), container("none", [], None), container("alone", [port], None),
                 container("evil", [dict(port, IP="x\nend\n]}")], evil)]
         elif self.path.startswith("/containers/json?all=1&filters="):
-            labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "com.docker.compose.project.working_dir": "/srv/demo", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
+            labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "com.docker.compose.project.working_dir": "/srv/demo", "com.docker.compose.image": "sha256:made", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
             container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
-            evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.project.working_dir": "/x\ty\nend", "com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
+            evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.project.working_dir": "/x\ty\nend", "com.docker.compose.image": "", "com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
             other = dict(container, Id="ghi", Names=["/else"], Labels=dict(labels, **{"com.docker.compose.project": "else"}))
             body = [container, evil, other]
         elif self.path == "/images/demo/web:1/json":
-            body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "Config": {"Id": "no"}}
+            body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "RepoDigests": ["demo/web@sha256:" + "a" * 64, "x\t@sha256:b"], "Config": {"Id": "no"}}
         elif self.path == "/networks/proxy":
             body = {"Name": "proxy", "Id": "n1", "IPAM": {"Config": []}, "Containers": {"def0": {"Name": "x\nend\n"}, "abc1": {"Name": "y"}, "x\nimage\tforged": {}}}
         self.send_response(200 if body is not None else 404)
@@ -653,6 +653,7 @@ published_ports() {
 }
 
 docker_daemon() {
+    digests=sha256:$(printf '%064d' 0 | tr 0 a)
     questions="docker
 project${TAB}demo
 image${TAB}demo/web:1
@@ -684,14 +685,14 @@ $questions
 QUESTIONS
     says 'docker\t"28.3.2"\t"overlay2"'
     says 'compose\tv2.40.3-desktop.1'
-    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"'
-    check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"\t"/x\\ty\\nend"')" "$root/opt/answer"
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"\t"sha256:made"'
+    check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"\t"/x\\ty\\nend"\t""')" "$root/opt/answer"
     never '"ghi"'
-    says 'image\tdemo/web:1\t"sha256:123"'
-    says 'image\tdemo/none:1\t'
+    says "image\tdemo/web:1\t\"sha256:123\"\t$digests"
+    says 'image\tdemo/none:1\t\t'
     says 'network\tproxy\t"n1"\tabc1 def0'
     says 'network\tnone\t\t'
-    check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB" "$root/opt/answer"
+    check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB$TAB" "$root/opt/answer"
     check "an image was forged" [ "$(grep -c '^image' "$root/opt/answer")" = 3 ]
     never '^published'
     probe <<QUESTIONS
@@ -706,8 +707,8 @@ $questions
 published
 QUESTIONS
     published_ports
-    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"'
-    says 'image\tdemo/web:1\t"sha256:123"'
+    says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"\t"sha256:made"'
+    says "image\tdemo/web:1\t\"sha256:123\"\t$digests"
     check "containers of a project: two" [ "$(grep -c '^container' "$root/opt/answer")" = 2 ]
     kill "$daemon"
     wait "$daemon" 2>/dev/null
@@ -724,7 +725,7 @@ ps) case $* in
     *'-a '*) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
     *) printf 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"\npublished\t"x"\t""\t""\t""\n' ;;
     esac ;;
-image) [ "$6" = demo/web:1 ] && echo '"sha256:456"' ;;
+image) [ "$6" = demo/web:1 ] && printf '"sha256:456"\tdemo/web@sha256:77 other\n' ;;
 esac
 DOCKER
     probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
@@ -735,15 +736,15 @@ QUESTIONS
     says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
     never '"else"'
     never '^published'
-    says 'image\tdemo/web:1\t"sha256:456"'
-    says 'image\tdemo/none:1\t'
+    says 'image\tdemo/web:1\t"sha256:456"\tsha256:77'
+    says 'image\tdemo/none:1\t\t'
     probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
 $questions
 published
 QUESTIONS
     says 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"'
     says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
-    says 'image\tdemo/web:1\t"sha256:456"'
+    says 'image\tdemo/web:1\t"sha256:456"\tsha256:77'
     printf '#!/bin/sh\nprintf "docker\\t\\"\\"\\t\\"\\"\\n"\necho "Cannot connect\033[1m" >&2\nexit 1\n' | put /usr/local/bin/docker
     probe DOCKER_HOST=tcp://192.0.2.1:2375 <<QUESTIONS
 $questions

@@ -158,6 +158,9 @@ pub struct Up {
     /// Do not ask; say yes
     #[arg(short, long)]
     pub yes: bool,
+    /// Ask for newer images for all tags in use
+    #[arg(long)]
+    pub pull: bool,
     /// Apply only this plan, saved by `provision plan --out`; refused when the host has changed since
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
@@ -168,6 +171,9 @@ pub struct Up {
 pub struct Plan {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Ask for newer images for all tags in use, as `up --pull` does
+    #[arg(long)]
+    pub pull: bool,
     /// Print it as Markdown, for a review
     #[arg(long)]
     pub markdown: bool,
@@ -315,7 +321,7 @@ impl Renew {
     /// The same for `up`.
     pub(crate) fn as_up(&self, host: &Destination) -> Up {
         let target = Target { hosts: vec![host.clone()], playbook: self.playbook.clone(), force: self.force };
-        Up { target, yes: self.yes, plan: None }
+        Up { target, yes: self.yes, pull: false, plan: None }
     }
 }
 

@@ -35,10 +35,28 @@ keep_frozen() {
     mv -T "$FROZEN/.new-$2" "$FROZEN/$2"
 }
 
+# hold_frozen LAYER: under the lock. It is not forgotten by its name as long as our owner lives.
+hold_frozen() {
+    [ -e "$FROZEN/$1" ] || die "no such frozen layer: $1"
+    [ -n "${PROVISION_LAB_OWNER:-}" ] || die "PROVISION_LAB_OWNER says who holds it"
+    mkdir -p "$FROZEN/$1/holders"
+    process_mark "$PROVISION_LAB_OWNER" >"$FROZEN/$1/holders/$PROVISION_LAB_OWNER"
+}
+
+# is_held LAYER: whether somebody else's process that still lives holds it.
+is_held() {
+    for holder in "$FROZEN/$1"/holders/*; do
+        [ "${holder##*/}" != "${PROVISION_LAB_OWNER:-}" ] || continue
+        ! live_pid "$holder" >/dev/null || return 0
+    done
+    return 1
+}
+
 # forget_frozen [LAYER]: under the lock. That one, or all; and what has lost its name and has
 # nothing standing on it any more.
 forget_frozen() {
     if [ -n "${1:-}" ]; then
+        ! is_held "$1" || { say "$1 is in use, and stays"; return 0; }
         rm -f "$FROZEN/$1"
     else
         find "$FROZEN" -maxdepth 1 -type l -delete 2>/dev/null || true

@@ -6,7 +6,7 @@
 record_guard() { files_placed; }
 
 record_apply() {
-    mkdir -p -m 700 /var/lib/provision/claims
+    (umask 077 && mkdir -p /var/lib/provision/claims)
     place_files
 }
 

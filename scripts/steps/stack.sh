@@ -16,14 +16,21 @@ compose() { (cd "$folder" && docker compose --project-name "$name" "$@"); }
 
 images_guard() {
     arg images | while read -r image _; do
-        docker image inspect "$image" >/dev/null 2>&1 || exit 1
+        is_there "$image" || exit 1
     done
+}
+
+# is_there IMAGE: whether the host has it, and as its tag stands for it now where that was asked for.
+is_there() {
+    digest=$(arg moved | while read -r full moved; do [ "$full" != "$1" ] || printf '%s' "$moved"; done)
+    docker image inspect --format '{{.RepoDigests}}' "$1" >"$scratch/digests" 2>/dev/null || return 1
+    [ -z "$digest" ] || grep -qF "$digest" "$scratch/digests"
 }
 
 images_apply() {
     began=$(date +%s)
     arg images | while read -r image platform; do
-        docker image inspect "$image" >/dev/null 2>&1 && continue
+        is_there "$image" && continue
         pull "$image" "$platform" || {
             short=$(short_name "$image")
             # A mirror's failure is lost in that of the registry, which Docker asks next.
@@ -38,7 +45,10 @@ images_apply() {
 }
 
 images_verify() {
-    images_guard || fail "an image is missing"
+    # A mirror may be behind the registry that was asked: what it gave is what there is.
+    arg images | while read -r image _; do
+        docker image inspect "$image" >/dev/null 2>&1 || exit 1
+    done || fail "an image is missing"
 }
 
 # pull IMAGE [PLATFORM]: with bytes where the daemon's own interface can be asked (docker
@@ -104,7 +114,19 @@ pull_progress() {
 #           other is replaced, and what they need before.
 
 up_guard() {
-    [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null && [ -z "$(outside)" ]
+    [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null && [ -z "$(outside)" ] &&
+        [ -z "$(outdated)" ]
+}
+
+# outdated: containers that were made from another image than the one that has its name now, by
+# Compose's own mark: it would make them anew.
+outdated() {
+    containers | cut -f 4 | while read -r id; do
+        docker inspect --format '{{.Config.Image}}	{{index .Config.Labels "com.docker.compose.image"}}' "$id" 2>/dev/null
+    done | while IFS=$TAB read -r image made; do
+        [ -n "$made" ] && present=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || continue
+        [ "$present" = "$made" ] || printf '%s\n' "$image"
+    done
 }
 
 # outside: "NETWORK CONTAINER", a line each, of services that join a network which is there

@@ -189,6 +189,11 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         ssh: ssh_options(global),
         passwords: Arc::new(passwords(global, Some(Arc::clone(&reporter)))),
         force: target.force,
+        pull: match &verb {
+            Verb::Up(up) => up.pull,
+            Verb::Plan(plan) => plan.pull,
+            _ => false,
+        },
         renewal: if let Verb::Renew(_, renewal, _) = verb { Some(renewal) } else { None },
         also: if expose { expose::questions() } else { Questions::new() },
         recorded: recorded.as_ref().map(|recorded| &recorded.facts),

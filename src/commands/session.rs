@@ -39,6 +39,7 @@ pub(super) struct Session<'a> {
     steps: Vec<Box<dyn Step>>,
     reporter: &'a dyn Reporter,
     force: bool,
+    pull: bool,
     also: Questions,
     /// The facts of the last probe, or those that were recorded.
     pub facts: Facts,
@@ -54,6 +55,8 @@ pub(super) struct Common<'a> {
     pub ssh: SshOptions,
     pub passwords: Arc<Passwords>,
     pub force: bool,
+    /// Whether newer images are asked for.
+    pub pull: bool,
     /// The secret that is to have another value.
     pub renewal: Option<&'a Renewal>,
     /// What is asked besides what the steps ask.
@@ -64,7 +67,8 @@ pub(super) struct Common<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(destination: Destination, common: &Common<'a>) -> Self {
-        let Common { settings, stack, reporter, ssh, passwords, force, renewal, also, recorded } = common;
+        let Common { settings, stack, reporter, ssh, passwords, force, pull, renewal, also, recorded } =
+            common;
         Self {
             name: destination.to_string(),
             ssh_config: ssh.config.clone(),
@@ -75,6 +79,7 @@ impl<'a> Session<'a> {
             steps: build(settings, *stack, *renewal),
             reporter: *reporter,
             force: *force,
+            pull: *pull,
             also: also.clone(),
             facts: recorded.cloned().unwrap_or_default(),
             is_recorded: recorded.is_some(),
@@ -209,6 +214,7 @@ impl<'a> Session<'a> {
         Model {
             facts: self.facts.clone(),
             force: self.force,
+            pull: self.pull,
             local: self.link.is_local(),
             // How far a clock was off when it was recorded, nobody knows any more.
             now: if self.is_recorded { self.facts.system.clock } else { now.try_into().unwrap_or(i64::MAX) },
@@ -232,7 +238,9 @@ impl<'a> Session<'a> {
         };
         for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
-            let known = names.contains(image) || matches!(self.facts.images.get(image), Some(Some(_)));
+            let is_there = matches!(self.facts.images.get(image), Some(Some(_)));
+            let asks_again = self.pull || service.asks_again;
+            let known = names.contains(image) || is_there && !asks_again;
             // The host's own registry is none that can be asked from here.
             if known || reference.is_loopback() && !self.link.is_local() {
                 continue;

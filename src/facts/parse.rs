@@ -38,8 +38,8 @@
 //! | `unit` | name, LoadState, ActiveState, UnitFileState |
 //! | `disk` | path, bytes available, bytes in all |
 //! | `reach` | address, reached or no-name or no-connection |
-//! | `container` | id, name, project, service, image, state, status, folder: each a JSON text |
-//! | `image` | name, id as a JSON text |
+//! | `container` | id, name, project, service, image, state, status, folder, id of the image: each a JSON text |
+//! | `image` | name, id as a JSON text, digests separated by spaces |
 //! | `network` | name, id as a JSON text, ids of its containers separated by spaces |
 //! | `published` | name, project, service: each a JSON text; ports: JSON of the daemon's interface, or a JSON text of `docker ps` |
 //! | `address` | one of the host's own addresses |
@@ -287,10 +287,14 @@ impl Reader {
                 state: line.json(5),
                 status: line.json(6),
                 folder: line.json(7),
+                image_id: line.json(8),
             }),
             "image" => {
                 let id = line.json(1);
-                facts.images.insert(line.text(0), (!id.is_empty()).then_some(Image { id }));
+                let digests =
+                    line.text(2).split(' ').filter(|digest| !digest.is_empty()).map(str::to_owned).collect();
+                let image = Image { id, digests };
+                facts.images.insert(line.text(0), (!image.id.is_empty()).then_some(image));
             }
             "network" => {
                 let ids = line.text(2).split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect();

@@ -268,6 +268,8 @@ pub struct Container {
     pub service: String,
     /// The image as it was asked for.
     pub image: String,
+    /// The id of the image that Compose made it from; blank where it is not known.
+    pub image_id: String,
     /// `running`, `exited`, `restarting`, `created`, …
     pub state: String,
     /// What `docker ps` says of it: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`.
@@ -281,6 +283,8 @@ pub struct Container {
 pub struct Image {
     /// Its id.
     pub id: String,
+    /// The digests under which registries have it: `sha256:…`.
+    pub digests: Vec<String>,
 }
 
 /// A socket that listens.

@@ -88,6 +88,9 @@ pub struct Service {
     pub image: Option<String>,
     /// Whether it is built from a Dockerfile.
     pub build: bool,
+    /// Whether a newer image for its tag is asked for at each start (`pull_policy: always`, and
+    /// those that name a time).
+    pub asks_again: bool,
     /// The platform it asks for, such as `linux/amd64`.
     pub platform: Option<String>,
     /// What it publishes on the host.

@@ -24,6 +24,8 @@ pub struct Model {
     pub openings: Option<Vec<Opening>>,
     /// Files with secrets that are written anew by a step before, by their paths on the host.
     pub secret_files: BTreeSet<String>,
+    /// Whether newer images are asked for, for all tags in use.
+    pub pull: bool,
     /// Whether the host is this very machine.
     pub local: bool,
     /// Whether findings that may be forced are forced.

@@ -142,7 +142,7 @@ impl Postgres {
             return Ok(());
         }
         let image = self.service().and_then(image_of);
-        let Some((_, full)) = image.clone() else {
+        let Some(full) = image.as_ref().map(|(_, wanted)| wanted.full().to_owned()) else {
             return Err(Refusal::new(
                 STEP,
                 "the service `postgres` of the stack has no image, by whose psql the database is asked",
@@ -151,14 +151,8 @@ impl Postgres {
         };
         let pulling = Action::new("stack", "images").with("name", self.name()).with("folder", "/");
         let file = self.stack.as_ref().map_or("compose.yaml", |stack| &stack.project.file);
-        step.changes.extend(pull(
-            STEP,
-            image.into_iter().collect(),
-            pulling,
-            file,
-            model,
-            &mut step.warnings,
-        )?);
+        let pulled = pull(STEP, image.into_iter().collect(), pulling, file, model, &mut step.warnings)?;
+        step.changes.extend(pulled.change);
         model.write(&files);
         let (database, server) = (place.database(), place.get("POSTGRES_HOST"));
         step.changes.push(Change {

@@ -8,11 +8,12 @@ mod mounts;
 mod neighbours;
 mod ports;
 mod rolling;
+mod start;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -20,14 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
 use crate::facts::{Question, Questions};
-use crate::plan::{Action, Change, PlannedStep, Risk};
+use crate::plan::{Action, Change, PlannedStep};
 use crate::stack::bundle::Bundle;
 use crate::stack::compose::{Project, Service};
 
-use containers::{expected, troubles};
 use files::manifest_sum;
-pub(super) use images::{Images, of as image_of, pull};
-use rolling::{cannot_overlap, rolling};
+pub(super) use images::{Images, Pull, of as image_of, pull};
+use rolling::cannot_overlap;
 
 const STEP: &str = "stack";
 
@@ -225,9 +225,11 @@ impl Step for Stack {
         let kept = seeds.phrase();
         step.warnings.extend(self.remarks_on_mounts(model));
         step.withheld = self.kept_back(&seeds);
-        step.changes.extend(self.pull(model, &mut step.warnings)?);
-        step.changes.extend(self.send(model, &seeds));
-        step.changes.extend(self.start(model, !step.changes.is_empty()));
+        let Pull { change, moved } = self.pull(model, &mut step.warnings)?;
+        let sent = self.send(model, &seeds);
+        let changed = sent.is_some() || change.is_some() && moved.is_empty();
+        let start = self.start(model, changed, &moved);
+        step.changes.extend(change.into_iter().chain(sent).chain(start));
         step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
@@ -264,132 +266,8 @@ impl Stack {
         Ok(())
     }
 
-    fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Option<Change>, Refusal> {
+    fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Pull, Refusal> {
         pull(STEP, self.images(), self.action("images"), &self.input.project.file, model, warnings)
-    }
-
-    fn start(&self, model: &mut Model, changed: bool) -> Option<Change> {
-        let hash = self.input.bundle.hash();
-        let services: Vec<_> = self.services().collect();
-        let expected = expected(&services);
-        let containers: Vec<_> = model
-            .facts
-            .containers
-            .iter()
-            .filter(|container| container.project == self.input.project.name)
-            .collect();
-        let mut applied = model.text(&self.state("applied")).unwrap_or_default().lines();
-        let of_another = applied.next().is_some_and(|first| first != hash);
-        // A line behind the hash: secrets have changed since.
-        let secrets = applied.next().is_some() || !model.secret_files.is_empty();
-        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
-        let mut troubles = troubles(&expected, &containers);
-        troubles.extend(self.not_joined(&model.facts.networks, &containers));
-        let reason = match () {
-            () if containers.is_empty() => "it does not run".to_owned(),
-            () if changed || of_another => "the bundle has changed".into(),
-            () if secrets => "its secrets have changed".into(),
-            () if !troubles.is_empty() => troubles.join(", "),
-            () if !applied => "an earlier start was not finished".into(),
-            () => return None,
-        };
-        let runs = |service: &str| {
-            containers.iter().any(|container| container.service == service && container.state == "running")
-        };
-        let mut rolling = rolling(&services);
-        rolling.retain(|each| runs(each.service));
-        let touched = self.readers(&model.secret_files);
-        let all = changed || !applied;
-        let (replaced, interrupted): (Vec<_>, Vec<_>) = services
-            .iter()
-            .map(|service| service.name.as_str())
-            .filter(|name| runs(name) && (all || touched.contains(name)))
-            .partition(|name| rolling.iter().any(|each| each.service == *name));
-        let mut risks = Vec::new();
-        let mut reason = reason;
-        if containers.is_empty() {
-            risks.extend(opened(&services));
-        } else {
-            if !interrupted.is_empty() {
-                let services = interrupted.into_iter().map(str::to_owned).collect();
-                risks.push(Risk::InterruptsService { services });
-            }
-            if !replaced.is_empty() {
-                let names = replaced.join(", ");
-                reason = format!("{reason}; of {names} one container after the other is replaced");
-            }
-        }
-        let orphans: BTreeSet<_> = containers
-            .iter()
-            .filter(|container| services.iter().all(|service| service.name != container.service))
-            .map(|container| container.service.as_str())
-            .collect();
-        if !orphans.is_empty() {
-            let names: Vec<_> = orphans.into_iter().collect();
-            risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
-        }
-        let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
-        Some(Change {
-            id: "stack/up".into(),
-            title: format!(
-                "start {} and wait until it is well ({})",
-                self.input.project.name,
-                names.join(", ")
-            ),
-            reason,
-            risks,
-            files: Vec::new(),
-            undo: Some(format!("docker compose -p {} down", self.input.project.name)),
-            action: self
-                .starting(self.action("up"))
-                .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
-                .within(self.patience(rolling.iter().map(|each| each.count).sum())),
-        })
-    }
-
-    /// What an action that starts the stack needs to know, and the time that it may take.
-    pub(super) fn starting(&self, action: Action) -> Action {
-        let services: Vec<_> = self.services().collect();
-        let builds = services.iter().any(|service| service.build);
-        let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
-        action
-            .with("services", lines(&expected))
-            .with("hash", self.input.bundle.hash())
-            .with("wait", self.options.wait.to_string())
-            .with("build", if builds { "yes" } else { "no" })
-            .with("join", lines(&self.joins()))
-            .within(self.patience(0))
-    }
-
-    /// How long a start may take, in seconds, in which so many containers are replaced one after the other.
-    fn patience(&self, replaced: u32) -> u32 {
-        let builds = self.services().any(|service| service.build);
-        (self.options.wait.saturating_add(60))
-            .saturating_mul(replaced.saturating_add(2))
-            .saturating_add(if builds { 3480 } else { 480 })
-    }
-}
-
-impl Stack {
-    /// Services that read one of these files, and those that wait for one that does: what they
-    /// lean on goes away for a while. What runs once is not leaned on.
-    fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
-        let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
-        let mut found: BTreeSet<_> =
-            self.services().filter(reads).map(|service| service.name.as_str()).collect();
-        loop {
-            let before = found.len();
-            let runs = |name: &str| self.input.project.service(name).is_some_and(|other| !other.one_shot);
-            let leans = |service: &&Service| {
-                let mut others = service.depends_on.iter().map(|other| other.service.as_str());
-                others.any(|other| found.contains(other) && runs(other))
-            };
-            let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
-            found.extend(more);
-            if found.len() == before {
-                return found;
-            }
-        }
     }
 
     /// The proof that it works, behind every start, and until it has succeeded once.
@@ -410,16 +288,6 @@ impl Stack {
             action: self.action("proof").with("service", service).with("hash", hash).within(900),
         })
     }
-}
-
-/// Ports that are published on addresses that others may reach.
-fn opened<'a>(services: &'a [&Service]) -> impl Iterator<Item = Risk> + 'a {
-    services.iter().flat_map(|service| {
-        service.ports.iter().filter(|port| !port.host_ip.is_some_and(|ip| ip.is_loopback())).map(|port| {
-            let published = port.published.map_or_else(|| "a free port".into(), |range| range.to_string());
-            Risk::OpensPort { port: format!("{published}/{}", port.protocol), service: service.name.clone() }
-        })
-    })
 }
 
 pub(super) fn lines<T: AsRef<str>>(items: &[T]) -> String {

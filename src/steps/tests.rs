@@ -113,7 +113,7 @@ fn settled() -> Facts {
     let input = stack_input();
     let mut facts = with_docker("28.3.2");
     for image in ["nginx:1.27", "redis:8", "busybox:1.36"] {
-        facts.images.insert(image.into(), Some(facts::Image { id: "sha256:1".into() }));
+        facts.images.insert(image.into(), Some(facts::Image { id: "sha256:1".into(), digests: Vec::new() }));
     }
     // What a first plan leaves is what the second finds.
     let mut first = model(&facts);

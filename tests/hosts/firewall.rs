@@ -124,7 +124,7 @@ fn containers_and_their_ports() -> Result<(), Failed> {
         "hidden publishes 9090/tcp and the firewall does not let it in",
         "a new connection got in; the rules stay",
     ]);
-    assert_eq!(planned, ["firewall/install", "firewall/rules"]);
+    assert_eq!(planned, ["firewall/install", "firewall/rules", "claims/record"]);
     host.nothing_is_armed();
 
     let filtered = |after: &str| {

@@ -4,7 +4,7 @@
 use libtest_mimic::Failed;
 
 use super::Story;
-use super::lab::{Folder, Host, Layer, eventually};
+use super::lab::{Did, Folder, Host, Layer, eventually};
 
 pub const STORIES: &[Story] = &[
     ("lived_in::what_containers_write", what_containers_write),
@@ -14,6 +14,7 @@ pub const STORIES: &[Story] = &[
     ("lived_in::a_source_that_fails", a_source_that_fails),
     ("lived_in::links_that_a_container_lays", links_that_a_container_lays),
     ("lived_in::three_stacks_share_a_host", three_stacks_share_a_host),
+    ("lived_in::tags_that_move", tags_that_move),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
@@ -352,5 +353,54 @@ fn three_stacks_share_a_host() -> Result<(), Failed> {
     assert_eq!(json(&daemon())?, json(&before.0)?);
     assert_eq!(host.inside("ls /var/lib/provision/claims"), "");
     assert!(host.get(9000)?.contains("nginx"), "the host's own file still asks for it");
+    Ok(())
+}
+
+/// `pull_policy: always` and `--pull` take what a tag stands for now; without them the host's own
+/// image is kept.
+fn tags_that_move() -> Result<(), Failed> {
+    let host = Host::on(Layer::Images);
+    let folder = Folder::empty();
+    let compose = |policy: &str| {
+        folder.write(
+            "compose.yaml",
+            &format!(
+                "name: tags\nservices:\n  web: {{image: \"nginx:1.27\", ports: [\"8080:80\"]{policy}}}\n  \
+                 cache: {{image: \"redis:8\", restart: unless-stopped}}\n"
+            ),
+        );
+    };
+    let up = |more: &[&str]| folder.provision(&[&["up", "--yes", &host.name], more].concat());
+    let runs = |image: &str| {
+        let id = host.inside(&format!("docker image inspect -f '{{{{.Id}}}}' {image}"));
+        host.inside("docker inspect -f '{{.Image}}' tags-web-1") == id
+    };
+    // As if the tag had stood for another version when the host pulled it.
+    let move_back = || host.inside("docker tag nginx:1.30 nginx:1.27");
+    host.inside("docker pull -q nginx:1.30");
+    let cache = || host.inside("docker inspect -f '{{.Id}} {{.State.StartedAt}}' tags-cache-1");
+    let is_moved = |did: &Did| {
+        did.expect(0).said(&["pull nginx:1.27", "nginx:1.27 has moved: "]);
+        assert!(runs("nginx:1.27") && !runs("nginx:1.30"), "{}", did.stderr);
+        up(&[]).expect(0).said(&["nothing to change"]);
+    };
+
+    compose(", pull_policy: always");
+    move_back();
+    is_moved(&up(&[]));
+
+    // Without a policy what the host has is taken, as Compose takes it.
+    compose("");
+    up(&[]).expect(0);
+    move_back();
+    up(&[]).expect(0).said(&["web runs another image than its tag stands for"]);
+    assert!(runs("nginx:1.30"));
+    up(&[]).expect(0).said(&["nothing to change"]);
+    let before = cache();
+    let did = up(&["--pull"]);
+    is_moved(&did);
+    did.said(&["may interrupt web\n"]);
+    assert_eq!(cache(), before, "only what has moved is made anew");
+    up(&["--pull"]).expect(0).said(&["nothing to change"]);
     Ok(())
 }

@@ -166,6 +166,9 @@ fn service(
         name: name.to_owned(),
         image,
         build,
+        asks_again: text("pull_policy").is_some_and(|policy| {
+            matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
+        }),
         platform: text("platform").filter(|p| !p.is_empty()),
         ports,
         network_mode: text("network_mode"),

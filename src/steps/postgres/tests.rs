@@ -65,7 +65,10 @@ fn host() -> Facts {
         engine: Some(semver::Version::new(28, 3, 2)),
         ..crate::facts::Docker::default()
     });
-    facts.images.insert("postgres:17".into(), Some(crate::facts::Image { id: "sha256:1".into() }));
+    facts.images.insert(
+        "postgres:17".into(),
+        Some(crate::facts::Image { id: "sha256:1".into(), digests: Vec::new() }),
+    );
     facts
 }
 

@@ -2,9 +2,10 @@
 //!
 //! `settled` in `scripts/steps/stack.sh` judges the same while a start is waited for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::facts::Container;
+use crate::facts::{Container, Image};
 use crate::stack::compose::Service;
 
 /// What becomes of a service's containers when all is well.
@@ -73,6 +74,27 @@ pub(super) fn troubles(expected: &[Expected<'_>], containers: &[&Container]) -> 
         );
     }
     troubles
+}
+
+/// Services of which a container was made from another image than the one that has its name now, as
+/// Compose judges it: it would make them anew.
+pub(super) fn outdated<'a>(
+    services: &[&'a Service],
+    containers: &[&Container],
+    images: &BTreeMap<String, Option<Image>>,
+) -> Vec<&'a str> {
+    let is_outdated = |service: &&&Service| {
+        // What is said to be for one platform may be another image of the same name.
+        if !service.is_pulled() || service.platform.is_some() {
+            return false;
+        }
+        let Some(Some(image)) = service.image.as_ref().and_then(|name| images.get(name)) else {
+            return false;
+        };
+        let mut own = containers.iter().filter(|container| container.service == service.name);
+        own.any(|container| !container.image_id.is_empty() && container.image_id != image.id)
+    };
+    services.iter().filter(is_outdated).map(|service| service.name.as_str()).collect()
 }
 
 fn trouble(kind: Kind, container: &Container) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Images that are pulled before anything that runs is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::lines;
 use crate::plan::{Action, Change, Risk};
@@ -8,18 +9,52 @@ use crate::stack::compose::Service;
 use crate::stack::images::Availability;
 use crate::steps::{Model, Refusal};
 
-/// Images as the project names them, each with what the host is to pull.
-pub(in crate::steps) type Images<'a> = BTreeMap<&'a str, String>;
+/// Images as the project names them.
+pub(in crate::steps) type Images<'a> = BTreeMap<&'a str, Wanted>;
 
-/// The image of a service, where it comes from a registry.
-pub(in crate::steps) fn of(service: &Service) -> Option<(&str, String)> {
-    // The full name: a name without a tag would stand for all tags there are.
-    let full = service.reference().filter(|_| service.is_pulled())?.to_string();
-    let platform = service.platform.as_deref().unwrap_or_default();
-    Some((service.image.as_deref()?, format!("{full} {platform}").trim_end().to_owned()))
+/// What the host is to pull for an image.
+pub(in crate::steps) struct Wanted {
+    /// Its full name (a name without a tag would stand for all tags there are), and the platform.
+    full: String,
+    /// Whether a newer one for its tag is asked for although the host has one.
+    asks_again: bool,
+    /// Whether it can have moved: what is named by digest cannot.
+    by_tag: bool,
 }
 
-/// Those that the host does not have; what no registry has is refused here, before anything is changed.
+impl Wanted {
+    /// Its full name, and the platform behind a space where one is asked for.
+    pub(in crate::steps) fn full(&self) -> &str {
+        &self.full
+    }
+}
+
+/// The image of a service, where it comes from a registry.
+pub(in crate::steps) fn of(service: &Service) -> Option<(&str, Wanted)> {
+    let reference = service.reference().filter(|_| service.is_pulled())?;
+    let platform = service.platform.as_deref().unwrap_or_default();
+    let full = format!("{reference} {platform}").trim_end().to_owned();
+    let wanted = Wanted { full, asks_again: service.asks_again, by_tag: reference.digest.is_none() };
+    Some((service.image.as_deref()?, wanted))
+}
+
+/// An image whose tag stands for another one now.
+struct Moved {
+    image: String,
+    /// Digests, `sha256:…`.
+    from: Option<String>,
+    to: String,
+}
+
+/// The change that pulls images, and the images whose tags have moved among them.
+#[derive(Default)]
+pub(in crate::steps) struct Pull {
+    pub(in crate::steps) change: Option<Change>,
+    pub(super) moved: BTreeSet<String>,
+}
+
+/// Those that the host does not have, and those whose tags have moved where that is asked for; what
+/// no registry has is refused here, before anything is changed.
 pub(in crate::steps) fn pull(
     step: &'static str,
     images: Images<'_>,
@@ -27,12 +62,19 @@ pub(in crate::steps) fn pull(
     file: &str,
     model: &Model,
     warnings: &mut Vec<String>,
-) -> Result<Option<Change>, Refusal> {
-    let (missing, pulled): (Vec<_>, Vec<_>) = images
-        .into_iter()
-        .filter(|(image, _)| !matches!(model.facts.images.get(*image), Some(Some(_))))
-        .map(|(image, full)| (image.to_owned(), full))
-        .unzip();
+) -> Result<Pull, Refusal> {
+    let (present, absent): (Vec<_>, Vec<_>) =
+        images.into_iter().partition(|(image, _)| matches!(model.facts.images.get(*image), Some(Some(_))));
+    let (missing, mut pulled): (Vec<_>, Vec<_>) =
+        absent.into_iter().map(|(image, wanted)| (image.to_owned(), wanted.full)).unzip();
+    let (mut moved, mut marks) = (Vec::new(), Vec::new());
+    for (image, wanted) in present {
+        if let Some(found) = newer(image, &wanted, model, warnings) {
+            marks.push(format!("{} {}", wanted.full.split(' ').next().unwrap_or_default(), found.to));
+            moved.push(found);
+            pulled.push(wanted.full);
+        }
+    }
     let mut problems = Vec::new();
     let mut total = Some(0);
     for image in &missing {
@@ -77,19 +119,75 @@ pub(in crate::steps) fn pull(
             findings: Vec::new(),
         });
     }
-    if missing.is_empty() {
-        return Ok(None);
+    for Moved { image, .. } in &moved {
+        let bytes = match model.images.get(image) {
+            Some(Availability::Found { bytes, .. }) => *bytes,
+            _ => None,
+        };
+        total = total.zip(bytes).map(|(total, bytes)| total + bytes);
     }
-    Ok(Some(Change {
+    if pulled.is_empty() {
+        return Ok(Pull::default());
+    }
+    let names: Vec<_> = missing.iter().chain(moved.iter().map(|moved| &moved.image)).cloned().collect();
+    let mut reasons = match missing.len() {
+        0 => Vec::new(),
+        1 => vec!["the host does not have it".to_owned()],
+        _ => vec!["the host does not have them".to_owned()],
+    };
+    if let (1.., 1..) = (missing.len(), moved.len()) {
+        reasons = vec![format!("the host does not have {}", missing.join(", "))];
+    }
+    reasons.extend(moved.iter().map(ToString::to_string));
+    let mut action = action.with("images", lines(&pulled)).within(3600);
+    if !marks.is_empty() {
+        action = action.with("moved", lines(&marks));
+    }
+    let undo = (!missing.is_empty()).then(|| format!("docker image rm {}", missing.join(" ")));
+    let change = Change {
         id: format!("{step}/images"),
-        title: format!("pull {}", missing.join(", ")),
-        reason: match missing.len() {
-            1 => "the host does not have it".into(),
-            _ => "the host does not have them".into(),
-        },
+        title: format!("pull {}", names.join(", ")),
+        reason: reasons.join("; "),
         risks: vec![Risk::Downloads { bytes: total }],
         files: Vec::new(),
-        undo: Some(format!("docker image rm {}", missing.join(" "))),
-        action: action.with("images", lines(&pulled)).within(3600),
-    }))
+        undo,
+        action,
+    };
+    Ok(Pull { change: Some(change), moved: moved.into_iter().map(|moved| moved.image).collect() })
+}
+
+/// What an image that the host has is to be replaced by, where newer ones are asked for.
+fn newer(image: &str, wanted: &Wanted, model: &Model, warnings: &mut Vec<String>) -> Option<Moved> {
+    if !(wanted.asks_again || model.pull) || !wanted.by_tag {
+        return None;
+    }
+    let present = model.facts.image(image)?;
+    match model.images.get(image)? {
+        Availability::Found { digest: Some(digest), .. } if present.digests.contains(digest) => None,
+        Availability::Found { digest: Some(digest), .. } => Some(Moved {
+            image: image.to_owned(),
+            from: present.digests.first().cloned(),
+            to: digest.clone(),
+        }),
+        Availability::Found { digest: None, .. } => None,
+        other => {
+            warnings.push(format!("whether there is a newer {image} is not known: {other}"));
+            None
+        }
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
+        match &self.from {
+            Some(from) => write!(f, "{} has moved: {} → {}", self.image, short(from), short(&self.to)),
+            None => write!(
+                f,
+                "{} stands for {} now, and the host's is of no registry",
+                self.image,
+                short(&self.to)
+            ),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! A stack on a server that is lived in: whose files and containers are whose.
 
+use crate::plan::Risk;
 use std::fs;
 
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! What stories begin from: made once by provision itself, frozen, and cloned in seconds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -54,6 +54,7 @@ impl Layer {
         let (host, told) = story();
         let name = self.full_name();
         host.freeze(&name);
+        hold(&name);
         self.forget_former(&name);
         *known = Some(Ok(name));
         told
@@ -71,7 +72,7 @@ impl Layer {
 
     fn find_or_make(self) -> Result<String, String> {
         let name = self.full_name();
-        if lab(&["frozen"]).lines().any(|each| each == name) {
+        if hold(&name) {
             return Ok(name);
         }
         // What is below is told by itself.
@@ -85,6 +86,7 @@ impl Layer {
             text.or_else(|| why.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
         })?;
         times::of_a_layer(self.name(), began.elapsed());
+        hold(&name);
         self.forget_former(&name);
         Ok(name)
     }
@@ -145,8 +147,18 @@ fn is_of(name: &str, start: &str) -> bool {
 }
 
 fn lab(arguments: &[&str]) -> String {
-    let output = Command::new(script("host")).args(arguments).output().expect("scripts/lab/host");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    String::from_utf8_lossy(&run(arguments).stdout).into_owned()
+}
+
+/// Whether there is such a layer; then it stays as long as this program does, whoever else tests here.
+fn hold(name: &str) -> bool {
+    run(&["hold", name]).status.success()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(script("host"));
+    command.args(arguments).env("PROVISION_LAB_OWNER", std::process::id().to_string());
+    command.output().expect("scripts/lab/host")
 }
 
 /// The program that is tried, in twelve digits.

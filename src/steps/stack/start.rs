@@ -1,0 +1,156 @@
+//! The start of the stack: why, what it interrupts, and how long it may take.
+
+use std::collections::BTreeSet;
+
+use super::containers::{expected, outdated, troubles};
+use super::rolling::rolling;
+use super::{Stack, lines};
+use crate::plan::{Action, Change, Risk};
+use crate::stack::compose::Service;
+use crate::steps::Model;
+
+impl Stack {
+    /// The start that is due when the bundle has `changed`, when images have moved, and whenever the
+    /// containers are not what they should be.
+    pub(super) fn start(&self, model: &Model, changed: bool, moved: &BTreeSet<String>) -> Option<Change> {
+        let hash = self.input.bundle.hash();
+        let services: Vec<_> = self.services().collect();
+        let expected = expected(&services);
+        let containers: Vec<_> = model
+            .facts
+            .containers
+            .iter()
+            .filter(|container| container.project == self.input.project.name)
+            .collect();
+        let mut applied = model.text(&self.state("applied")).unwrap_or_default().lines();
+        let of_another = applied.next().is_some_and(|first| first != hash);
+        // A line behind the hash: secrets have changed since.
+        let secrets = applied.next().is_some() || !model.secret_files.is_empty();
+        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
+        let outdated = outdated(&services, &containers, &model.facts.images);
+        let mut troubles = troubles(&expected, &containers);
+        troubles
+            .extend(outdated.iter().map(|name| format!("{name} runs another image than its tag stands for")));
+        troubles.extend(self.not_joined(&model.facts.networks, &containers));
+        let reason = match () {
+            () if containers.is_empty() => "it does not run".to_owned(),
+            () if changed || of_another => "the bundle has changed".into(),
+            () if secrets => "its secrets have changed".into(),
+            () if !moved.is_empty() => "its images have moved".into(),
+            () if !troubles.is_empty() => troubles.join(", "),
+            () if !applied => "an earlier start was not finished".into(),
+            () => return None,
+        };
+        let runs = |service: &str| {
+            containers.iter().any(|container| container.service == service && container.state == "running")
+        };
+        let mut rolling = rolling(&services);
+        rolling.retain(|each| runs(each.service));
+        let mut touched = self.readers(&model.secret_files);
+        let has_moved =
+            |service: &&&Service| service.image.as_ref().is_some_and(|image| moved.contains(image));
+        touched.extend(services.iter().filter(has_moved).map(|service| service.name.as_str()));
+        touched.extend(outdated);
+        let all = changed || !applied;
+        let (replaced, interrupted): (Vec<_>, Vec<_>) = services
+            .iter()
+            .map(|service| service.name.as_str())
+            .filter(|name| runs(name) && (all || touched.contains(name)))
+            .partition(|name| rolling.iter().any(|each| each.service == *name));
+        let mut risks = Vec::new();
+        let mut reason = reason;
+        if containers.is_empty() {
+            risks.extend(opened(&services));
+        } else {
+            if !interrupted.is_empty() {
+                let services = interrupted.into_iter().map(str::to_owned).collect();
+                risks.push(Risk::InterruptsService { services });
+            }
+            if !replaced.is_empty() {
+                let names = replaced.join(", ");
+                reason = format!("{reason}; of {names} one container after the other is replaced");
+            }
+        }
+        let orphans: BTreeSet<_> = containers
+            .iter()
+            .filter(|container| services.iter().all(|service| service.name != container.service))
+            .map(|container| container.service.as_str())
+            .collect();
+        if !orphans.is_empty() {
+            let names: Vec<_> = orphans.into_iter().collect();
+            risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
+        }
+        let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
+        Some(Change {
+            id: "stack/up".into(),
+            title: format!(
+                "start {} and wait until it is well ({})",
+                self.input.project.name,
+                names.join(", ")
+            ),
+            reason,
+            risks,
+            files: Vec::new(),
+            undo: Some(format!("docker compose -p {} down", self.input.project.name)),
+            action: self
+                .starting(self.action("up"))
+                .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
+                .within(self.patience(rolling.iter().map(|each| each.count).sum())),
+        })
+    }
+
+    /// What an action that starts the stack needs to know, and the time that it may take.
+    pub(in crate::steps) fn starting(&self, action: Action) -> Action {
+        let services: Vec<_> = self.services().collect();
+        let builds = services.iter().any(|service| service.build);
+        let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
+        action
+            .with("services", lines(&expected))
+            .with("hash", self.input.bundle.hash())
+            .with("wait", self.options.wait.to_string())
+            .with("build", if builds { "yes" } else { "no" })
+            .with("join", lines(&self.joins()))
+            .within(self.patience(0))
+    }
+
+    /// How long a start may take, in seconds, in which so many containers are replaced one after the other.
+    fn patience(&self, replaced: u32) -> u32 {
+        let builds = self.services().any(|service| service.build);
+        (self.options.wait.saturating_add(60))
+            .saturating_mul(replaced.saturating_add(2))
+            .saturating_add(if builds { 3480 } else { 480 })
+    }
+}
+
+impl Stack {
+    /// Services that read one of these files, and those that wait for one that does: what they
+    /// lean on goes away for a while. What runs once is not leaned on.
+    fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
+        let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
+        let mut found: BTreeSet<_> =
+            self.services().filter(reads).map(|service| service.name.as_str()).collect();
+        loop {
+            let before = found.len();
+            let runs = |name: &str| self.input.project.service(name).is_some_and(|other| !other.one_shot);
+            let leans = |service: &&Service| {
+                let mut others = service.depends_on.iter().map(|other| other.service.as_str());
+                others.any(|other| found.contains(other) && runs(other))
+            };
+            let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
+            found.extend(more);
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+}
+
+/// Ports that are published on addresses that others may reach.
+fn opened<'a>(services: &'a [&Service]) -> impl Iterator<Item = Risk> + 'a {
+    services.iter().flat_map(|service| {
+        service.ports.iter().filter(|port| !port.host_ip.is_some_and(|ip| ip.is_loopback())).map(|port| {
+            let published = port.published.map_or_else(|| "a free port".into(), |range| range.to_string());
+            Risk::OpensPort { port: format!("{published}/{}", port.protocol), service: service.name.clone() }
+        })
+    })
+}
