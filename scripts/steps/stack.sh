@@ -115,16 +115,17 @@ pull_progress() {
 
 up_guard() {
     [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null && [ -z "$(outside)" ] &&
-        [ -z "$(outdated)" ]
+        [ -z "$(of_other_images)" ]
 }
 
-# outdated: containers that were made from another image than the one that has its name now, by
-# Compose's own mark: it would make them anew.
-outdated() {
+# of_other_images: names of images of which a container was made when they stood for another one, by
+# Compose's own mark: it would make it anew.
+of_other_images() {
     containers | cut -f 4 | while read -r id; do
         docker inspect --format '{{.Config.Image}}	{{index .Config.Labels "com.docker.compose.image"}}' "$id" 2>/dev/null
     done | while IFS=$TAB read -r image made; do
-        [ -n "$made" ] && present=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || continue
+        [ -n "$made" ] || continue
+        present=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || continue
         [ "$present" = "$made" ] || printf '%s\n' "$image"
     done
 }
