@@ -870,7 +870,7 @@ function file(path,    a, o, h, bits, kind) {
     split(a[2], o, ":")
     kind = digit(h, 3)
     kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
-    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path])
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2])
 }
 
 function unit_ends(    a, n, i) {

@@ -379,32 +379,32 @@ file${TAB}/proc/sys/kernel/ostype${TAB}-
 file${TAB}/root/secret${TAB}-
 secret-file${TAB}/root/secret
 QUESTIONS
-    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t"
+    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t\t0:0"
     says 'content\t/root/a file\tb25l'
-    says "file\t/root/it's \"quoted\"\t644\troot:root\t3\tregular\t$(printf two | sum)\t"
+    says "file\t/root/it's \"quoted\"\t644\troot:root\t3\tregular\t$(printf two | sum)\t\t0:0"
     says "content\t/root/it's \"quoted\"\tdHdv"
-    says "file\t$evil\t644\troot:root\t5\tregular\t$(printf three | sum)\t"
+    says "file\t$evil\t644\troot:root\t5\tregular\t$(printf three | sum)\t\t0:0"
     says "content\t$evil\tdGhyZWU="
-    says "file\t/root/back\\slash\t644\troot:root\t4\tregular\t$(printf four | sum)\t"
+    says "file\t/root/back\\slash\t644\troot:root\t4\tregular\t$(printf four | sum)\t\t0:0"
     says 'content\t/root/back\slash\tZm91cg=='
-    says "file\t/root/*\t644\troot:root\t4\tregular\t$(printf five | sum)\t"
+    says "file\t/root/*\t644\troot:root\t4\tregular\t$(printf five | sum)\t\t0:0"
     says 'content\t/root/*\tZml2ZQ=='
-    says "file\t/root/ümlaut\t644\troot:root\t3\tregular\t$(printf six | sum)\t"
-    says "file\t/root/known\t4755\troot:root\t5\tregular\t$known\t"
+    says "file\t/root/ümlaut\t644\troot:root\t3\tregular\t$(printf six | sum)\t\t0:0"
+    says "file\t/root/known\t4755\troot:root\t5\tregular\t$known\t\t0:0"
     never '^content\t/root/known'
-    says "file\t/root/empty\t644\t4321:4321\t0\tregular\t$(printf '' | sum)\t"
+    says "file\t/root/empty\t644\t4321:4321\t0\tregular\t$(printf '' | sum)\t\t4321:4321"
     says 'content\t/root/empty\t'
     says "content\t/root/limit\t$(head -c 65536 /dev/zero | base64 -w0)"
-    says "file\t/root/beyond\t644\troot:root\t65537\tregular\t$(head -c 65537 /dev/zero | sum)\t"
+    says "file\t/root/beyond\t644\troot:root\t65537\tregular\t$(head -c 65537 /dev/zero | sum)\t\t0:0"
     never '^content\t/root/beyond'
-    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t'
-    says 'file\t/root/link\t777\troot:root\t12\tsymlink\t\t/root/a file'
-    says 'file\t/root/dangling\t777\troot:root\t8\tsymlink\t\t/nowhere'
-    says 'file\t/root/fifo\t644\troot:root\t0\tother\t\t'
+    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
+    says 'file\t/root/link\t777\troot:root\t12\tsymlink\t\t/root/a file\t0:0'
+    says 'file\t/root/dangling\t777\troot:root\t8\tsymlink\t\t/nowhere\t0:0'
+    says 'file\t/root/fifo\t644\troot:root\t0\tother\t\t\t0:0'
     says 'file\t/root/none'
     says 'file\t-n'
     says 'content\t/proc/sys/kernel/ostype\tTGludXgK'
-    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t"
+    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t\t1000:1001"
     never '^content\t/root/secret'
 
     # What is there, however large: neither its sum nor its content.
@@ -413,8 +413,8 @@ presence${TAB}/root/a file
 presence${TAB}/root/there
 presence${TAB}/root/none
 QUESTIONS
-    says 'file\t/root/a file\t644\troot:root\t3\tregular\t\t'
-    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t'
+    says 'file\t/root/a file\t644\troot:root\t3\tregular\t\t\t0:0'
+    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
     says 'file\t/root/none'
     never '^content'
 
@@ -424,8 +424,8 @@ QUESTIONS
 manifest${TAB}/root/manifest${TAB}0000${TAB}/root
 file${TAB}/root/known${TAB}-
 QUESTIONS
-    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t"
-    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t"
+    says "file\t/root/a file\t644\troot:root\t3\tregular\t$(printf one | sum)\t\t0:0"
+    says "file\t/root/secret\t600\tdeploy:staff\t6\tregular\t$(printf secret | sum)\t\t1000:1001"
     says 'file\t/root/none'
     says 'content\t/root/known\ta25vd24='
     never '^content\t/root/(a file|secret)'

@@ -76,7 +76,8 @@ files_placed() {
             [ -e "$path" ] && [ ! -d "$path" ] || return 1
         else
             [ ! -L "$path" ] && [ "$(sha256 "$path")" = "$sum" ] || return 1
-            [ "$(stat -c '%a %U:%G' "$path")" = "$mode $owner" ] || return 1
+            case $owner in [0-9]*) owned='%a %u:%g' ;; *) owned='%a %U:%G' ;; esac
+            [ "$(stat -c "$owned" "$path")" = "$mode $owner" ] || return 1
         fi
     done <"$change/files/list"
 }

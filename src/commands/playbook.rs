@@ -9,12 +9,12 @@ use crate::report::Failure;
 
 /// Nothing is guessed: somebody may stand in the wrong folder.
 pub(super) fn none() -> Failure {
-    let what = "neither compose.yaml nor a playbook in provision.toml is here or in a folder above; nothing was done";
+    let what = "no compose.yaml here or in a parent folder, and no playbook is named; nothing was changed";
     let names: Vec<_> = shipped_playbooks().map(|(name, _)| name).collect();
     Failure {
         hints: vec![
-            "go to the folder of your project".into(),
-            format!("or name what is to be set up: `--playbook` with one of {}", names.join(", ")),
+            "change to the folder of your project".into(),
+            format!("or name a playbook with `--playbook`: {}", names.join(", ")),
         ],
         ..failure::plain(Exit::Usage, what)
     }
@@ -29,7 +29,7 @@ pub(super) fn ask(may_ask: bool) -> Result<String, Failure> {
     let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let lines: Vec<_> = all.iter().map(|(name, text)| format!("{name:<width$}  {text}")).collect();
     let chosen = dialoguer::Select::new()
-        .with_prompt("no compose.yaml or provision.toml is here or in a folder above; what is to be set up?")
+        .with_prompt("No compose.yaml here or in a parent folder. What do you want to set up?")
         .items(&lines)
         .interact_opt();
     match chosen.ok().flatten().and_then(|index| all.get(index)) {

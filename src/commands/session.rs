@@ -19,8 +19,8 @@ use crate::stack::compose::{Environment, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::{origin, shipped};
 use crate::steps::{
-    self, Claims, Docker, Firewall, Machine, Model, Opening, Packages, Postgres, PostgresMode, Renewal,
-    Secrets, Stack, StackInput, Step, User,
+    self, Claims, Docker, Firewall, Machine, Model, Opening, Packages, Permission, Postgres, PostgresMode,
+    Renewal, Secrets, Stack, StackInput, Step, User,
 };
 
 /// How long cloud-init may go on before we go ahead without it.
@@ -361,6 +361,7 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     project.localise(&steps::stack_folder(options, &project.name));
     let overwritten =
         Patterns::of_option("overwrite", &options.overwrite).map_err(|error| wrong(error.to_string()))?;
+    Permission::apply(&options.permissions, &mut bundle).map_err(|error| wrong(error.to_string()))?;
     bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
     let origin = match shipped {
         // They grow into each other, with what is there.

@@ -31,7 +31,7 @@
 //! | `apt-source` | file, line |
 //! | `listening` | protocol, address and port as in /proc/net, process |
 //! | `package` | name, version, configured (yes or no) |
-//! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link |
+//! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link, `UID:GID` |
 //! | `content` | path, base64 |
 //! | `group` | name, number, members separated by commas |
 //! | `user` | name, number, number of its group, home |
@@ -392,6 +392,7 @@ fn read_file(line: &Line<'_>) -> Result<File, ParseError> {
         kind: line.text(4),
         sha256,
         target: line.optional(6),
+        ids: line.text(7),
         content: None,
     })
 }

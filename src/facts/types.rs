@@ -197,6 +197,9 @@ pub struct File {
     pub mode: u32,
     /// `user:group`.
     pub owner: String,
+    /// The same in numbers: `UID:GID`. Blank where it is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ids: String,
     /// Size in bytes.
     pub size: u64,
     /// SHA-256, hexadecimal; empty for what is no regular file.

@@ -14,6 +14,9 @@ use sha2::{Digest, Sha256};
 /// The most that a bundle may hold.
 pub const MAX_SIZE: u64 = 64 * 1024 * 1024;
 
+/// The owner of a file of which settings say nothing.
+pub const ROOT: &str = "root:root";
+
 /// The file that names what stays behind.
 pub const IGNORE_FILE: &str = ".provisionignore";
 
@@ -31,8 +34,11 @@ pub struct Bundle {
 pub struct BundleFile {
     /// The path within the folder, with `/` between its parts.
     pub path: String,
-    /// 0o644, 0o755 when it is executable, 0o600 when it is sensitive (0o700 when both).
+    /// 0o644, 0o755 when it is executable, 0o600 when it is sensitive (0o700 when both), unless
+    /// settings say otherwise.
     pub mode: u32,
+    /// The owner on the host: `root:root`, or `UID:GID` where settings say so.
+    pub owner: String,
     /// The SHA-256 of the content, in hex.
     pub sha256: String,
     /// The content.
@@ -183,6 +189,9 @@ impl Bundle {
         for file in self.kept() {
             // No name contains a newline, so no two bundles make the same text.
             hasher.update(format!("{:04o} {} {}\n", file.mode, file.sha256, file.path));
+            if file.owner != ROOT {
+                hasher.update(format!("{}\n", file.owner));
+            }
         }
         hex(&hasher.finalize())
     }
@@ -208,7 +217,7 @@ fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> Bu
         (false, false) => 0o644,
     };
     let sha256 = sha256(&content);
-    BundleFile { path, mode, sha256, content, sensitive, seed: false }
+    BundleFile { path, mode, owner: ROOT.to_owned(), sha256, content, sensitive, seed: false }
 }
 
 /// The SHA-256 of some bytes, in hex.

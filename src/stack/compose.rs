@@ -118,6 +118,10 @@ pub struct Service {
     pub named: bool,
     /// What it backs up, where that is what it is for.
     pub backups: Option<Backups>,
+    /// `user:`, where it is given as a number: the user that reads what is mounted.
+    pub uid: Option<u32>,
+    /// Files of the folder that its `secrets` and `configs` give it, relative to the folder.
+    pub given: Vec<String>,
     /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
     pub reads: Vec<String>,
     /// The files and folders of the host that its containers see.

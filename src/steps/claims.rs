@@ -174,7 +174,7 @@ impl Claims {
         step.changes.extend(self.record(facts));
         let beside: Vec<_> = self.else_asked().filter_map(|(name, claim)| said(name, claim)).collect();
         if !beside.is_empty() {
-            step.state = format!("held by others: {}", beside.join(", "));
+            step.state = format!("claims of other stacks: {}", beside.join(", "));
         }
         (!step.changes.is_empty() || !beside.is_empty()).then_some(step)
     }
@@ -198,9 +198,9 @@ impl Claims {
             path,
         };
         let (title, reason) = match (wanted, exists) {
-            (false, _) => ("forget what {} asked of this host", "it asks for nothing any more"),
-            (true, true) => ("record what {} asks of this host", "it asks for something else now"),
-            (true, false) => ("record what {} asks of this host", "other stacks here are to respect it"),
+            (false, _) => ("remove the claim of {}", "it no longer asks for anything on this host"),
+            (true, true) => ("record the claim of {}", "it has changed"),
+            (true, false) => ("record the claim of {}", "other stacks on this host must respect it"),
         };
         Some(Change {
             id: "claims/record".into(),
@@ -221,7 +221,7 @@ fn said(name: &str, claim: &Claim) -> Option<String> {
         let ports: Vec<_> = allow.iter().map(|each| each.port.to_string()).collect();
         words.push(match ports.as_slice() {
             [] => "a firewall".to_owned(),
-            ports => format!("{} let in", ports.join(", ")),
+            ports => format!("{} open", ports.join(", ")),
         });
     }
     let members: Vec<_> = claim.user.all().map(String::as_str).collect();

@@ -88,6 +88,7 @@ impl Model {
             let state = file.content.as_ref().map(|content| File {
                 mode: file.mode,
                 owner: file.owner.clone(),
+                ids: file.owner.clone(),
                 size: content.len() as u64,
                 sha256: file.sha256.clone().unwrap_or_default(),
                 kind: "regular".to_owned(),

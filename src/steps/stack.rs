@@ -6,6 +6,7 @@ mod images;
 mod join;
 mod mounts;
 mod neighbours;
+mod permissions;
 mod ports;
 mod rolling;
 mod start;
@@ -27,6 +28,7 @@ use crate::stack::compose::{Project, Service};
 
 use files::manifest_sum;
 pub(super) use images::{Images, Pull, of as image_of, pull};
+pub use permissions::Permission;
 use rolling::cannot_overlap;
 
 const STEP: &str = "stack";
@@ -62,6 +64,9 @@ pub struct StackOptions {
     pub join: BTreeMap<String, Vec<String>>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
+    /// Owners and permissions of files, by pattern; the last entry that matches a file counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
     /// Files that are sent again when they change here, as patterns (`conf/*.yml`), although a
     /// container may write to them. All others below a read-write mount are sent once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -81,6 +86,7 @@ impl Default for StackOptions {
             afterwards: Vec::new(),
             join: BTreeMap::new(),
             ignore: Vec::new(),
+            permissions: Vec::new(),
             overwrite: Vec::new(),
         }
     }
@@ -224,6 +230,7 @@ impl Step for Stack {
         let seeds = self.seeds(model);
         let kept = seeds.phrase();
         step.warnings.extend(self.remarks_on_mounts(model));
+        step.warnings.extend(self.unreadable());
         step.withheld = self.kept_back(&seeds);
         let Pull { change, moved } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);

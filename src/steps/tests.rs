@@ -50,6 +50,7 @@ pub(super) fn put(facts: &mut Facts, path: &str, text: &str) {
     let file = File {
         mode: 0o644,
         owner: "root:root".into(),
+        ids: "0:0".into(),
         size: text.len() as u64,
         sha256: crate::plan::sha256(text.as_bytes()),
         kind: "regular".into(),

@@ -82,8 +82,8 @@ impl Step for User {
         for name in self.left_over(model, &asked) {
             step.changes.push(Change {
                 id: format!("user/leave:{name}"),
-                title: format!("take {name} out of the group {GROUP}"),
-                reason: "provision made it a member, and no stack asks for it any more".into(),
+                title: format!("remove {name} from the group {GROUP}"),
+                reason: "provision added it, and no stack asks for it any more".into(),
                 risks: Vec::new(),
                 files: Vec::new(),
                 undo: Some(format!("gpasswd --add {name} {GROUP}")),

@@ -388,7 +388,7 @@ fn two_at_once() -> Result<(), Failed> {
         second.stderr
     );
     let follower = if follows(&first) { &first } else { &second };
-    follower.said(&["[1/6] install curl", "[6/6] start three", "nothing to change"]);
+    follower.said(&["[1/7] install curl", "[7/7] start three", "nothing to change"]);
     let runs = one.provision(&["runs", &host.name]);
     assert_eq!(runs.stdout.lines().count(), 1, "nothing was run twice: {}", runs.stdout);
 

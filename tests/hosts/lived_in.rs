@@ -294,7 +294,7 @@ fn three_stacks_share_a_host() -> Result<(), Failed> {
     host.inside("docker run -d --name theirs -p 9000:80 nginx:1.27");
     let (_, _, shop) = &stacks[0];
     up(shop).expect(3).said(&[
-        "these rules would shut 9000/tcp, which somebody else on the host serves; nothing was changed",
+        "these rules would close 9000/tcp, which is in use on the host; nothing was changed",
         "theirs",
         "`allow = [8081, 9000]`",
         "`shut = [9000]`",
@@ -317,7 +317,7 @@ fn three_stacks_share_a_host() -> Result<(), Failed> {
     assert!(host.get(9000)?.contains("nginx"));
     let plan = shop.provision(&["plan", &host.name]);
     plan.expect(0);
-    let held = "held by others: blog (8082 let in; blog, deploy in the group docker";
+    let held = "claims of other stacks: blog (8082 open; blog, deploy in the group docker";
     assert!(plan.stdout.contains(held), "{}", plan.stdout);
     for name in ["shop", "blog", "wiki"] {
         assert!(daemon().contains(&format!("{name}.internal:5000")), "{}", daemon());
@@ -337,7 +337,7 @@ fn three_stacks_share_a_host() -> Result<(), Failed> {
     // One after the other stops asking, and takes its own away.
     let nothing = "[steps.user]\nlogin = false\n";
     shop.write("provision.toml", nothing);
-    up(shop).expect(0).said(&["forget what shop asked of this host"]);
+    up(shop).expect(0).said(&["remove the claim of shop"]);
     assert_eq!(answers(), [8082, 8083]);
     assert!(!members().contains("shop") && members().contains("blog"), "{}", members());
     assert!(!daemon().contains("shop.internal") && daemon().contains("blog.internal"), "{}", daemon());
@@ -393,7 +393,7 @@ fn tags_that_move() -> Result<(), Failed> {
     compose("");
     up(&[]).expect(0);
     move_back();
-    up(&[]).expect(0).said(&["web runs another image than its tag stands for"]);
+    up(&[]).expect(0).said(&["web was created from a different image with the same tag"]);
     assert!(runs("nginx:1.30"));
     up(&[]).expect(0).said(&["nothing to change"]);
     let before = cache();

@@ -71,6 +71,7 @@ pub(super) fn project(
         let wanted = secrets.iter().filter(|secret| names.contains(&secret.key.as_str()));
         let files = wanted.filter_map(|secret| secret.value.get("file").and_then(Node::text));
         placed.service.reads.extend(files.filter(|path| path.starts_with('/')).map(str::to_owned));
+        placed.service.given = given(&entry.value, root);
     }
     for entry in secrets {
         if let Some(file) = entry.value.get("file") {
@@ -84,6 +85,20 @@ pub(super) fn project(
         }
     }
     Ok(read)
+}
+
+/// Files of the folder behind the `secrets` and `configs` of a service.
+fn given(service: &Node, root: &Node) -> Vec<String> {
+    let of = |kind: &'static str| {
+        names(service, kind).filter_map(move |name| root.get(kind)?.get(name)?.get("file")?.text())
+    };
+    of("secrets")
+        .chain(of("configs"))
+        .filter_map(|path| match paths::resolve("", path) {
+            paths::Resolved::Inside(path) => Some(path),
+            paths::Resolved::Outside | paths::Resolved::OnHost => None,
+        })
+        .collect()
 }
 
 /// The `secrets` or `configs` that services which will run ask for.
@@ -181,6 +196,8 @@ fn service(
         scale: scale(name, node)?,
         start_first: start_first(name, node)?,
         named: node.get("container_name").is_some(),
+        uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
+        given: Vec::new(),
         reads: reads(node),
         mounts,
     };

@@ -56,7 +56,7 @@ fn any_order_ends_in_the_union() {
             let first = done(&mut facts, stack, if stack == "shop" { SHOP } else { BLOG });
             assert_eq!(
                 first.last().map(String::as_str),
-                Some(format!("record what {stack} asks of this host").as_str())
+                Some(format!("record the claim of {stack}").as_str())
             );
         }
         for (stack, settings) in [("shop", SHOP), ("blog", BLOG), ("shop", SHOP)] {
@@ -84,8 +84,8 @@ fn who_stops_asking_takes_away_its_own() {
         done(&mut facts, "shop", "user.login = false"),
         [
             "set insecure-registries in daemon.json",
-            "take dora out of the group docker",
-            "forget what shop asked of this host"
+            "remove dora from the group docker",
+            "remove the claim of shop"
         ]
     );
     // Blog asks for the login and the driver as well, and made neither of them.
@@ -155,7 +155,7 @@ fn others_are_named_in_the_plan() {
     let step: &PlannedStep = planned.steps.last().expect("a step");
     assert_eq!(
         step.state,
-        "held by others: shop (ann in the group docker; log-driver, insecure-registries in daemon.json)"
+        "claims of other stacks: shop (ann in the group docker; log-driver, insecure-registries in daemon.json)"
     );
 }
 

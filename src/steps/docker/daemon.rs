@@ -76,9 +76,9 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
     let named = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let (title, reason) = match (set.as_slice(), gone.as_slice()) {
         (set, []) => (format!("set {} in daemon.json", named(set)), "it says otherwise"),
-        ([], gone) => (format!("take {} out of daemon.json", named(gone)), "nobody asks for it any more"),
+        ([], gone) => (format!("remove {} from daemon.json", named(gone)), "no stack asks for it any more"),
         (set, gone) => {
-            (format!("set {} in daemon.json, and take out {}", named(set), named(gone)), "it says otherwise")
+            (format!("set {} in daemon.json, and remove {}", named(set), named(gone)), "it says otherwise")
         }
     };
     let change = Change {

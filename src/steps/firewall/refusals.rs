@@ -80,8 +80,8 @@ pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut
         return Ok(());
     }
     let what = match shut.as_slice() {
-        [one] => format!("these rules would shut {}, which somebody else on the host serves", one.name()),
-        several => format!("these rules would shut {} ports that others on the host serve", several.len()),
+        [one] => format!("these rules would close {}, which is in use on the host", one.name()),
+        several => format!("these rules would close {} ports that are in use on the host", several.len()),
     };
     let entry = |each: &&Shut| match each.protocol.as_str() {
         "tcp" => each.port.to_string(),
@@ -102,8 +102,8 @@ pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut
             })
             .collect(),
         hints: vec![
-            format!("to let them in as before: `allow = [{}]` in [steps.firewall]", allow.join(", ")),
-            format!("to shut them: `shut = [{named}]` there"),
+            format!("to keep them open: `allow = [{}]` in [steps.firewall]", allow.join(", ")),
+            format!("to close them: `shut = [{named}]` in [steps.firewall]"),
         ],
         findings: Vec::new(),
     })
@@ -120,7 +120,7 @@ impl Firewall {
                 };
                 return Err(Refusal::new(
                     STEP,
-                    format!("`shut` names {shut}, and {name} lets it in"),
+                    format!("`shut` closes {shut}, which {name} opens"),
                     format!("take {shut} out of `shut` in [steps.firewall], or out of `allow` of {name}"),
                 ));
             }

@@ -480,10 +480,10 @@ fn what_others_serve_is_not_shut() {
     assert_eq!(
         refused(&facts, "firewall.allow = [\"ssh\", 8080]"),
         [
-            "these rules would shut 9090/tcp, which somebody else on the host serves; nothing was changed",
+            "these rules would close 9090/tcp, which is in use on the host; nothing was changed",
             "9090/tcp: web9090 (blog)",
-            "to let them in as before: `allow = [\"ssh\", 8080, 9090]` in [steps.firewall]",
-            "to shut them: `shut = [9090]` there",
+            "to keep them open: `allow = [\"ssh\", 8080, 9090]` in [steps.firewall]",
+            "to close them: `shut = [9090]` in [steps.firewall]",
         ]
     );
     // It may be said to be meant, and then it is a risk that is shown.
@@ -507,11 +507,11 @@ fn what_others_serve_is_not_shut() {
     assert_eq!(
         refused(&lived_in, "firewall.allow = [8080]"),
         [
-            "these rules would shut 2 ports that others on the host serve; nothing was changed",
+            "these rules would close 2 ports that are in use on the host; nothing was changed",
             "80/tcp: nginx",
             "51820/udp",
-            "to let them in as before: `allow = [8080, 80, { port = 51820, protocol = \"udp\" }]` in [steps.firewall]",
-            "to shut them: `shut = [51820, 80]` there",
+            "to keep them open: `allow = [8080, 80, { port = 51820, protocol = \"udp\" }]` in [steps.firewall]",
+            "to close them: `shut = [51820, 80]` in [steps.firewall]",
         ]
     );
     assert!(
@@ -525,7 +525,7 @@ fn what_others_serve_is_not_shut() {
     let former = as_changed(&facts, "firewall.allow = [8080, 9090]");
     assert_eq!(
         refused(&former, "firewall.allow = [8080]").first().map(String::as_str),
-        Some("these rules would shut 9090/tcp, which somebody else on the host serves; nothing was changed")
+        Some("these rules would close 9090/tcp, which is in use on the host; nothing was changed")
     );
     // What is shut already is no news.
     let shut = as_changed(&facts, "firewall.allow = [8080]");
@@ -533,7 +533,7 @@ fn what_others_serve_is_not_shut() {
     // To be shut, and asked for by another stack.
     let contrary =
         refused(&claimed(host(), "blog", "[9090]"), "firewall = { allow = [8080], shut = [\"9000-9100\"] }");
-    assert_eq!(contrary.first().map(String::as_str), Some("`shut` names 9000-9100, and blog lets it in"));
+    assert_eq!(contrary.first().map(String::as_str), Some("`shut` closes 9000-9100, which blog opens"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Stack;
+use crate::facts::File;
 use crate::plan::{Change, FileChange, Risk};
 use crate::stack::bundle::{Bundle, BundleFile};
 use crate::steps::Model;
@@ -82,7 +83,7 @@ impl Stack {
             let is_shared = self.input.project.writers(&file.path).next().is_some();
             if present.is_some_and(|present| {
                 present.sha256 == file.sha256
-                    && (is_shared || present.mode == file.mode && present.owner == "root:root")
+                    && (is_shared || present.mode == file.mode && is_owned(present, file))
             }) {
                 continue;
             }
@@ -200,11 +201,16 @@ fn manifest_line(line: &str) -> Option<(&str, &str)> {
     (!pair.1.split('/').any(|part| part == ".." || part.is_empty())).then_some(pair)
 }
 
+/// Whether a file on the host has the owner that it is to have, by name or by numbers.
+fn is_owned(present: &File, wanted: &BundleFile) -> bool {
+    present.owner == wanted.owner || present.ids == wanted.owner
+}
+
 fn file_change(path: String, file: &BundleFile, before: Option<Vec<u8>>, exists: bool) -> FileChange {
     FileChange {
         path,
         mode: file.mode,
-        owner: "root:root".into(),
+        owner: file.owner.clone(),
         sha256: Some(file.sha256.clone()),
         before,
         content: Some(file.content.clone()),

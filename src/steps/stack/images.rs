@@ -171,7 +171,7 @@ fn newer(image: &str, wanted: &Wanted, model: &Model, warnings: &mut Vec<String>
         }),
         Availability::Found { digest: None, .. } => None,
         other => {
-            warnings.push(format!("whether there is a newer {image} is not known: {other}"));
+            warnings.push(format!("could not check for a newer {image}: {other}"));
             None
         }
     }
@@ -182,12 +182,7 @@ impl fmt::Display for Moved {
         let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(12).collect::<String>();
         match &self.from {
             Some(from) => write!(f, "{} has moved: {} → {}", self.image, short(from), short(&self.to)),
-            None => write!(
-                f,
-                "{} stands for {} now, and the host's is of no registry",
-                self.image,
-                short(&self.to)
-            ),
+            None => write!(f, "{} has moved: an image without a registry → {}", self.image, short(&self.to)),
         }
     }
 }

@@ -29,14 +29,17 @@ impl Stack {
         let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
         let outdated = outdated(&services, &containers, &model.facts.images);
         let mut troubles = troubles(&expected, &containers);
-        troubles
-            .extend(outdated.iter().map(|name| format!("{name} runs another image than its tag stands for")));
+        troubles.extend(
+            outdated
+                .iter()
+                .map(|name| format!("{name} was created from a different image with the same tag")),
+        );
         troubles.extend(self.not_joined(&model.facts.networks, &containers));
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
             () if changed || of_another => "the bundle has changed".into(),
             () if secrets => "its secrets have changed".into(),
-            () if !moved.is_empty() => "its images have moved".into(),
+            () if !moved.is_empty() => "new images".into(),
             () if !troubles.is_empty() => troubles.join(", "),
             () if !applied => "an earlier start was not finished".into(),
             () => return None,

@@ -44,6 +44,7 @@ impl Case {
         project.localise(&stack_folder(&self.options, &project.name));
         let mut bundle =
             Bundle::collect(self.folder.path(), &self.options.ignore, &project.sensitive).expect("files");
+        Permission::apply(&self.options.permissions, &mut bundle).expect("patterns");
         let overwritten = Patterns::of_option("overwrite", &self.options.overwrite).expect("patterns");
         bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
         Stack::new(self.options.clone(), StackInput { project, bundle, origin: self.origin.clone() })
@@ -69,6 +70,9 @@ impl Case {
             }
             if let Some(Some(there)) = self.facts.files.get_mut(&file.path) {
                 there.mode = file.mode;
+                // The host has a name for that number.
+                there.owner = file.owner.replace("1000:1000", "deploy:deploy");
+                there.ids.clone_from(&file.owner);
             }
         }
         for (file, argument) in [("manifest", "manifest"), ("seeds", "seeds")] {
@@ -301,6 +305,48 @@ fn another_owner_is_no_change_where_containers_write() {
     assert!(case.bundle().is_none());
     case.write(".env", "A=2\n");
     assert_eq!(paths(&case.bundle().expect("a file").files), ["/srv/notes/.env"]);
+}
+
+#[test]
+fn owners_and_permissions_of_files() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:\n  app:\n    image: a\n    user: \"1000:1000\"\n    secrets: [token]\n    volumes: \
+             [\"./tls:/tls:ro\", \"./page:/page:ro\"]\n  root:\n    image: a\n    volumes: [\"./tls:/tls:ro\"]\n\
+             secrets:\n  token:\n    file: ./secrets/token\n",
+        ),
+        ("tls/tls.key", "key\n"),
+        ("page", "page\n"),
+        ("secrets/token", "token\n"),
+    ]);
+    let unreadable = |case: &Case| {
+        let warnings = case.plan().expect("a plan").warnings;
+        warnings.into_iter().filter(|warning| warning.contains("cannot read")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        unreadable(&case),
+        ["secrets/token", "tls/tls.key"].map(|path| format!(
+            "app runs as 1000 and cannot read {path} (0600 root:root); set `permissions = [{{ path = \"{path}\", \
+             owner = \"1000\" }}]` in [steps.stack]"
+        ))
+    );
+    case.sent();
+    assert!(case.bundle().is_none());
+    let settings =
+        "permissions = [{ path = \"secrets/\", owner = \"1000\" }, { path = \"*.key\", mode = \"0444\" }]";
+    case.options = toml::from_str(settings).expect("options");
+    let change = case.bundle().expect("other owners");
+    let owners: Vec<_> =
+        change.files.iter().map(|file| format!("{:o} {} {}", file.mode, file.owner, file.path)).collect();
+    assert_eq!(owners, ["600 1000:1000 /srv/notes/secrets/token", "444 root:root /srv/notes/tls/tls.key"]);
+    assert!(unreadable(&case).is_empty());
+    case.sent();
+    assert!(case.bundle().is_none(), "it has that owner by another name");
+    for bad in ["owner = \"deploy\"", "owner = \"-1\"", "mode = \"9\"", "mode = \"4755\"", "mode = \"+77\""] {
+        let text = format!("permissions = [{{ path = \"x\", {bad} }}]");
+        assert!(toml::from_str::<StackOptions>(&text).is_err(), "{bad}");
+    }
 }
 
 fn folder_on_host(facts: &mut Facts, path: &str) {
