@@ -11,7 +11,15 @@ use crate::stack::bundle::BundleFile;
 
 fn file(path: &str, content: &str, sensitive: bool) -> BundleFile {
     let sha256 = crate::stack::bundle::sha256(content.as_bytes());
-    BundleFile { path: path.into(), mode: 0o644, owner: String::new(), sha256, content: content.into(), sensitive, seed: false }
+    BundleFile {
+        path: path.into(),
+        mode: 0o644,
+        owner: String::new(),
+        sha256,
+        content: content.into(),
+        sensitive,
+        seed: false,
+    }
 }
 
 fn archive() -> Archive {

@@ -228,6 +228,7 @@ fn rules_by_hand() -> Result<(), Failed> {
     up().expect(0);
     kept();
     folder.settings("");
+    up().expect(0).said(&["left as it is", "remove the claim of alone"]);
     up().expect(0).said(&["nothing to change"]);
     kept();
     Ok(())

@@ -15,6 +15,7 @@ pub const STORIES: &[Story] = &[
     ("lived_in::links_that_a_container_lays", links_that_a_container_lays),
     ("lived_in::three_stacks_share_a_host", three_stacks_share_a_host),
     ("lived_in::tags_that_move", tags_that_move),
+    ("lived_in::a_service_that_is_not_root", a_service_that_is_not_root),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
@@ -402,5 +403,41 @@ fn tags_that_move() -> Result<(), Failed> {
     did.said(&["may interrupt web\n"]);
     assert_eq!(cache(), before, "only what has moved is made anew");
     up(&["--pull"]).expect(0).said(&["nothing to change"]);
+    Ok(())
+}
+
+/// Secrets belong to root unless settings say whose they are.
+fn a_service_that_is_not_root() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write(
+        "compose.yaml",
+        "name: quiet\nservices:\n  app:\n    image: busybox:1.36\n    user: \"1000:1000\"\n    command: [sh, -c, \
+         \"cat /run/secrets/token /etc/app/tls.key && echo READ && sleep 1d\"]\n    secrets: [token]\n    \
+         volumes: [\"./tls.key:/etc/app/tls.key:ro\"]\n    restart: unless-stopped\n    stop_signal: SIGKILL\n\
+         secrets:\n  token:\n    file: ./secrets/token\n",
+    );
+    folder.write("tls.key", "key\n");
+    folder.write("secrets/token", "token\n");
+    let plan = folder.provision(&["plan", &host.name]);
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for path in ["secrets/token", "tls.key"] {
+        let warning = format!("app runs as 1000 and cannot read {path} (0600 root:root)");
+        assert!(flat(&plan.stdout).contains(&warning), "{}", plan.stdout);
+    }
+    folder.settings(
+        "[steps.stack]\npermissions = [{ path = \"secrets/\", owner = \"1000\" }, { path = \"*.key\", owner = \"1000\", mode = \"0400\" }]\n",
+    );
+    let up = || folder.provision(&["up", "--yes", &host.name]);
+    let did = up();
+    did.expect(0);
+    assert!(!did.stderr.contains("cannot read"), "{}", did.stderr);
+    eventually("it reads them", || host.inside("docker logs quiet-app-1 2>&1").contains("READ"));
+    let owners = || host.inside("cd /srv/quiet; stat -c '%a %u:%g %n' secrets/token tls.key compose.yaml");
+    assert_eq!(owners(), "600 1000:1000 secrets/token\n400 1000:1000 tls.key\n644 0:0 compose.yaml\n");
+    up().expect(0).said(&["nothing to change"]);
+    host.inside("chown 0:0 /srv/quiet/tls.key");
+    up().expect(0).said(&["1 file"]);
+    assert!(owners().contains("400 1000:1000 tls.key"));
     Ok(())
 }
