@@ -38,6 +38,9 @@ fail() {
 # hint TEXT: what to do about a failure that follows or has just been said.
 hint() { printf 'hint: %s\n' "$*"; }
 
+# shown ADDRESS: without a login that may be in it.
+shown() { printf '%s' "$1" | sed 's|://[^/]*@|://|'; }
+
 # arg NAME [DEFAULT]: a value of this change.
 arg() {
     if [ -e "$change/arg/$1" ]; then
@@ -313,11 +316,13 @@ broken_sources() {
 }
 
 # download URL FILE: with whatever the host has; apt's own helper is always there.
+# A password in the address is no argument: other logins could see it.
 download() {
     if command -v curl >/dev/null 2>&1; then
-        curl -fsSL --connect-timeout 20 --retry 2 -o "$2" "$1"
+        printf 'url = "%s"\n' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')" |
+            curl -fsSL --connect-timeout 20 --retry 2 -o "$2" --config -
     elif command -v wget >/dev/null 2>&1; then
-        wget -q -T 20 -t 3 -O "$2" "$1"
+        printf '%s\n' "$1" | wget -q -T 20 -t 3 -O "$2" -i -
     else
         /usr/lib/apt/apt-helper download-file "$1" "$2" >/dev/null
     fi
@@ -329,10 +334,10 @@ take_key() {
     mkdir -p /etc/apt/keyrings
     chmod 0755 /etc/apt/keyrings
     if ! download "$(arg key_url)" "$scratch/key.asc"; then
-        hint "the host must reach $(arg key_url); a mirror is set with 'mirror' and 'key' in [steps.$step] (docs/steps.md)"
+        hint "the host must reach $(shown "$(arg key_url)"); a mirror is set with 'mirror' and 'key' in [steps.$step] (docs/steps.md)"
         fail "the key of $1's repository could not be downloaded"
     fi
-    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$scratch/key.asc" || fail "what $(arg key_url) answers is no key"
+    grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$scratch/key.asc" || fail "what $(shown "$(arg key_url)") answers is no key"
     keep "$2"
     install -m 0644 "$scratch/key.asc" "$2"
     rm -f "$scratch/key.asc"

@@ -131,6 +131,15 @@ fn the_server_reads_the_same_settings() {
     assert!(release.contains(&format!("\naarch64 {}\n", "a".repeat(64))), "{release}");
 }
 
+#[test]
+fn an_address_with_a_password_is_refused() {
+    let says = ["these look like secrets", "proxy: an address with a password"];
+    Folder::empty("playbook = \"docker\"\n[steps.docker]\nproxy = \"http://u:PW@proxy.example:3128\"\n")
+        .refused(&[], &says);
+    let stack = Folder::with_stack();
+    stack.refused(&["--stack-url", "https://u:PW@files.example/s.tgz"], &["--stack-url"]);
+}
+
 /// A playbook of one's own goes along, with what it says of the stack.
 #[test]
 fn a_playbook_of_ones_own_goes_along() {

@@ -10,6 +10,7 @@ use super::failure;
 use super::session::{own_bundle, read_stack};
 use crate::cli::{CloudInit, Global};
 use crate::config::{self, Settings, listed};
+use crate::plan::has_password;
 use crate::report::{Event, Failure, choose, print};
 use crate::stack::bundle::BundleFile;
 use crate::user_data::{
@@ -55,10 +56,16 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
     }
     settings.warnings.iter().cloned().for_each(warn);
     let stack = stack_files(&settings)?;
-    no_secrets(&settings, &stack, arguments.force, warn)?;
+    let text = settings_text(&settings, !stack.is_empty())?;
+    let mut addresses = addresses_with_passwords(&text);
+    let fetched_from =
+        [("--stack-url", arguments.stack_url.as_ref()), ("[release] url", settings.release.url.as_ref())];
+    let has_one = |address: Option<&String>| address.is_some_and(|address| has_password(address));
+    addresses
+        .extend(fetched_from.into_iter().filter(|(_, url)| has_one(*url)).map(|(name, _)| name.to_owned()));
+    no_secrets(&settings, &stack, addresses, arguments.force, warn)?;
 
-    let mut archive =
-        Archive { settings: settings_text(&settings, !stack.is_empty())?, ..Archive::default() };
+    let mut archive = Archive { settings: text, ..Archive::default() };
     if let Some(path) = &settings.playbook.path {
         archive.beside.push((PLAYBOOK, read(path)?));
     }
@@ -105,6 +112,7 @@ fn stack_files(settings: &Settings) -> Result<Vec<BundleFile>, Failure> {
 fn no_secrets(
     settings: &Settings,
     stack: &[BundleFile],
+    addresses: Vec<String>,
     force: bool,
     warn: &dyn Fn(String),
 ) -> Result<(), Failure> {
@@ -124,6 +132,7 @@ fn no_secrets(
         .filter(|(name, value)| looks_secret(name, &value.0))
         .map(|(name, _)| format!("[steps.stack.env] {name}"))
         .collect();
+    found.extend(addresses);
     found.extend(secrets_in_files(stack));
     if found.is_empty() {
         return Ok(());
@@ -143,6 +152,15 @@ fn no_secrets(
         ],
         ..failure::plain(Exit::Usage, what)
     })
+}
+
+/// The settings that hold an address with a password in it.
+fn addresses_with_passwords(settings: &str) -> Vec<String> {
+    let lines = settings.lines().filter(|line| has_password(line));
+    let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let mut names: Vec<_> = lines.map(|line| format!("{}: an address with a password", name(line))).collect();
+    names.dedup();
+    names
 }
 
 /// An archive of a folder that is in it would be another one the next time.

@@ -4,6 +4,7 @@ use crate::commands::exit::Exit;
 use crate::config::ConfigError;
 use crate::facts::ParseError;
 use crate::host::{HostError, by_hand, command_by_hand};
+use crate::plan::without_passwords;
 use crate::report::{Failure, harmless};
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
@@ -113,11 +114,12 @@ pub(super) fn from_facts(error: &ParseError, host: &str) -> Failure {
 }
 
 pub(super) fn from_refusal(refusal: Refusal) -> Failure {
+    let shown = |text: String| without_passwords(&text).into_owned();
     Failure {
-        what: refusal.what,
+        what: shown(refusal.what),
         change: Some(refusal.step.to_owned()),
-        output: harmless_all(refusal.details),
-        hints: refusal.hints,
+        output: harmless_all(refusal.details.into_iter().map(shown).collect()),
+        hints: refusal.hints.into_iter().map(shown).collect(),
         code: Exit::Refused as u8,
     }
 }

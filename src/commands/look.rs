@@ -1,11 +1,16 @@
 //! Verbs that change nothing: plan, check, facts.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 
 use super::exit::Exit;
 use super::session::Session;
 use super::{exit_of, fail, recorded, saved, verbosity};
 use crate::cli::{Facts, Global, Plan};
+use crate::plan::{has_password, without_passwords};
 use crate::report::{
     Event, Reporter, colour_on_stdout, print, render_findings, render_plan, render_plan_markdown,
 };
@@ -113,7 +118,7 @@ pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> 
             Ok(text) if arguments.raw => {
                 // A terminal must survive what a host says.
                 let lines: String =
-                    text.lines().map(|line| format!("{}\n", line_for_terminal(line))).collect();
+                    text.lines().map(|line| format!("{}\n", line_for_terminal(&recorded(line)))).collect();
                 print(&lines);
             }
             Ok(_) => {
@@ -132,4 +137,15 @@ pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> 
 
 fn line_for_terminal(line: &str) -> String {
     line.split('\t').map(crate::report::harmless).collect::<Vec<_>>().join("\t")
+}
+
+/// A line of the probe's as it may be kept in a file: a file's content without the passwords of addresses.
+fn recorded(line: &str) -> Cow<'_, str> {
+    let content = || {
+        let (path, encoded) = line.strip_prefix("content\t")?.split_once('\t')?;
+        let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        has_password(&text)
+            .then(|| format!("content\t{path}\t{}", STANDARD.encode(&*without_passwords(&text))))
+    };
+    content().map_or(Cow::Borrowed(line), Cow::Owned)
 }

@@ -50,10 +50,14 @@ impl Action {
         Self { step, name, arguments: BTreeMap::new(), unshown: BTreeMap::new(), timeout: 600 }
     }
 
-    /// Adds a value.
+    /// Adds a value. An address with a password in it is not shown.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.arguments.insert(name, value.into());
+        let value = value.into();
+        match super::has_password(&value) {
+            true => self.unshown.insert(name, value),
+            false => self.arguments.insert(name, value),
+        };
         self
     }
 

@@ -4,6 +4,7 @@ mod change;
 mod diff;
 mod finding;
 mod fingerprint;
+mod login;
 
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ pub use change::{Action, Change, FileChange, Risk};
 pub use diff::{FileDiff, diff};
 pub use finding::{Finding, Level};
 pub use fingerprint::{fingerprint, sha256};
+pub use login::{has_password, split_login, without_passwords};
 
 /// What a run will do on one host, as a person sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +48,28 @@ pub struct PlannedStep {
 }
 
 impl Plan {
+    /// Takes the passwords of addresses out of all that is shown.
+    pub fn without_passwords(mut self) -> Self {
+        let shown = |text: &mut String| {
+            if has_password(text) {
+                *text = without_passwords(text).into_owned();
+            }
+        };
+        for step in &mut self.steps {
+            shown(&mut step.state);
+            step.warnings.iter_mut().chain(&mut step.withheld).for_each(shown);
+            for change in &mut step.changes {
+                [&mut change.title, &mut change.reason].into_iter().chain(&mut change.undo).for_each(shown);
+                for file in &mut change.files {
+                    let holds = |text: &[u8]| has_password(&String::from_utf8_lossy(text));
+                    file.sensitive |=
+                        [&file.content, &file.before].into_iter().flatten().any(|text| holds(text));
+                }
+            }
+        }
+        self
+    }
+
     /// All changes in the order in which they are made.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.steps.iter().flat_map(|step| &step.changes)

@@ -3,6 +3,8 @@
 mod daemon;
 mod foreign;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -15,11 +17,12 @@ use verdict::{Verdict, distribution_packages, verdict};
 use super::packages::refresh;
 use super::{Model, Refusal, Requirement, Step, planned};
 use crate::facts::{Question, Questions};
-use crate::plan::{Action, Change, FileChange, PlannedStep, Risk};
+use crate::plan::{Action, Change, FileChange, PlannedStep, Risk, split_login};
 
 const STEP: &str = "docker";
 const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
 const KEY: &str = "/etc/apt/keyrings/docker.asc";
+const AUTH: &str = "/etc/apt/auth.conf.d/provision-docker.conf";
 const OFFICIAL: &str = "https://download.docker.com";
 
 /// What Docker's own repository has.
@@ -107,7 +110,7 @@ impl Docker {
 
     /// How the addresses of Docker's repositories begin. Others may lie on the same mirror.
     fn repositories(&self) -> String {
-        format!("{}/linux/", self.mirror())
+        format!("{}/linux/", split_login(self.mirror()).0)
     }
 
     /// `host:port` that must be reached before anything can be installed.
@@ -146,6 +149,9 @@ impl Step for Docker {
         questions.insert(Question::File { path: daemon::PATH.into(), unless: None });
         questions.insert(Question::File { path: SOURCES.into(), unless: None });
         questions.insert(Question::File { path: KEY.into(), unless: None });
+        if split_login(self.mirror()).1.is_some() {
+            questions.insert(Question::SecretFile(AUTH.into()));
+        }
         questions.insert(Question::Unit("docker.service".into()));
         questions.insert(Question::Unit(foreign::SNAP_UNIT.into()));
         questions.insert(Question::AptSource(self.repositories()));
@@ -304,27 +310,31 @@ impl Docker {
 
     fn repository(&self, model: &mut Model) -> Option<Change> {
         let system = &model.facts.system;
-        let folder = format!("{}/linux/{}", self.mirror(), system.id);
-        let key_url = self.options.key.clone().unwrap_or_else(|| format!("{folder}/gpg"));
+        let folder = format!("{}{}", self.repositories(), system.id);
+        let key_url =
+            self.options.key.clone().unwrap_or_else(|| format!("{}/linux/{}/gpg", self.mirror(), system.id));
         let content = format!(
             "# Written by provision.\nTypes: deb\nURIs: {folder}\nSuites: {}\nComponents: stable\nArchitectures: {}\nSigned-By: {KEY}\n",
             system.codename, system.architecture
         );
         let file = super::text_file(model, SOURCES, content);
+        let login = self.login(model);
         let files = model.facts.apt.sources.iter().map(|source| source.file.as_str());
         let doubles: BTreeSet<_> = files.filter(|file| *file != SOURCES).map(str::to_owned).collect();
         let has_key = model.file(KEY).is_some_and(|key| key.size > 0);
-        if file.is_none() && doubles.is_empty() && has_key {
+        if file.is_none() && login.is_none() && doubles.is_empty() && has_key {
             return None;
         }
-        let reason = if doubles.is_empty() {
+        let reason = if file.is_none() && login.is_some() {
+            "apt does not have the mirror's login".to_owned()
+        } else if doubles.is_empty() {
             "apt does not know it".to_owned()
         } else {
             let doubles = doubles.into_iter().collect::<Vec<_>>().join(", ");
             format!("{doubles} names it already, perhaps with another key; that entry is switched off")
         };
         // The guard looks at the file even when only the key is missing.
-        let files: Vec<FileChange> = file.into_iter().collect();
+        let files: Vec<FileChange> = file.into_iter().chain(login).collect();
         model.write(&files);
         model.facts.apt.sources.clear();
         Some(Change {
@@ -336,6 +346,18 @@ impl Docker {
             undo: Some(format!("rm {SOURCES} {KEY}")),
             action: self.action("repository").with("key_url", key_url).with("address", self.repositories()),
         })
+    }
+
+    /// The mirror's login, which apt reads where only root does: `man 5 apt_auth.conf`.
+    fn login(&self, model: &Model) -> Option<FileChange> {
+        let (address, login) = split_login(self.mirror());
+        let (user, password) = login?;
+        let (scheme, rest) = address.split_once("://")?;
+        let host = rest.split('/').next()?;
+        let text =
+            format!("# Written by provision.\nmachine {scheme}://{host} login {user} password {password}\n");
+        let file = super::plain_file(model, AUTH, text, 0o600)?;
+        Some(FileChange { sensitive: true, ..file })
     }
 
     fn service(&self, why: String) -> Change {

@@ -86,7 +86,8 @@ pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Mod
         steps.insert(last + 1, record);
     }
     let fingerprint = fingerprint(playbook, &steps);
-    Ok(Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint })
+    let plan = Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint };
+    Ok(plan.without_passwords())
 }
 
 /// The shell of a step that changes something.

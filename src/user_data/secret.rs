@@ -1,5 +1,6 @@
 //! What must not be in user-data: whoever may ask for the instance's metadata can read it.
 
+use crate::plan::has_password;
 use crate::stack::bundle::BundleFile;
 
 /// Parts of a setting's name by which it holds a secret.
@@ -20,14 +21,6 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
     let named =
         NAMES.iter().any(|part| name.contains(part)) && !HARMLESS_ENDS.iter().any(|end| name.ends_with(end));
     named && !matches!(value, "true" | "false") || has_password(value)
-}
-
-/// Whether it is an address with a password in it: `postgres://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((login, _)) = authority.rsplit_once('@') else { return false };
-    login.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.starts_with('$'))
 }
 
 /// What in a stack's files holds secrets: a line for a person each.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Docker, settings};
-use crate::plan::{Change, Risk};
+use crate::plan::{Change, Risk, has_password};
 use crate::steps::claims::Daemon;
 use crate::steps::{Claims, Model, Refusal};
 
@@ -63,7 +63,11 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
     let text = serde_json::to_string_pretty(&wanted).map_err(|error| {
         Refusal::new("docker", format!("daemon.json: {error}"), "mend `daemon` in [steps.docker]")
     })?;
-    let Some(file) = crate::steps::text_file(model, PATH, format!("{text}\n")) else { return Ok(None) };
+    // Where a proxy has a password, the file is root's alone.
+    let mode = if has_password(&text) { 0o600 } else { 0o644 };
+    let Some(file) = crate::steps::plain_file(model, PATH, format!("{text}\n"), mode) else {
+        return Ok(None);
+    };
     let set: Vec<_> = wanted.keys().filter(|key| present.get(*key) != wanted.get(*key)).collect();
     let gone: Vec<_> = present.keys().filter(|key| !wanted.contains_key(*key)).collect();
     let activate = match () {

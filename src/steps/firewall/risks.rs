@@ -75,10 +75,15 @@ impl Firewall {
         let by_hand = |port: u16, protocol: &str| {
             host.by_hand().any(|rule| rule.plain && rule.lets_in() && rule.covers(port, protocol))
         };
+        // What this stack has opened itself is its own to close.
+        let opened = |port: u16, protocol: &str| {
+            let mut allowed = model.claims.recorded.firewall.allow.iter().flatten();
+            allowed.any(|entry| entry.protocol.as_str() == protocol && entry.port.covers(port))
+        };
         let mut shut: Vec<Shut> = Vec::new();
         let mut add = |port: u16, protocol: &str, behind: String, others: bool| {
             if !shut.iter().any(|other| other.port == port && other.protocol == protocol) {
-                let asked = self.options.shut.iter().any(|name| name.covers(port));
+                let asked = opened(port, protocol) || self.options.shut.iter().any(|name| name.covers(port));
                 shut.push(Shut { port, protocol: protocol.to_owned(), behind, refused: others && !asked });
             }
         };

@@ -1,0 +1,70 @@
+//! What a plan shows of addresses with passwords, and where they go on the host.
+
+use crate::plan::{FileChange, Plan};
+use crate::report::{Verbosity, render_plan, render_plan_markdown};
+use crate::run::compile;
+use crate::steps::tests::{bare, options};
+use crate::steps::{Claims, Docker, Model, Packages, Step, User, plan};
+
+const SETTINGS: &str = r#"
+[packages]
+install = ["curl"]
+proxy = "http://puser:PW1@proxy.example:3128"
+[docker]
+proxy = "http://puser:PW2@proxy.example:3128"
+mirror = "https://muser:PW3@mirror.example/docker"
+registry_mirrors = ["https://ruser:PW4@registry.example"]
+[docker.daemon]
+proxies = { ftp-proxy = "http://u:PW5@proxy.example" }
+"#;
+
+fn planned() -> Plan {
+    let options = options(SETTINGS);
+    let steps: Vec<Box<dyn Step>> = vec![
+        Box::new(Packages::new(options.packages)),
+        Box::new(Docker::new(options.docker)),
+        Box::new(User::new(options.user)),
+    ];
+    let mut model = Model { facts: bare(), ..Model::default() };
+    model.claims = Claims::read(&model.facts, "shop").expect("claims");
+    plan("web1", "compose", &steps, &mut model).expect("a plan")
+}
+
+#[test]
+fn no_output_has_a_password() {
+    let plan = planned();
+    let outputs = [
+        render_plan(&plan, false, Verbosity::Verbose),
+        render_plan_markdown(&plan),
+        serde_json::to_string(&plan).expect("JSON"),
+    ];
+    for output in &outputs {
+        assert!(!output.contains("PW"), "{output}");
+    }
+    assert!(outputs[0].contains("https://mirror.example/docker/linux/debian"), "{}", outputs[0]);
+    assert!(compile(&plan).is_ok_and(|archive| !archive.is_empty()));
+}
+
+#[test]
+fn on_the_host_they_are_roots_alone() {
+    let plan = planned();
+    let files: Vec<&FileChange> = plan.changes().flat_map(|change| &change.files).collect();
+    let with_password: Vec<_> = files
+        .iter()
+        .filter(|file| {
+            file.content.as_deref().is_some_and(|text| String::from_utf8_lossy(text).contains("PW"))
+        })
+        .map(|file| format!("{:04o} {}", file.mode, file.path))
+        .collect();
+    assert_eq!(
+        with_password,
+        [
+            "0600 /etc/docker/daemon.json",
+            "0600 /etc/apt/auth.conf.d/provision-docker.conf",
+            "0600 /var/lib/provision/claims/shop.json"
+        ]
+    );
+    let login = files.iter().find(|file| file.path.ends_with("provision-docker.conf")).expect("a login");
+    let text = String::from_utf8_lossy(login.content.as_deref().expect("content"));
+    assert!(text.contains("machine https://mirror.example login muser password PW3\n"), "{text}");
+}
