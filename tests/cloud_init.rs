@@ -134,8 +134,8 @@ fn the_server_reads_the_same_settings() {
 #[test]
 fn an_address_with_a_password_is_refused() {
     let says = ["these look like secrets", "proxy: an address with a password"];
-    Folder::empty("playbook = \"docker\"\n[steps.docker]\nproxy = \"http://u:PW@proxy.example:3128\"\n")
-        .refused(&[], &says);
+    let proxy = Folder::empty("[steps.docker]\nproxy = \"http://u:PW@proxy.example:3128\"\n");
+    proxy.refused(&["--playbook", "docker"], &says);
     let stack = Folder::with_stack();
     stack.refused(&["--stack-url", "https://u:PW@files.example/s.tgz"], &["--stack-url"]);
 }
