@@ -1,32 +1,89 @@
 #!/bin/sh
+# shellcheck disable=SC2317 # functions are called by their names
 # Written by provision: loads and takes away the rules for what is forwarded to
-# containers. /etc/ufw/after.init calls it whenever ufw starts, stops or reloads.
+# containers. /etc/ufw/before.init and after.init call it whenever ufw starts, stops or reloads.
+#
+# A reload of ufw is a stop and a start, and in between every port is open. So a guard
+# stands in for ufw from the moment before it stops until it has started again, or for
+# 15 seconds: a stop alone is meant.
 PATH=/usr/sbin:/sbin:/usr/bin:/bin
 chain=PROVISION-FORWARD
+guard=PROVISION-GUARD
+timer=provision-guard
 
-# hook PROGRAM: the chain is asked first of all that is forwarded, once.
+# hook PROGRAM PLACE CHAIN: the chain is asked first there, once.
 hook() {
-    "$1" -w -t mangle -C FORWARD -j "$chain" 2>/dev/null ||
-        "$1" -w -t mangle -I FORWARD -j "$chain"
+    "$1" -w -t mangle -C "$2" -j "$3" 2>/dev/null || "$1" -w -t mangle -I "$2" -j "$3"
 }
 
+# unhook PROGRAM PLACE CHAIN
 unhook() {
-    while "$1" -w -t mangle -D FORWARD -j "$chain" 2>/dev/null; do :; done
-    "$1" -w -t mangle -F "$chain" 2>/dev/null && "$1" -w -t mangle -X "$chain"
+    while "$1" -w -t mangle -D "$2" -j "$3" 2>/dev/null; do :; done
 }
 
-code=0
+# both FUNCTION: for IPv4 and IPv6. A kernel without IPv6 has nothing to rule.
+both() {
+    code=0
+    "$1" iptables /etc/ufw/provision.rules || code=1
+    [ ! -e /proc/net/if_inet6 ] || "$1" ip6tables /etc/ufw/provision6.rules || code=1
+    return "$code"
+}
+
+load() { { "$1-restore" -w -n <"$2" && hook "$1" FORWARD "$chain"; } || close "$1"; }
+
+# close PROGRAM: rules that do not load let nothing in to containers.
+close() {
+    "$1" -w -t mangle -N "$chain" 2>/dev/null
+    "$1" -w -t mangle -F "$chain"
+    "$1" -w -t mangle -A "$chain" -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+    for bridge in lo docker0 docker_gwbridge br-+; do "$1" -w -t mangle -A "$chain" -i "$bridge" -j RETURN; done
+    "$1" -w -t mangle -A "$chain" -m conntrack --ctstate DNAT -j DROP
+    for bridge in docker0 docker_gwbridge br-+; do "$1" -w -t mangle -A "$chain" -o "$bridge" -j DROP; done
+    hook "$1" FORWARD "$chain"
+    return 1
+}
+
+stand_in() {
+    ! "$1" -w -t mangle -n -L "$guard" >/dev/null 2>&1 || hook "$1" INPUT "$guard"
+}
+
+step_back() { unhook "$1" INPUT "$guard"; }
+
+take_away() {
+    step_back "$1"
+    unhook "$1" FORWARD "$chain"
+    for each in "$chain" "$guard"; do
+        "$1" -w -t mangle -F "$each" 2>/dev/null && "$1" -w -t mangle -X "$each"
+    done
+    return 0
+}
+
+stands_in() { iptables -w -t mangle -C INPUT -j "$guard" 2>/dev/null; }
+
+# is_loaded: whether ufw has started again. What a stop leaves of its chains is empty.
+is_loaded() { iptables -w -S ufw-before-input 2>/dev/null | grep -q '^-A'; }
+
 case $1 in
-    start)
-        { iptables-restore -w -n </etc/ufw/provision.rules && hook iptables; } || code=1
-        # A kernel without IPv6 forwards none.
-        if [ -e /proc/net/if_inet6 ]; then
-            { ip6tables-restore -w -n </etc/ufw/provision6.rules && hook ip6tables; } || code=1
+    before-stop)
+        # Without its end there is no guard. The script itself may be gone by then.
+        systemctl stop "$timer.timer" 2>/dev/null
+        if systemd-run --quiet --collect --unit="$timer" --on-active=15 --timer-property=AccuracySec=1s \
+            /bin/sh -c "$(cat "$0")" "$0" lift 2>/dev/null; then
+            both stand_in
         fi
         ;;
-    stop | flush-all)
-        unhook iptables
-        unhook ip6tables
+    start)
+        both load
+        code=$?
+        both step_back
+        systemctl --no-block stop "$timer.timer" 2>/dev/null
+        exit "$code"
+        ;;
+    stop) stands_in || both take_away ;;
+    lift) if is_loaded; then both step_back; else both take_away; fi ;;
+    flush-all)
+        systemctl --no-block stop "$timer.timer" 2>/dev/null
+        both take_away
         ;;
 esac
-exit "$code"
+exit 0

@@ -332,6 +332,8 @@ hook
 cp /mnt/ufw/after.init /mnt/once
 hook
 cmp /mnt/once /mnt/ufw/after.init
+grep -c provision.init /mnt/ufw/before.init | grep -v '^1$'
+grep provision.init /mnt/ufw/before.init | grep -vF '"before-$1"'
 HOOK
     sh /mnt/hook "$HERE"
     stat -c %a /mnt/ufw/after.init

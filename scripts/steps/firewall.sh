@@ -62,8 +62,11 @@ tuples() { sed -n '/^### tuple ###/{s/ comment=.*//;p;}' /etc/ufw/user.rules /et
 # our_tuples: those with our mark, "provision" in hexadecimal.
 our_tuples() { sed -n '/^### tuple ###/s/ comment=70726f766973696f6e$//p' /etc/ufw/user.rules /etc/ufw/user6.rules; }
 
+# hooked: whether ufw calls us before it stops, and after it has started.
 hooked() {
-    [ -x "$etc/after.init" ] && grep -q '^\[ ! -x /etc/ufw/provision.init \]' "$etc/after.init"
+    for init in before after; do
+        [ -x "$etc/$init.init" ] && grep -q '^\[ ! -x /etc/ufw/provision.init \]' "$etc/$init.init" || return 1
+    done
 }
 
 # chains_loaded PROGRAM COUNT MARK
@@ -145,30 +148,39 @@ rules_verify() {
 
 # understands_hook: a line for a shell is nothing to write into what another program reads.
 understands_hook() {
-    [ -s "$etc/after.init" ] && read -r first <"$etc/after.init" || return 0
-    case $first in
-        '#!'*[/\ ]sh | '#!'*[/\ ]sh\ * | '#!'*[/\ ]bash | '#!'*[/\ ]bash\ * | '#!'*[/\ ]dash | '#!'*[/\ ]dash\ *) ;;
-        '#!'*)
-            hint "make it a shell script that starts the other program, and run provision again"
-            fail "$etc/after.init is no shell script ($first), and a line of provision's would break it; nothing was changed"
-            ;;
-    esac
+    for init in before after; do
+        [ -s "$etc/$init.init" ] || continue
+        read -r first <"$etc/$init.init" || continue
+        case $first in
+            '#!'*[/\ ]sh | '#!'*[/\ ]sh\ * | '#!'*[/\ ]bash | '#!'*[/\ ]bash\ * | '#!'*[/\ ]dash | '#!'*[/\ ]dash\ *) ;;
+            '#!'*)
+                hint "make it a shell script that starts the other program, and run provision again"
+                fail "$etc/$init.init is no shell script ($first), and a line of provision's would break it; nothing was changed"
+                ;;
+        esac
+    done
 }
 
-# hook: ufw's own place for what is to happen when it starts and stops; the rest of the file stays.
+# hook: ufw's own places for what is to happen when it starts and stops; the rest of each file stays.
 hook() {
-    after=$etc/after.init
-    if ! hooked; then
-        keep "$after"
-        {
-            head -n 1 "$after" 2>/dev/null | grep '^#!' || printf '#!/bin/sh\n'
-            # shellcheck disable=SC2016 # it is written, not expanded
-            printf '[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init "$1" # provision\n'
-            sed '1{/^#!/d;}; /^\[ ! -x \/etc\/ufw\/provision.init \]/d' "$after" 2>/dev/null
-        } >"$after.provision-new"
-        { chmod 0750 "$after.provision-new" && mv -f "$after.provision-new" "$after"; } ||
-            undo "$after could not be written"
-    fi
+    # shellcheck disable=SC2016 # it is written, not expanded
+    {
+        hook_into before '[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init "before-$1" # provision'
+        hook_into after '[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init "$1" # provision'
+    }
+}
+
+# hook_into before|after LINE
+hook_into() {
+    init=$etc/$1.init
+    [ ! -x "$init" ] || ! grep -qxF -- "$2" "$init" || return 0
+    keep "$init"
+    {
+        head -n 1 "$init" 2>/dev/null | grep '^#!' || printf '#!/bin/sh\n'
+        printf '%s\n' "$2"
+        sed '1{/^#!/d;}; /^\[ ! -x \/etc\/ufw\/provision.init \]/d' "$init" 2>/dev/null
+    } >"$init.provision-new"
+    { chmod 0750 "$init.provision-new" && mv -f "$init.provision-new" "$init"; } || undo "$init could not be written"
 }
 
 # lint: what does not load must not be found out half way.
@@ -373,6 +385,8 @@ rules_revert() {
     rm -f "/var/lib/provision/runs/$run/awaits"
     printf '%s\n%s\n%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$run" "$(why)" >"$memory/reverted"
     ufw --force disable 9>&-
+    # What would stand in for ufw during a reload is not wanted here.
+    [ ! -x "$etc/provision.init" ] || "$etc/provision.init" flush-all 9>&-
     # Away with the new ones first: a full disk has room for the old ones then.
     find "$etc/" -mindepth 1 -delete
     cp -a "$memory/before/rules/." "$etc/" || fail "$etc could not be written; what stood there is kept in $memory/before"

@@ -32,7 +32,8 @@ use crate::stack::compose::Project;
 const STEP: &str = "firewall";
 const SETTINGS: &str = "/etc/ufw/ufw.conf";
 const DEFAULTS: &str = "/etc/default/ufw";
-const HOOK: &str = "/etc/ufw/after.init";
+/// What ufw calls before it stops, and after it has started.
+const HOOKS: [&str; 2] = ["/etc/ufw/before.init", "/etc/ufw/after.init"];
 /// ufw's own rules, IPv4 and IPv6.
 const RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
 /// Ours for containers, and what loads them.
@@ -78,8 +79,9 @@ impl Step for Firewall {
         for unit in ["firewalld.service", "netfilter-persistent.service", UNIT] {
             questions.insert(Question::Unit(unit.into()));
         }
-        let files = [SETTINGS, DEFAULTS, HOOK, ARMED, REVERTED, INTERFACES, IPV6]
+        let files = [SETTINGS, DEFAULTS, ARMED, REVERTED, INTERFACES, IPV6]
             .into_iter()
+            .chain(HOOKS)
             .chain(RULES)
             .chain(OURS);
         questions.extend(files.map(|path| Question::File { path: path.into(), unless: None }));

@@ -1,6 +1,7 @@
 //! What comes in to a host and its containers, seen from outside, and a change that locks nobody out.
 
 mod lockout;
+mod moments;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -19,7 +20,7 @@ const STORIES: &[Story] = &[
 ];
 
 pub fn stories() -> Vec<Story> {
-    [STORIES, lockout::STORIES].concat()
+    [STORIES, lockout::STORIES, moments::STORIES].concat()
 }
 
 const ALONE: &str = "steps = [\"firewall\"]\n";

@@ -14,6 +14,9 @@ use crate::plan::sha256;
 /// Our chain.
 pub(super) const CHAIN: &str = "PROVISION-FORWARD";
 
+/// What stands in for ufw's own rules while it reloads.
+const GUARD: &str = "PROVISION-GUARD";
+
 /// Bridges that Docker makes.
 const DOCKERS: [&str; 3] = ["docker0", "docker_gwbridge", "br-+"];
 
@@ -118,13 +121,37 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
     rules.push(format!("-m comment --comment \"provision {mark}\" -j RETURN"));
     let count = rules.len();
     let mut text = format!(
-        "# Written by provision: what is let in to containers ({}). Loaded by provision.init.\n\
-         *mangle\n:{CHAIN} - [0:0]\n",
+        "# Written by provision: what is let in to containers ({}), and what gets in while ufw reloads.\n\
+         # Loaded by provision.init.\n*mangle\n:{CHAIN} - [0:0]\n:{GUARD} - [0:0]\n",
         if v6 { "IPv6" } else { "IPv4" }
     );
     for rule in rules {
         text.push_str(&format!("-A {CHAIN} {rule}\n"));
     }
+    for rule in guard(openings, v6) {
+        text.push_str(&format!("-A {GUARD} {rule}\n"));
+    }
     text.push_str("COMMIT\n");
     Ruleset { text, mark, count }
+}
+
+/// What gets in to the host itself while ufw reloads: what is let in, and what keeps its network up.
+/// New connections to what rules made by hand let in wait for a moment.
+fn guard(openings: &[Opening], v6: bool) -> Vec<String> {
+    let (icmp, dhcp) = if v6 { ("ipv6-icmp", 546) } else { ("icmp", 68) };
+    let mut rules = vec![
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(),
+        "-i lo -j RETURN".to_owned(),
+        format!("-p {icmp} -j RETURN"),
+        format!("-p udp --dport {dhcp} -j RETURN"),
+    ];
+    for opening in openings {
+        for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
+            let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
+            let ports = opening.ports.to_string().replace('-', ":");
+            rules.push(format!("{source}-p {} --dport {ports} -j RETURN", opening.protocol.as_str()));
+        }
+    }
+    rules.push("-j DROP".to_owned());
+    rules
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::containers::{CHAIN, Ruleset};
 use super::options::Opening;
 use super::ufw::{self, Present, Rule};
-use super::{ARMED, DEFAULTS, HOOK, IPV6, OURS, REVERTED, RULES, SETTINGS, UNIT};
+use super::{ARMED, DEFAULTS, HOOKS, IPV6, OURS, REVERTED, RULES, SETTINGS, UNIT};
 use crate::facts::Facts;
 use crate::steps::Model;
 
@@ -48,10 +48,15 @@ impl Host {
         if active && facts.unit(UNIT).is_some_and(|unit| !unit.is_enabled()) {
             faults.push("ufw is not started at boot");
         }
-        let hooked = model.file(HOOK).is_some_and(|file| file.mode & 0o100 != 0)
-            && model.text(HOOK).is_some_and(|text| text.contains(OURS[2]));
-        if active && !hooked {
+        let is_hooked = |path: &str| {
+            model.file(path).is_some_and(|file| file.mode & 0o100 != 0)
+                && model.text(path).is_some_and(|text| text.contains(OURS[2]))
+        };
+        let [before, after] = HOOKS;
+        if active && !is_hooked(after) {
             faults.push("published ports of containers are not ruled");
+        } else if active && !is_hooked(before) {
+            faults.push("a reload of ufw would open all ports for a moment");
         }
         if model.file(ARMED).is_some() {
             faults.push("an earlier change was not proven to let us in again");

@@ -82,12 +82,14 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
         let file = facts.files.get_mut(path).and_then(Option::as_mut).expect("just put there");
         file.mode = mode;
     }
-    put(
-        &mut facts,
-        super::HOOK,
-        "#!/bin/sh\n[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init \"$1\"\n",
-    );
-    facts.files.get_mut(super::HOOK).and_then(Option::as_mut).expect("just put there").mode = 0o750;
+    for hook in super::HOOKS {
+        put(
+            &mut facts,
+            hook,
+            "#!/bin/sh\n[ ! -x /etc/ufw/provision.init ] || /etc/ufw/provision.init \"$1\"\n",
+        );
+        facts.files.get_mut(hook).and_then(Option::as_mut).expect("just put there").mode = 0o750;
+    }
     for (family, text) in [(4, &texts[0]), (6, &texts[1])] {
         let rules = text.lines().filter(|line| line.starts_with("-A "));
         let rules = rules.chain(["-A FORWARD -j PROVISION-FORWARD"]);
@@ -202,7 +204,11 @@ fn what_differs_is_named() {
             },
             "ufw is not started at boot",
         ),
-        (|facts| put(facts, super::HOOK, "#!/bin/sh\n"), "published ports of containers are not ruled"),
+        (|facts| put(facts, super::HOOKS[1], "#!/bin/sh\n"), "published ports of containers are not ruled"),
+        (
+            |facts| put(facts, super::HOOKS[0], "#!/bin/sh\n"),
+            "a reload of ufw would open all ports for a moment",
+        ),
         (
             |facts| put(facts, super::ARMED, "20261122-1\n"),
             "an earlier change was not proven to let us in again",
