@@ -34,6 +34,13 @@ read_questions() {
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
     PUBLISHED='' FIREWALL='' BRIDGE='' ROOT=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
+    case $NL$QUESTIONS in
+    *"${NL}if-opened$TAB"*)
+        what='/^if-opened/d'
+        ! opens || what="s/^if-opened$TAB//"
+        QUESTIONS=$(printf '%s\n' "$QUESTIONS" | sed "$what")
+        ;;
+    esac
     for line in $QUESTIONS; do
         value=${line#*"$TAB"}
         case $line in
@@ -53,7 +60,6 @@ read_questions() {
         apt-source"$TAB"*) SOURCES=asked ;;
         docker-root) docker_root ;;
         claims) claims ;;
-        claimed-firewall) ! lets_in || FIREWALL=asked ;;
         docker*) DOCKER=asked ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
@@ -115,8 +121,8 @@ claims() {
     done
 }
 
-# lets_in: whether one of them asks for something to be let in.
-lets_in() {
+# opens: whether one of them lets something in.
+opens() {
     # shellcheck disable=SC2086 # those that are there
     (set +f; IFS=' '; cat -- $CLAIMS 2>/dev/null) | grep -q allow
 }

@@ -436,6 +436,29 @@ manifest${TAB}/root/no-manifest${TAB}-${TAB}/root
 QUESTIONS
     never '^file'
 
+    # What stacks ask of the host, wherever they are asked about; some questions depend on it.
+    probe <<QUESTIONS
+claims
+if-opened${TAB}file${TAB}/root/known${TAB}-
+QUESTIONS
+    never '^(file|content)'
+    printf '{"user": {}}\n' | put /var/lib/provision/claims/shop.json
+    printf 'x\n' | put "/var/lib/provision/claims/an odd name.json"
+    probe <<QUESTIONS
+claims
+if-opened${TAB}file${TAB}/root/known${TAB}-
+QUESTIONS
+    says "content\t/var/lib/provision/claims/shop.json\t$(printf '{"user": {}}\n' | base64)"
+    never '/root/known|odd name'
+    printf '[steps.firewall]\nallow = []\n' | put /etc/provision/host.toml
+    probe <<QUESTIONS
+claims
+if-opened${TAB}file${TAB}/root/known${TAB}-
+QUESTIONS
+    says 'content\t/root/known\ta25vd24='
+    says "content\t/etc/provision/host.toml\t$(printf '[steps.firewall]\nallow = []\n' | base64 -w0)"
+    rm -r "$root/var/lib/provision/claims" "$root/etc/provision/host.toml"
+
     # Asked twice, with different expectations: the content comes when one is not met.
     probe <<QUESTIONS
 file${TAB}/root/known${TAB}$known

@@ -117,7 +117,7 @@ impl Facts {
             | Question::Published
             | Question::Claims
             | Question::Firewall
-            | Question::ClaimedFirewall
+            | Question::IfOpened(_)
             | Question::Bridge => true,
         }
     }

@@ -59,8 +59,8 @@ pub enum Question {
     Published,
     /// What filters packets, sshd's ports and the host's addresses.
     Firewall,
-    /// The same, only where some claim lets something in.
-    ClaimedFirewall,
+    /// Another question, only where some claim lets something in.
+    IfOpened(Box<Question>),
     /// The address of Docker's own bridge.
     Bridge,
 }
@@ -91,7 +91,7 @@ impl Question {
             Self::Network(name) => ("network", vec![name]),
             Self::Published => ("published", vec![]),
             Self::Firewall => ("firewall", vec![]),
-            Self::ClaimedFirewall => ("claimed-firewall", vec![]),
+            Self::IfOpened(question) => return Some(format!("if-opened\t{}", question.line()?)),
             Self::Bridge => ("bridge", vec![]),
         };
         let mut line = word.to_owned();

@@ -70,21 +70,20 @@ impl Step for Firewall {
 
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Claims);
-        questions.insert(match self.options.allow {
-            Some(_) => Question::Firewall,
-            None => Question::ClaimedFirewall,
-        });
-        questions.insert(Question::Published);
-        questions.insert(Question::Package("ufw".into()));
+        let mut asked = vec![Question::Firewall, Question::Published, Question::Package("ufw".into())];
         for unit in ["firewalld.service", "netfilter-persistent.service", UNIT] {
-            questions.insert(Question::Unit(unit.into()));
+            asked.push(Question::Unit(unit.into()));
         }
-        let files = [SETTINGS, DEFAULTS, ARMED, REVERTED, INTERFACES, IPV6]
-            .into_iter()
-            .chain(HOOKS)
-            .chain(RULES)
-            .chain(OURS);
-        questions.extend(files.map(|path| Question::File { path: path.into(), unless: None }));
+        let files = [SETTINGS, DEFAULTS, ARMED, REVERTED, INTERFACES, IPV6];
+        let files = files.into_iter().chain(HOOKS).chain(RULES).chain(OURS);
+        asked.extend(files.map(|path| Question::File { path: path.into(), unless: None }));
+        match self.options.allow {
+            Some(_) => questions.extend(asked),
+            // What this stack let in before is then taken back.
+            None => {
+                questions.extend(asked.into_iter().map(|question| Question::IfOpened(Box::new(question))))
+            }
+        }
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
