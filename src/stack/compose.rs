@@ -122,6 +122,9 @@ pub struct Service {
     pub uid: Option<u32>,
     /// Files of the folder that its `secrets` and `configs` give it, relative to the folder.
     pub given: Vec<String>,
+    /// Files and folders of the folder that it is made from: `env_file`, `label_file`, what it is
+    /// built from. Compose recreates its containers when they change.
+    pub made_from: Vec<String>,
     /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
     pub reads: Vec<String>,
     /// The files and folders of the host that its containers see.

@@ -27,6 +27,7 @@ use crate::stack::bundle::Bundle;
 use crate::stack::compose::{Project, Service};
 
 use files::manifest_sum;
+use images::Pulled;
 pub(super) use images::{Images, Pull, of as image_of, pull};
 pub use permissions::Permission;
 use rolling::cannot_overlap;
@@ -232,10 +233,9 @@ impl Step for Stack {
         step.warnings.extend(self.remarks_on_mounts(model));
         step.warnings.extend(self.unreadable());
         step.withheld = self.kept_back(&seeds);
-        let Pull { change, moved } = self.pull(model, &mut step.warnings)?;
+        let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);
-        let changed = sent.is_some() || change.is_some() && moved.is_empty();
-        let start = self.start(model, changed, &moved);
+        let start = self.start(model, sent.as_ref(), &images);
         step.changes.extend(change.into_iter().chain(sent).chain(start));
         step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();

@@ -101,6 +101,20 @@ fn given(service: &Node, root: &Node) -> Vec<String> {
         .collect()
 }
 
+/// Files and folders of the folder that a service is made from.
+fn made_from(service: &Node) -> Vec<String> {
+    let files = ["env_file", "label_file"].into_iter().flat_map(|key| files(service.get(key)));
+    let files = files.filter_map(|file| file.get("path").unwrap_or(file).text().map(str::to_owned));
+    let built = paths::builds(service, true).into_iter().map(|usage| usage.path);
+    files
+        .chain(built)
+        .filter_map(|path| match paths::resolve("", &path) {
+            paths::Resolved::Inside(path) => Some(path),
+            paths::Resolved::Outside | paths::Resolved::OnHost => None,
+        })
+        .collect()
+}
+
 /// The `secrets` or `configs` that services which will run ask for.
 fn in_use<'a>(root: &'a Node, read: &Read, kind: &str) -> Vec<&'a str> {
     let services = root.get("services").map(Node::entries).unwrap_or_default();
@@ -198,6 +212,7 @@ fn service(
         named: node.get("container_name").is_some(),
         uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
         given: Vec::new(),
+        made_from: made_from(node),
         reads: reads(node),
         mounts,
     };

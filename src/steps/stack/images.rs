@@ -46,11 +46,14 @@ struct Moved {
     to: String,
 }
 
-/// The change that pulls images, and the images whose tags have moved among them.
+/// Images, as the project names them.
+pub(super) type Pulled = BTreeSet<String>;
+
+/// The change that pulls images, and which they are.
 #[derive(Default)]
 pub(in crate::steps) struct Pull {
     pub(in crate::steps) change: Option<Change>,
-    pub(super) moved: BTreeSet<String>,
+    pub(super) images: Pulled,
 }
 
 /// Those that the host does not have, and those whose tags have moved where that is asked for; what
@@ -153,7 +156,7 @@ pub(in crate::steps) fn pull(
         undo,
         action,
     };
-    Ok(Pull { change: Some(change), moved: moved.into_iter().map(|moved| moved.image).collect() })
+    Ok(Pull { change: Some(change), images: names.into_iter().collect() })
 }
 
 /// What an image that the host has is to be replaced by, where newer ones are asked for.

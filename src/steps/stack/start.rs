@@ -1,18 +1,18 @@
 //! The start of the stack: why, what it interrupts, and how long it may take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::containers::{expected, outdated, troubles};
 use super::rolling::rolling;
-use super::{Stack, lines};
+use super::{Pulled, Stack, lines};
 use crate::plan::{Action, Change, Risk};
 use crate::stack::compose::Service;
 use crate::steps::Model;
 
 impl Stack {
-    /// The start that is due when the bundle has `changed`, when images have moved, and whenever the
-    /// containers are not what they should be.
-    pub(super) fn start(&self, model: &Model, changed: bool, moved: &BTreeSet<String>) -> Option<Change> {
+    /// The start that is due when files are `sent` or images `pulled`, and whenever the containers are
+    /// not what they should be.
+    pub(super) fn start(&self, model: &Model, sent: Option<&Change>, pulled: &Pulled) -> Option<Change> {
         let hash = self.input.bundle.hash();
         let services: Vec<_> = self.services().collect();
         let expected = expected(&services);
@@ -37,9 +37,9 @@ impl Stack {
         troubles.extend(self.not_joined(&model.facts.networks, &containers));
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
-            () if changed || of_another => "the bundle has changed".into(),
+            () if sent.is_some() || of_another => self.why_changed(sent),
             () if secrets => "its secrets have changed".into(),
-            () if !moved.is_empty() => "new images".into(),
+            () if !pulled.is_empty() => "new images".into(),
             () if !troubles.is_empty() => troubles.join(", "),
             () if !applied => "an earlier start was not finished".into(),
             () => return None,
@@ -50,15 +50,21 @@ impl Stack {
         let mut rolling = rolling(&services);
         rolling.retain(|each| runs(each.service));
         let mut touched = self.readers(&model.secret_files);
-        let has_moved =
-            |service: &&&Service| service.image.as_ref().is_some_and(|image| moved.contains(image));
-        touched.extend(services.iter().filter(has_moved).map(|service| service.name.as_str()));
+        let has_new =
+            |service: &&&Service| service.image.as_ref().is_some_and(|image| pulled.contains(image));
+        touched.extend(services.iter().filter(has_new).map(|service| service.name.as_str()));
         touched.extend(outdated);
-        let all = changed || !applied;
+        let affected = sent.and_then(|sent| self.affected(sent));
+        // Nothing is known of an earlier start that did not finish, nor of other Compose files.
+        let is_known = match sent {
+            Some(_) => (applied || of_another) && affected.is_some(),
+            None => applied,
+        };
+        touched.extend(affected.iter().flat_map(|affected| affected.keys().copied()));
         let (replaced, interrupted): (Vec<_>, Vec<_>) = services
             .iter()
             .map(|service| service.name.as_str())
-            .filter(|name| runs(name) && (all || touched.contains(name)))
+            .filter(|name| runs(name) && (!is_known || touched.contains(name)))
             .partition(|name| rolling.iter().any(|each| each.service == *name));
         let mut risks = Vec::new();
         let mut reason = reason;
@@ -126,6 +132,46 @@ impl Stack {
 }
 
 impl Stack {
+    /// Services that use a file that is sent or removed, each with one of these. None where the Compose
+    /// files themselves change: Compose alone knows which services they make different.
+    fn affected(&self, sent: &Change) -> Option<BTreeMap<&str, String>> {
+        let project = &self.input.project;
+        let folder = format!("{}/", self.folder());
+        let paths: Vec<&str> = sent.files.iter().filter_map(|file| file.path.strip_prefix(&folder)).collect();
+        let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
+        if !project.complete || paths.iter().any(|path| is_composes(&path)) {
+            return None;
+        }
+        let uses = |service: &Service, path: &str| {
+            let mut parts = service.given.iter().chain(&service.made_from);
+            let is_above = |part: &String| {
+                part.is_empty()
+                    || path == part
+                    || path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            parts.any(is_above) || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
+        };
+        let used = self.services().filter_map(|service| {
+            let path = paths.iter().find(|path| uses(service, path))?;
+            Some((service.name.as_str(), (*path).to_owned()))
+        });
+        Some(used.collect())
+    }
+
+    /// Why a start follows, in terms of what has changed.
+    fn why_changed(&self, sent: Option<&Change>) -> String {
+        let Some(affected) = sent.and_then(|sent| self.affected(sent)) else {
+            return "the bundle has changed".into();
+        };
+        let uses: Vec<_> = affected.iter().map(|(service, path)| format!("{service} uses {path}")).collect();
+        match uses.as_slice() {
+            [] => "the bundle has changed, and no service uses the changed files".into(),
+            [one] => format!("{one}, which has changed"),
+            [first, second] => format!("{first} and {second}, which have changed"),
+            [first, rest @ ..] => format!("{first}, and {} more services use changed files", rest.len()),
+        }
+    }
+
     /// Services that read one of these files, and those that wait for one that does: what they
     /// lean on goes away for a while. What runs once is not leaned on.
     fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {

@@ -349,6 +349,75 @@ fn owners_and_permissions_of_files() {
     }
 }
 
+/// The project runs on the host as it was sent.
+fn running(case: &mut Case) {
+    case.sent();
+    let step = case.step();
+    let hash = step.input.bundle.hash();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/applied", &format!("{hash}\n"));
+    case.facts.containers = step
+        .services()
+        .map(|service| Container {
+            project: "notes".into(),
+            service: service.name.clone(),
+            folder: "/srv/notes".into(),
+            state: "running".into(),
+            status: "Up".into(),
+            ..Container::default()
+        })
+        .collect();
+    for service in ["a", "b"] {
+        case.facts.images.insert(service.into(), Some(crate::facts::Image::default()));
+    }
+}
+
+#[test]
+fn a_start_names_the_services_that_it_interrupts() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:\n  web: {image: a, volumes: [\"./site:/site:ro\"]}\n  api: {image: b, env_file: app.env}\n  \
+             made: {build: ./app}\n  cache: {image: a}\n",
+        ),
+        ("site/index.html", "<p>\n"),
+        ("app.env", "A=1\n"),
+        ("app/Dockerfile", "FROM scratch\n"),
+        ("README.md", "read me\n"),
+    ]);
+    running(&mut case);
+    let start = |case: &Case| {
+        let planned = case.plan().expect("a plan");
+        let start = planned.changes.into_iter().find(|change| change.id == "stack/up")?;
+        let interrupted = start.risks.iter().find_map(|risk| match risk {
+            Risk::InterruptsService { services } => Some(services.join(" ")),
+            _ => None,
+        });
+        Some(format!("{}: {}", start.reason, interrupted.unwrap_or_default()))
+    };
+    assert_eq!(start(&case), None);
+    for (path, expected) in [
+        ("site/index.html", "web uses site/index.html, which has changed: web"),
+        ("app.env", "api uses app.env, which has changed: api"),
+        ("app/Dockerfile", "made uses app/Dockerfile, which has changed: made"),
+        ("README.md", "the bundle has changed, and no service uses the changed files: "),
+        (".env", "the bundle has changed: web api made cache"),
+        ("compose.yaml", "the bundle has changed: web api made cache"),
+    ] {
+        let file = case.folder.path().join(path);
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        case.write(path, &format!("{before}# more\n"));
+        assert_eq!(start(&case).as_deref(), Some(expected), "{path}");
+        match before.is_empty() {
+            true => fs::remove_file(file).expect("a file"),
+            false => case.write(path, &before),
+        }
+    }
+    // An earlier start that did not finish may have left anything to do.
+    case.facts.files.insert("/var/lib/provision/stacks/notes/applied".into(), None);
+    case.write("README.md", "more\n");
+    assert!(start(&case).is_some_and(|start| start.ends_with(": web api made cache")));
+}
+
 fn folder_on_host(facts: &mut Facts, path: &str) {
     let folder = File { kind: "directory".into(), mode: 0o755, owner: "root:root".into(), ..File::default() };
     facts.files.insert(path.into(), Some(folder));
