@@ -174,6 +174,9 @@ pub struct Plan {
     /// Ask for newer images for all tags in use, as `up --pull` does
     #[arg(long)]
     pub pull: bool,
+    /// Exit with 2 if there is something to change, and with 0 if not
+    #[arg(long)]
+    pub exit_code: bool,
     /// Print it as Markdown, for a review
     #[arg(long)]
     pub markdown: bool,

@@ -32,6 +32,11 @@ pub enum Exit {
     Exposed = 11,
 }
 
+impl Exit {
+    /// There is something to change, for `plan --exit-code`; in which nothing else ends so.
+    pub const CHANGES: Self = Self::Usage;
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -65,7 +65,10 @@ pub(super) async fn plan(
     {
         return fail(reporter, &sessions, &failure);
     }
-    worst
+    match worst {
+        Exit::Done if arguments.exit_code && plans.iter().any(|plan| !plan.is_empty()) => Exit::CHANGES,
+        worst => worst,
+    }
 }
 
 /// `provision check`

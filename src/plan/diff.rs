@@ -23,18 +23,43 @@ pub fn diff(file: &FileChange) -> FileDiff {
     if file.sensitive {
         return FileDiff::Opaque("content hidden");
     }
-    let Ok(after) = std::str::from_utf8(content) else { return FileDiff::Opaque("binary") };
+    let Some(after) = readable(content) else { return FileDiff::Opaque("binary") };
+    if let Some(why) = unshowable(after) {
+        return FileDiff::Opaque(why);
+    }
     if !file.exists {
         return FileDiff::New(after.lines().map(str::to_owned).collect());
     }
     let Some(before) = &file.before else { return FileDiff::Opaque("content not read") };
-    let Ok(before) = std::str::from_utf8(before) else { return FileDiff::Opaque("binary") };
+    let Some(before) = readable(before) else { return FileDiff::Opaque("binary") };
+    if let Some(why) = unshowable(before) {
+        return FileDiff::Opaque(why);
+    }
     let text = TextDiff::from_lines(before, after);
     let mut lines = Vec::new();
     for hunk in text.unified_diff().context_radius(3).iter_hunks() {
         lines.extend(hunk.to_string().lines().map(str::to_owned));
     }
     if lines.is_empty() { FileDiff::Opaque("mode or owner only") } else { FileDiff::Text(lines) }
+}
+
+/// The largest file of which lines are shown, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// The longest line that a person reads, in characters. Longer ones are written by programs.
+const LONGEST_LINE: usize = 1000;
+
+/// The text of a file that is no binary.
+fn readable(content: &[u8]) -> Option<&str> {
+    std::str::from_utf8(content).ok().filter(|text| !text.contains('\0'))
+}
+
+/// Why the lines of a text are not shown.
+fn unshowable(text: &str) -> Option<&'static str> {
+    match () {
+        () if text.len() > LARGEST => Some("too large to show"),
+        () if text.lines().any(|line| line.chars().count() > LONGEST_LINE) => Some("lines too long to show"),
+        () => None,
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +83,14 @@ mod tests {
     fn shows_what_a_person_may_see() {
         assert_eq!(diff(&file(None, Some("a\nb\n"), false)), FileDiff::New(vec!["a".into(), "b".into()]));
         assert_eq!(diff(&file(Some("a\n"), None, false)), FileDiff::Removed);
+        let long = "a".repeat(1001);
+        let large = "a line\n".repeat(10_000);
+        for (text, why) in
+            [("a\0b", "binary"), (&*long, "lines too long to show"), (&*large, "too large to show")]
+        {
+            assert_eq!(diff(&file(None, Some(text), false)), FileDiff::Opaque(why));
+            assert_eq!(diff(&file(Some(text), Some("a\n"), false)), FileDiff::Opaque(why));
+        }
         assert_eq!(diff(&file(Some("A=1\n"), Some("A=2\n"), true)), FileDiff::Opaque("content hidden"));
         assert_eq!(
             diff(&file(Some("a\nb\n"), Some("a\nc\n"), false)),

@@ -1,13 +1,40 @@
 //! A plan as Markdown, for a reviewer's pull request.
 
+use super::plan_view::MANY_FILES;
 use super::text::{counted, harmless};
 use super::words::{file_facts, is_grave, remedy, risk, shown, standing, total};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep};
 use crate::plan::{Finding, Level};
 
-/// The plan as Markdown: risks on top, a list for each step, file contents folded away.
-/// Ends with a newline.
+/// What GitHub takes for a comment, in characters:
+/// <https://docs.github.com/en/rest/issues/comments> answers "is too long (maximum is 65536 characters)".
+const LIMIT: usize = 65_535;
+
+/// The plan as Markdown: risks on top, a list for each step, file contents folded away, as far as it
+/// fits a comment on GitHub. Ends with a newline.
 pub fn render_plan_markdown(plan: &Plan) -> String {
+    let whole = render(plan, true);
+    if whole.chars().count() <= LIMIT {
+        return whole;
+    }
+    let without = render(plan, false);
+    let note = "\n_The contents of files are left out: the plan is too long for a comment._\n";
+    if without.chars().count() + note.len() <= LIMIT {
+        return without + note;
+    }
+    let note =
+        "\n_The rest is left out: the plan is too long for a comment. `provision plan` prints all of it._\n";
+    let mut room = LIMIT - note.len();
+    let fits = |line: &&str| {
+        let length = line.chars().count();
+        let has_room = length <= room;
+        room = room.saturating_sub(length);
+        has_room
+    };
+    without.split_inclusive('\n').take_while(fits).collect::<String>() + note
+}
+
+fn render(plan: &Plan, contents: bool) -> String {
     let mut text = format!("## {}\n\nPlaybook {}\n", prose(&total(plan)), code(&plan.playbook));
     let grave: Vec<_> =
         plan.changes().flat_map(|change| &change.risks).filter(|each| is_grave(each)).collect();
@@ -20,7 +47,7 @@ pub fn render_plan_markdown(plan: &Plan) -> String {
     for step in plan.steps.iter().filter(|step| !step.changes.is_empty()) {
         text.push_str(&format!("\n### {}\n\n", prose(step.step)));
         for each in &step.changes {
-            change(&mut text, each);
+            change(&mut text, each, contents);
         }
         remarks(&mut text, step, "");
     }
@@ -46,7 +73,7 @@ fn mark(level: Level) -> &'static str {
     }
 }
 
-fn change(text: &mut String, change: &Change) {
+fn change(text: &mut String, change: &Change, contents: bool) {
     text.push_str(&format!("- **{}**", prose(&change.title)));
     if !change.reason.is_empty() {
         text.push_str(&format!(" ({})", prose(&change.reason)));
@@ -56,18 +83,21 @@ fn change(text: &mut String, change: &Change) {
         let mark = if is_grave(each) { "⚠️ " } else { "" };
         text.push_str(&format!("  - {mark}{}\n", prose(&risk(each))));
     }
-    for each in &change.files {
-        file(text, each);
+    for each in change.files.iter().take(MANY_FILES) {
+        file(text, each, contents);
+    }
+    if let Some(more) = change.files.len().checked_sub(MANY_FILES).filter(|more| *more > 0) {
+        text.push_str(&format!("  - … and {}\n", counted(more, "more file")));
     }
 }
 
-fn file(text: &mut String, file: &FileChange) {
+fn file(text: &mut String, file: &FileChange, contents: bool) {
     let diff = shown(file);
     let facts = file_facts(file, &diff);
     let (lines, sign) = match &diff {
-        FileDiff::New(lines) => (lines, "+"),
-        FileDiff::Text(lines) => (lines, ""),
-        FileDiff::Removed | FileDiff::Opaque(_) => {
+        FileDiff::New(lines) if contents => (lines, "+"),
+        FileDiff::Text(lines) if contents => (lines, ""),
+        _ => {
             text.push_str(&format!("  - {}: {}\n", code(&file.path), prose(&facts)));
             return;
         }
@@ -106,10 +136,27 @@ fn finding_line(finding: &Finding) -> String {
     )
 }
 
-/// Text that Markdown takes for text.
+/// Text that Markdown takes for text. What GitHub makes a link or a mention of (`@ann`, `#12`,
+/// addresses) becomes code.
 fn prose(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in harmless(text).chars() {
+    let text = harmless(text);
+    let words = text.split(' ').map(|word| if is_linked(word) { code(word) } else { escaped(word) });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn is_linked(word: &str) -> bool {
+    let is_issue = || {
+        word.match_indices(['#', '-']).any(|(at, _)| {
+            word.get(at + 1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                && (word.get(at..at + 1) == Some("#") || word.to_ascii_uppercase().contains("GH-"))
+        })
+    };
+    word.contains('@') || word.contains("://") || word.to_ascii_lowercase().contains("www.") || is_issue()
+}
+
+fn escaped(word: &str) -> String {
+    let mut safe = String::with_capacity(word.len());
+    for character in word.chars() {
         if matches!(
             character,
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '$'
@@ -160,12 +207,49 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_values_stay_in_their_place(text in samples::hostile()) {
-            let view = render_plan_markdown(&samples::hostile_plan(&text));
-            let usual = render_plan_markdown(&samples::hostile_plan("usual"));
+            let view = render(&samples::hostile_plan(&text), true);
+            let usual = render(&samples::hostile_plan("usual"), true);
             prop_assert!(!view.replace('\n', "").contains(is_harmful));
             if !text.is_empty() {
                 prop_assert_eq!(view.lines().count(), usual.lines().count());
             }
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_link_or_a_mention() {
+        for (text, expected) in [
+            ("ask @ann now", "ask `@ann` now"),
+            ("see #12 or GH-12", "see `#12` or `GH-12`"),
+            ("pull ghcr.io/a/b:1 from https://x.example", "pull ghcr.io/a/b:1 from `https://x.example`"),
+            ("www.x.example", "`www.x.example`"),
+            ("a`@b", "``a`@b``"),
+            ("web-1 *x*", "web-1 \\*x\\*"),
+        ] {
+            assert_eq!(prose(text).replace("`` ", "``").replace(" ``", "``"), expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_fits_a_comment() {
+        let plan = |files: usize, lines: usize| {
+            let mut plan = samples::bare();
+            let change = plan.steps.iter_mut().flat_map(|step| &mut step.changes).next().expect("a change");
+            let text = "a line of a file\n".repeat(lines);
+            change.files = (0..files)
+                .map(|number| samples::file(&format!("/srv/x/{number}"), None, Some(&text)))
+                .collect();
+            let more = vec![change.clone(); 40];
+            plan.steps[0].changes.extend(more);
+            plan
+        };
+        for (files, lines, note) in
+            [(1, 1, ""), (1, 3000, "contents of files are left out"), (60, 1, "The rest is left out")]
+        {
+            let text = render_plan_markdown(&plan(files, lines));
+            assert!(text.chars().count() <= LIMIT, "{files} {lines}: {}", text.len());
+            assert!(text.contains(note), "{files} {lines}");
+            assert!(text.ends_with('\n'));
         }
     }
 

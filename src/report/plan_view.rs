@@ -9,6 +9,8 @@ use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep};
 
 /// A new file of at most this many lines is shown in full.
 const SMALL_FILE: usize = 12;
+/// At most this many files of a change are listed.
+pub(super) const MANY_FILES: usize = 40;
 /// At most this many lines of a diff are shown.
 const LONG_DIFF: usize = 40;
 
@@ -143,8 +145,17 @@ impl View {
                 self.item(4, "!", &risk(each), bare);
             }
         }
-        for file in &change.files {
+        let most = if self.verbosity == Verbosity::Verbose { usize::MAX } else { MANY_FILES };
+        for file in change.files.iter().take(most) {
             self.file(file);
+        }
+        if let Some(more) = change.files.len().checked_sub(most).filter(|more| *more > 0) {
+            self.item(
+                4,
+                "",
+                &format!("… and {} (all of them with -v)", counted(more, "more file")),
+                Paint::dim,
+            );
         }
         if let (Verbosity::Verbose, Some(undo)) = (self.verbosity, &change.undo) {
             let label = self.paint.dim("undo:");

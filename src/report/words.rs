@@ -105,8 +105,13 @@ pub(super) fn file_facts(file: &FileChange, diff: &FileDiff) -> String {
         FileDiff::Removed => "removed".into(),
         FileDiff::New(lines) => format!("new, {rights}, {}", counted(lines.len(), "line")),
         FileDiff::Text(_) => rights,
-        FileDiff::Opaque(reason) if file.exists => format!("{rights}, {reason}"),
-        FileDiff::Opaque(reason) => format!("new, {rights}, {reason}"),
+        FileDiff::Opaque(reason) => {
+            let new = if file.exists { "" } else { "new, " };
+            // How long a secret is, is no one else's business.
+            let size = file.content.as_ref().filter(|_| !file.sensitive);
+            let size = size.map(|content| format!(", {}", bytes(content.len() as u64))).unwrap_or_default();
+            format!("{new}{rights}, {reason}{size}")
+        }
     }
 }
 
