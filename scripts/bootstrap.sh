@@ -36,13 +36,15 @@ if [ "$(id -u)" = 0 ]; then
   sh -c "$begin" || rc=$?;
 elif command -v sudo >/dev/null 2>&1; then
   sudo -n sh -c "$begin" </dev/null 2>/dev/null || rc=$?;
-  if [ -e "$waits" ]; then
+  left=3;
+  while [ -e "$waits" ] && [ "$left" -gt 0 ]; do
+    left=$((left - 1));
     echo "@$tag password"; rc=0;
     IFS= read -r p || { echo "@$tag no-password"; exit 0; };
     printf "%s\n" "$p" | sudo -S -p "" sh -c "$begin" || rc=$?;
     p=;
-    [ ! -e "$waits" ] || { echo "@$tag refused"; exit 0; };
-  fi;
+  done;
+  [ ! -e "$waits" ] || { echo "@$tag refused"; exit 0; };
 else
   echo "@$tag no-sudo"; exit 0;
 fi;

@@ -1,4 +1,7 @@
-//! A script that answers a question of a command's own.
+//! A script that answers a question of a command's own, and questions to the person.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::exit::Exit;
 use super::failure;
@@ -30,4 +33,21 @@ pub(super) async fn asked(
         return Err(Failure { output, ..failure::plain(Exit::Failed, what) });
     }
     Ok(lines)
+}
+
+/// How long prompts have waited for a person, in milliseconds.
+static THOUGHT: AtomicU64 = AtomicU64::new(0);
+
+/// Shows a prompt; the time until it is answered is no time of ours.
+pub(super) fn while_a_person_thinks<T>(prompt: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let answer = prompt();
+    let milliseconds = began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+    THOUGHT.fetch_add(milliseconds, Ordering::Relaxed);
+    answer
+}
+
+/// How long we have worked since then, without what a person has thought.
+pub(super) fn worked_since(began: Instant) -> Duration {
+    began.elapsed().saturating_sub(Duration::from_millis(THOUGHT.load(Ordering::Relaxed)))
 }

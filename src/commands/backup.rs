@@ -5,7 +5,7 @@ mod look;
 
 use super::exit::Exit;
 use super::session::Session;
-use super::{exit_of, failure, index, up};
+use super::{asked, exit_of, failure, index, up};
 use crate::cli::{self, BackupVerb, Global};
 use crate::config::Settings;
 use crate::plan::{Plan, PlannedStep, fingerprint};
@@ -192,7 +192,7 @@ impl Work<'_> {
             return Err(failure);
         }
         let (applied, already_so) = follower.counts();
-        let milliseconds = session.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let milliseconds = asked::worked_since(session.started).as_millis().try_into().unwrap_or(u64::MAX);
         let next = vec![format!("provision backup {host} list"), format!("provision show {id}")];
         let addresses = Vec::new();
         let run = Some(id);

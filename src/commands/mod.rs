@@ -255,24 +255,31 @@ fn ssh_options(global: &Global) -> SshOptions {
 /// sudo's password: from the file, the environment, or one prompt.
 fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords {
     let file = global.sudo_password_file.clone();
-    Passwords::new(move |host| {
-        if let Some(file) = &file {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-            return Ok(Password::new(text.lines().next().unwrap_or_default().to_owned()));
-        }
-        if let Ok(password) = std::env::var("PROVISION_SUDO_PASSWORD") {
-            return Ok(Password::new(password));
+    Passwords::new(move |host, refused| {
+        let given = match &file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+                Some(text.lines().next().unwrap_or_default().to_owned())
+            }
+            None => std::env::var("PROVISION_SUDO_PASSWORD").ok(),
+        };
+        match given {
+            Some(_) if refused => return Err("it was refused".into()),
+            Some(password) => return Ok(Password::new(password)),
+            None => {}
         }
         if !std::io::stdin().is_terminal() {
             return Err("there is no terminal to ask on".into());
         }
-        let ask = || dialoguer::Password::new().with_prompt(format!("sudo password on {host}")).interact();
+        let again = if refused { " (the last one was refused)" } else { "" };
+        let prompt = format!("sudo password on {host}{again}");
+        let ask = || dialoguer::Password::new().with_prompt(&prompt).interact();
         let mut answer = None;
-        match &reporter {
+        asked::while_a_person_thinks(|| match &reporter {
             Some(reporter) => reporter.suspend(&mut || answer = Some(ask())),
             None => answer = Some(ask()),
-        }
+        });
         match answer {
             Some(Ok(password)) => Ok(Password::new(password)),
             _ => Err("none was given".into()),

@@ -8,7 +8,7 @@ use super::exit::Exit;
 use super::reached::{afterwards, published};
 use super::secrets::Given;
 use super::session::Session;
-use super::{failure, index};
+use super::{asked, failure, index};
 use crate::cli::{Global, Up};
 use crate::host::command_by_hand;
 use crate::plan::Plan;
@@ -190,9 +190,13 @@ pub(super) fn confirm(plans: &[&Plan], yes: bool, reporter: &dyn Reporter) -> Re
     // Ctrl-C is an answer: it must not end us before the cursor is shown again.
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     let mut answer = Ok(false);
-    reporter.suspend(&mut || {
-        answer = dialoguer::Confirm::new().with_prompt(&question).default(false).interact();
-        let _ = console::Term::stderr().show_cursor();
+    asked::while_a_person_thinks(|| {
+        reporter.suspend(&mut || {
+            // `y` and Enter: an Enter that is left over would answer the next question.
+            let ask = dialoguer::Confirm::new().with_prompt(&question).default(false);
+            answer = ask.wait_for_newline(true).interact();
+            let _ = console::Term::stderr().show_cursor();
+        });
     });
     match answer {
         Ok(true) => Ok(()),
@@ -332,7 +336,7 @@ async fn summary(
     if let Some(run) = &run {
         next.push(format!("provision show {run}"));
     }
-    let milliseconds = session.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+    let milliseconds = asked::worked_since(session.started).as_millis().try_into().unwrap_or(u64::MAX);
     Summary { run, applied, already_so, milliseconds, addresses, next }
 }
 

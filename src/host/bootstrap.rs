@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::{Ended, HostError, Passwords};
+use super::{Ended, HostError, Password, Passwords};
 
 const BOOTSTRAP: &str = include_str!("../../scripts/bootstrap.sh");
 
@@ -176,6 +176,7 @@ impl<'a> Framed<'a> {
     {
         let mut begun = false;
         let mut spoke = false;
+        let mut given = None;
         let mut greeting = Vec::new();
         // The frame's end stands on a line of its own behind a line break of its own.
         let mut held: Option<String> = None;
@@ -190,7 +191,7 @@ impl<'a> Framed<'a> {
                     }
                     return Ok(code);
                 }
-                Some(Mark::Password) => self.answer(stdin).await?,
+                Some(Mark::Password) => given = Some(self.answer(stdin, given.as_ref()).await?),
                 Some(Mark::Trouble(word)) => return Err(self.trouble(word)),
                 None if begun => {
                     if let Some(line) = held.replace(line) {
@@ -221,21 +222,30 @@ impl<'a> Framed<'a> {
         })
     }
 
-    async fn answer<I: AsyncWrite + Unpin>(&self, stdin: &mut I) -> Result<(), HostError> {
+    /// Gives sudo the password, or another one than it has refused.
+    async fn answer<I: AsyncWrite + Unpin>(
+        &self,
+        stdin: &mut I,
+        refused: Option<&Password>,
+    ) -> Result<Password, HostError> {
         self.sudo_asked.set(true);
-        let password = self.passwords.get(self.host).map_err(|why| HostError::NotRoot {
-            what: format!("sudo on {} wants a password, and {why}", self.host),
-            output: Vec::new(),
-            hint: "run it in a terminal, set PROVISION_SUDO_PASSWORD, or let this login use sudo without a password".into(),
+        let password = self.passwords.get(self.host, refused).map_err(|why| match refused {
+            Some(_) => self.trouble("refused"),
+            None => HostError::NotRoot {
+                what: format!("sudo on {} wants a password, and {why}", self.host),
+                output: Vec::new(),
+                hint: "run it in a terminal, set PROVISION_SUDO_PASSWORD, or let this login use sudo without a password".into(),
+            },
         })?;
         let line = format!("{}\n", password.reveal().replace(['\n', '\r'], ""));
         let written = async {
             stdin.write_all(line.as_bytes()).await?;
             stdin.flush().await
         };
-        written
-            .await
-            .map_err(|error| HostError::Lost { host: self.host.to_owned(), reason: error.to_string() })
+        let lost =
+            |error: std::io::Error| HostError::Lost { host: self.host.to_owned(), reason: error.to_string() };
+        written.await.map_err(lost)?;
+        Ok(password)
     }
 
     fn odd(&self, what: &str) -> HostError {
@@ -294,7 +304,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> Passwords {
-        Passwords::new(|_| Err("nobody is asked".into()))
+        Passwords::new(|_, _| Err("nobody is asked".into()))
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Live lines on a terminal: one for each host, below the lines that stay.
 
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ impl Terminal {
         }
     }
 
-    fn begin(&self, state: &mut State, host: &str, title: &str) {
+    fn begin(&self, state: &mut State, host: &str, title: &str, ssh_may_ask: bool) {
         let prefix = state.lines.prefix(host);
         let bar = self.bar(&mut state.live, host, &prefix);
         let columns = usize::from(Term::stderr().size().1);
@@ -96,7 +97,14 @@ impl Terminal {
         bar.reset_elapsed();
         bar.set_message("");
         bar.set_prefix(fit(title, room).into_owned());
-        bar.enable_steady_tick(TURN);
+        match ssh_may_ask {
+            // A line that turns would wipe the prompt away, and what a person has typed.
+            true => {
+                bar.disable_steady_tick();
+                bar.tick();
+            }
+            false => bar.enable_steady_tick(TURN),
+        }
     }
 
     fn end(&self, bar: &mut Option<ProgressBar>) {
@@ -155,7 +163,10 @@ impl Reporter for Terminal {
             let _ = self.multi.println(lines.join("\n"));
         }
         match self.live(&state.lines, host, event) {
-            Live::Begin(title) => self.begin(&mut state, host, &title),
+            Live::Begin(title) => {
+                let ssh_may_ask = matches!(event, Event::Connecting) && std::io::stdin().is_terminal();
+                self.begin(&mut state, host, &title, ssh_may_ask);
+            }
             Live::Detail(text) => {
                 if let Some((_, Some(bar))) = state.live.iter().find(|(name, _)| name == host) {
                     bar.set_message(text);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read};
 
 use super::ask;
+use crate::commands::asked::while_a_person_thinks;
 use crate::commands::exit::Exit;
 use crate::commands::failure;
 use crate::commands::session::Session;
@@ -67,7 +68,7 @@ impl Given {
     pub fn ask(&mut self, plans: &[&Plan], reporter: &dyn Reporter) -> Result<(), Failure> {
         for (name, host) in self.wanted(plans) {
             let mut answer = None;
-            reporter.suspend(&mut || answer = Some(prompt(name, host)));
+            while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host))));
             self.values.insert(name.to_owned(), answer.unwrap_or_else(|| Err(nothing_given(name)))?);
         }
         Ok(())
@@ -102,7 +103,7 @@ impl Given {
 pub(super) fn read(name: &str, host: &str, reporter: &dyn Reporter) -> Result<Password, Failure> {
     if can_ask() {
         let mut answer = None;
-        reporter.suspend(&mut || answer = Some(prompt(name, host)));
+        while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host))));
         return answer.unwrap_or_else(|| Err(nothing_given(name)));
     }
     let failed = |what: String| failure::with_hint(Exit::Usage, what, PIPE_IT);
