@@ -104,12 +104,12 @@ add_file() {
 # What stacks ask of the host, and what its own file asks.
 CLAIMS='/var/lib/provision/claims/*.json /etc/provision/host.toml'
 
-# claims: their files, as if each had been asked for.
+# claims: their files, and where each stack comes from, as if each had been asked for.
 claims() {
     set +f
     IFS=' '
     # shellcheck disable=SC2086 # patterns
-    set -- $CLAIMS
+    set -- $CLAIMS /var/lib/provision/stacks/*/origin
     set -f
     IFS=$NL
     for path; do

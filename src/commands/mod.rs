@@ -201,7 +201,10 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
     let mut sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
     let project = stack.as_ref().map(|stack| &stack.project);
     match verb {
-        Verb::Up(up) => up::up(sessions, up, global, &*reporter, project, secrets::Given::default()).await,
+        Verb::Up(up) => {
+            let given = secrets::Given::by(&settings.options.secrets.commands);
+            up::up(sessions, up, global, &*reporter, project, given).await
+        }
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,

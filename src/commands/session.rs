@@ -365,7 +365,7 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
     let origin = match shipped {
         // They grow into each other, with what is there.
-        Some(_) => "a playbook of provision's own".to_owned(),
+        Some(_) => steps::SHIPPED.to_owned(),
         None => origin::of(&settings.stack_folder),
     };
     Ok(Some(StackInput { project, bundle, origin }))

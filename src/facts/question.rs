@@ -30,7 +30,8 @@ pub enum Question {
         /// The folder that its paths count from.
         folder: String,
     },
-    /// What stacks ask of the host, each in a file of its own, and the host's own file.
+    /// What stacks ask of the host, each in a file of its own, the host's own file, and where each
+    /// stack comes from.
     Claims,
     /// A group and its members.
     Group(String),

@@ -34,7 +34,7 @@ pub use postgres::{Mode as PostgresMode, Postgres, PostgresOptions, settle as se
 pub use requirement::Requirement;
 pub use secrets::{ASKED, Renewal, SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
-pub use stack::{Permission, Stack, StackInput, StackOptions, stack_folder};
+pub use stack::{Permission, SHIPPED, Stack, StackInput, StackOptions, stack_folder};
 pub use user::{User, UserOptions};
 
 use crate::facts::Questions;

@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct SecretsOptions {
     pub generate: Vec<String>,
     /// The names of values that a person gives: `up` asks for those that the host does not have.
     pub given: Vec<String>,
+    /// Commands that print the value of a given secret, run here and not on the host: `pass show mail`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: BTreeMap<String, String>,
     /// Files with values in them, written on the host below `/etc/provision/secrets/STACK`.
     pub files: Vec<SecretFile>,
 }
@@ -145,6 +148,12 @@ impl Secrets {
                     "mend [steps.secrets]; a name stands once, in `generate` or in `given`",
                 );
             }
+        }
+        if let Some(name) = self.options.commands.keys().find(|name| !self.options.given.contains(name)) {
+            return refuse(
+                format!("`commands` has a command for `{name}`, which is not in `given`"),
+                "add the name to `given` in [steps.secrets], or correct it",
+            );
         }
         let mut seen = BTreeSet::new();
         for file in &self.options.files {

@@ -135,6 +135,15 @@ pub struct StackInput {
     pub origin: String,
 }
 
+/// What stands for the origin of a stack that ships.
+pub const SHIPPED: &str = "a playbook of provision's own";
+
+impl StackInput {
+    fn is_shipped(&self) -> bool {
+        self.origin == SHIPPED
+    }
+}
+
 /// The folder on the host of a project with this name.
 pub fn stack_folder(options: &StackOptions, name: &str) -> String {
     let folder = options.folder.clone().unwrap_or_else(|| format!("/srv/{name}"));
@@ -188,6 +197,7 @@ impl Step for Stack {
         questions.insert(Question::Docker);
         questions.insert(Question::Project(self.input.project.name.clone()));
         questions.insert(Question::Published);
+        questions.insert(Question::Claims);
         questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
         questions.insert(Question::File {
@@ -232,6 +242,7 @@ impl Step for Stack {
         let kept = seeds.phrase();
         step.warnings.extend(self.remarks_on_mounts(model));
         step.warnings.extend(self.unreadable());
+        step.warnings.extend(self.renamed(model));
         step.withheld = self.kept_back(&seeds);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);

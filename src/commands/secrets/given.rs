@@ -10,7 +10,7 @@ use crate::commands::failure;
 use crate::commands::session::Session;
 use crate::host::Password;
 use crate::plan::Plan;
-use crate::report::{Failure, Reporter};
+use crate::report::{Failure, Reporter, harmless};
 use crate::steps::ASKED;
 
 /// The longest value that is taken.
@@ -23,6 +23,8 @@ const MARKS: &str = "-._~";
 #[derive(Debug, Default)]
 pub(in crate::commands) struct Given {
     values: BTreeMap<String, Password>,
+    /// Commands that print values, by the names of their secrets.
+    commands: BTreeMap<String, String>,
 }
 
 /// The secrets that a plan takes from a person.
@@ -33,7 +35,12 @@ fn asked(plan: &Plan) -> impl Iterator<Item = &str> {
 impl Given {
     /// One value that is known already.
     pub fn of(name: &str, value: Password) -> Self {
-        Self { values: BTreeMap::from([(name.to_owned(), value)]) }
+        Self { values: BTreeMap::from([(name.to_owned(), value)]), ..Self::default() }
+    }
+
+    /// Values that these commands print.
+    pub fn by(commands: &BTreeMap<String, String>) -> Self {
+        Self { commands: commands.clone(), ..Self::default() }
     }
 
     /// Takes from the environment what these plans want of a person; an error where something is
@@ -46,7 +53,7 @@ impl Given {
                     check(&value).map_err(|mistake| mistake.told(&variable))?;
                     self.values.insert(name.to_owned(), Password::new(value));
                 }
-                Err(_) if can_ask() => {}
+                Err(_) if can_ask() || self.commands.contains_key(name) => {}
                 Err(_) => {
                     let what = format!(
                         "{host} does not have the secret {name}, and there is no terminal to ask on; nothing was changed"
@@ -67,6 +74,10 @@ impl Given {
     /// Asks for what is still missing.
     pub fn ask(&mut self, plans: &[&Plan], reporter: &dyn Reporter) -> Result<(), Failure> {
         for (name, host) in self.wanted(plans) {
+            if let Some(command) = self.commands.get(name) {
+                self.values.insert(name.to_owned(), printed(name, command)?);
+                continue;
+            }
             let mut answer = None;
             while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host))));
             self.values.insert(name.to_owned(), answer.unwrap_or_else(|| Err(nothing_given(name)))?);
@@ -147,6 +158,34 @@ fn prompt(name: &str, host: &str) -> Result<Password, Failure> {
     answer.map(Password::new).map_err(|_| nothing_given(name))
 }
 
+/// What a command of the settings prints, without the line break at its end. It may ask on the terminal.
+fn printed(name: &str, command: &str) -> Result<Password, Failure> {
+    let failed = |what: String, output: Vec<String>| Failure {
+        output,
+        ..failure::with_hint(
+            Exit::Usage,
+            format!("the command for the secret {name} {what}; nothing was changed"),
+            format!("try it yourself: {command}"),
+        )
+    };
+    let output = std::process::Command::new("sh")
+        .args(["-c", command])
+        .stdin(std::process::Stdio::inherit())
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .map_err(|error| failed(format!("could not be started: {error}"), Vec::new()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = said.lines().map(|line| harmless(line).into_owned()).collect();
+        let last = lines.len().saturating_sub(8);
+        return Err(failed(format!("failed ({})", output.status), lines.into_iter().skip(last).collect()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    check(value).map_err(|mistake| mistake.told(&format!("the command for the secret {name}")))?;
+    Ok(Password::new(value.to_owned()))
+}
+
 fn nothing_given(name: &str) -> Failure {
     failure::plain(Exit::NotConfirmed, format!("nobody gave the secret {name}; nothing was changed"))
 }
@@ -213,6 +252,23 @@ mod tests {
             let mistake = check(bad).expect_err(bad);
             assert!(mistake.what.contains(expected), "{bad}: {}", mistake.what);
             assert!(bad.is_empty() || !format!("{mistake:?}").contains("geheim"), "{mistake:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_prints_a_value() {
+        let value = |command: &str| printed("mail", command).map(|value| value.reveal().to_owned());
+        assert_eq!(value("echo abc").ok().as_deref(), Some("abc"));
+        assert_eq!(value("printf abc").ok().as_deref(), Some("abc"));
+        for (command, what) in [
+            ("echo 'no such entry' >&2; exit 3", "the command for the secret mail failed (exit status: 3)"),
+            ("true", "the value is empty"),
+            ("printf 'a\\nb'", "a control character"),
+            ("/no/such/program", "failed (exit status: 127)"),
+        ] {
+            let failure = printed("mail", command).expect_err(command);
+            assert!(failure.what.contains(what), "{command}: {}", failure.what);
+            assert!(failure.hints.iter().all(|hint| !hint.contains("abc")));
         }
     }
 

@@ -85,7 +85,8 @@ impl Stack {
             .filter(|container| services.iter().all(|service| service.name != container.service))
             .map(|container| container.service.as_str())
             .collect();
-        if !orphans.is_empty() {
+        // Services of files that are taken in may not be known here.
+        if !orphans.is_empty() && self.input.project.complete {
             let names: Vec<_> = orphans.into_iter().collect();
             risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
         }

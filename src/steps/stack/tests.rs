@@ -484,6 +484,22 @@ fn a_file_takes_the_place_of_dockers_folder() {
 }
 
 #[test]
+fn another_name_for_the_same_folder() {
+    let mut case = Case::new(&[("compose.yaml", "services: {a: {image: a}}\n")]);
+    let renamed = |case: &Case| {
+        let warnings = case.plan().expect("a plan").warnings;
+        warnings.into_iter().find(|warning| warning.contains("volumes start empty"))
+    };
+    put(&mut case.facts, "/var/lib/provision/stacks/other/origin", "elsewhere\n");
+    assert_eq!(renamed(&case), None);
+    put(&mut case.facts, "/var/lib/provision/stacks/shop/origin", "here\n");
+    assert!(renamed(&case).is_some_and(|warning| warning.contains("set name = \"shop\"")));
+    // Known under this name as well: two that are meant.
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "here\n");
+    assert_eq!(renamed(&case), None);
+}
+
+#[test]
 fn another_project_of_that_name_is_left_alone() {
     let text = "services: {web: {image: \"nginx:1.30\"}}\n";
     let refused = |case: &Case| case.plan().err().map(|refusal| refusal.details.join(" "));
