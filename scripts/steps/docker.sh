@@ -135,6 +135,29 @@ engine_verify() {
     docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
 }
 
+# parts: what is missing beside an Engine that stays as it is, whatever pins and holds its owner has.
+
+parts_guard() {
+    for package in $(arg packages); do
+        installed "$package" >/dev/null || return 1
+    done
+}
+
+parts_apply() {
+    use_proxy
+    if [ "$(arg refresh)" = yes ]; then
+        # shellcheck disable=SC2046 # a list of names
+        refresh_lists $(arg packages) || apt_failed "the package lists could not be refreshed"
+    fi
+    # shellcheck disable=SC2046 # a list of names
+    apt_get install --no-install-recommends --no-remove $(arg packages) || apt_failed "$(arg packages) could not be installed"
+}
+
+parts_verify() {
+    parts_guard || fail "not all of $(arg packages) are installed"
+    docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
+}
+
 # answers: waits until the daemon does.
 answers() {
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

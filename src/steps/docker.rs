@@ -230,6 +230,15 @@ impl Docker {
             })?,
         };
         let main = packages.first().copied().unwrap_or_default();
+        if let Some(missing) = self.missing_parts(model, &packages, main) {
+            // Their owner's entry for the repository does as well.
+            if source == Source::Docker && model.facts.apt.sources.is_empty() {
+                step.changes.extend(self.repository(model));
+            }
+            step.changes.push(self.parts(model, &missing, why));
+            step.changes.extend(daemon::plan(self, model, false)?);
+            return Ok(());
+        }
         let conflicts: Vec<&str> = CONFLICTS
             .iter()
             .chain(&OFFICIAL_PACKAGES)
@@ -281,7 +290,10 @@ impl Docker {
                 "install Docker Engine{wanted} and Compose ({main} and {} more)",
                 packages.len().saturating_sub(1)
             ),
-            reason: why,
+            reason: match model.facts.docker_engine() {
+                Some(present) => format!("{why}; replaces Engine {present}"),
+                None => why,
+            },
             risks,
             files: Vec::new(),
             undo: Some(format!("apt-get remove {}; /var/lib/docker stays", packages.join(" "))),
@@ -299,6 +311,31 @@ impl Docker {
             step.changes.extend(daemon::plan(self, model, false)?);
         }
         Ok(())
+    }
+
+    /// What is missing beside an Engine that is good: that one stays as its owner has it.
+    fn missing_parts<'p>(&self, model: &Model, packages: &[&'p str], main: &str) -> Option<Vec<&'p str>> {
+        let engine = model.facts.packages.get(main)?.as_ref()?;
+        let version = crate::facts::lenient_version(&engine.version)?;
+        let missing: Vec<_> = packages.iter().copied().filter(|name| !model.has_package(name)).collect();
+        let is_good = engine.configured && self.options.version.allows(&version);
+        (is_good && !missing.is_empty()).then_some(missing)
+    }
+
+    fn parts(&self, model: &mut Model, missing: &[&str], why: String) -> Change {
+        let names = missing.join(" ");
+        let action =
+            self.action("parts").with("packages", &names).with("refresh", refresh(model)).within(1800);
+        model.install(missing.iter().copied());
+        Change {
+            id: "docker/parts".into(),
+            title: format!("install {}", missing.join(", ")),
+            reason: format!("{why}; the Engine stays as it is"),
+            risks: vec![Risk::Downloads { bytes: None }],
+            files: Vec::new(),
+            undo: Some(format!("apt-get remove {names}")),
+            action,
+        }
     }
 
     /// Our entry for the repository, where somebody has added another: with two keys apt refuses all work.

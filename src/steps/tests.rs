@@ -216,12 +216,20 @@ fn docker_as_it_is_found() {
     });
     let mut by_hand = bare();
     by_hand.docker = with_docker("28.3.2").docker;
+    let mut old = with_docker("26.1.4");
+    for plugin in ["docker-buildx-plugin", "docker-compose-plugin"] {
+        old.packages.insert(plugin.into(), None);
+    }
+    old.docker = old.docker.map(|docker| DockerFacts { compose: None, ..docker });
+    let mut old_with_source = old.clone();
+    old_with_source.apt.sources =
+        vec![AptSource { file: "/etc/apt/sources.list.d/docker.list".into(), ..AptSource::default() }];
     let mut doubled = bare();
     doubled.apt.sources =
         vec![AptSource { file: "/etc/apt/sources.list.d/docker.list".into(), ..AptSource::default() }];
 
     let fresh: &[&str] = &["docker/daemon", "docker/repository", "docker/engine"];
-    let cases: [(&str, &Facts, &str, &[&str]); 14] = [
+    let cases: [(&str, &Facts, &str, &[&str]); 17] = [
         ("bare", &bare(), "", fresh),
         ("docker.com's is good", &good, "", &[]),
         ("the version is good", &good, "version = '>=28'", &[]),
@@ -240,7 +248,10 @@ fn docker_as_it_is_found() {
             &["docker/repository", "docker/engine"],
         ),
         ("no Compose, and none in Debian 12", &no_compose, "", &["docker/repository", "docker/engine"]),
-        ("no Compose, and one in Debian 13", &newer, "", &["docker/engine"]),
+        ("no Compose, and one in Debian 13", &newer, "", &["docker/parts"]),
+        ("an old Engine without plugins", &old, "", &["docker/repository", "docker/parts"]),
+        ("its owner's source", &old_with_source, "", &["docker/parts"]),
+        ("another version is wanted", &old, "version = '>=28'", &["docker/repository", "docker/engine"]),
         ("the daemon is silent", &silent, "", &["docker/service"]),
         ("neither source, but it works", &by_hand, "", &[]),
         ("a setting that is asked for", &good, "registry_mirrors = ['http://m:5000']", &["docker/daemon"]),

@@ -16,6 +16,7 @@ pub const STORIES: &[Story] = &[
     ("lived_in::three_stacks_share_a_host", three_stacks_share_a_host),
     ("lived_in::tags_that_move", tags_that_move),
     ("lived_in::a_service_that_is_not_root", a_service_that_is_not_root),
+    ("lived_in::an_older_engine", an_older_engine),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
@@ -439,5 +440,43 @@ fn a_service_that_is_not_root() -> Result<(), Failed> {
     host.inside("chown 0:0 /srv/quiet/tls.key");
     up().expect(0).said(&["1 file"]);
     assert!(owners().contains("400 1000:1000 tls.key"));
+    Ok(())
+}
+
+/// An Engine that its owner has pinned stays as it is; only the plugins that are missing are installed.
+fn an_older_engine() -> Result<(), Failed> {
+    let host = Host::make("debian13");
+    host.inside(
+        "set -e; apt-get -q update; apt-get install -q -y --no-install-recommends curl; mkdir -p /etc/apt/keyrings; \
+         curl -fsS http://10.91.0.1:8080/linux/debian/gpg -o /etc/apt/keyrings/docker.asc; \
+         echo 'deb [arch=amd64 signed-by=/etc/apt/keyrings/docker.asc] http://10.91.0.1:8080/linux/debian trixie stable' \
+         >/etc/apt/sources.list.d/docker.list; apt-get -q update",
+    );
+    let old = host.inside("apt-cache madison docker-ce | awk '{print $3}' | tail -n 1").trim().to_owned();
+    let newest = host.inside("apt-cache madison docker-ce | awk '{print $3}' | head -n 1").trim().to_owned();
+    assert_ne!(old, newest, "the lab's repository has several");
+    host.inside(&format!(
+        "set -e; printf 'Package: docker-ce*\nPin: version {old}\nPin-Priority: 1001\n' >/etc/apt/preferences.d/docker.pref; \
+         mkdir -p /etc/docker; echo '{{\"registry-mirrors\": [\"http://10.91.0.1:5000\"]}}' >/etc/docker/daemon.json; \
+         DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-ce={old} docker-ce-cli={old} containerd.io; \
+         docker run -d --name serves --restart unless-stopped nginx:1.27"
+    ));
+    let state = || {
+        host.inside(
+            "dpkg-query -W docker-ce docker-ce-cli containerd.io; cat /etc/apt/sources.list.d/docker.list; \
+             ls /etc/apt/sources.list.d; systemctl show docker -p ActiveEnterTimestamp; \
+             docker inspect -f '{{.Id}} {{.State.StartedAt}}' serves",
+        )
+    };
+    let before = state();
+    let folder = Folder::empty();
+    folder
+        .write("compose.yaml", "name: new\nservices: {web: {image: \"nginx:1.27\", ports: [\"8080:80\"]}}\n");
+    let did = folder.provision(&["up", "--yes", &host.name]);
+    did.expect(0).said(&["the Engine stays as it is"]);
+    assert!(!did.stderr.contains("restarts Docker"), "{}", did.stderr);
+    assert_eq!(state(), before);
+    assert!(host.get(8080)?.contains("nginx"));
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["nothing to change"]);
     Ok(())
 }
