@@ -365,6 +365,44 @@ echo no interpreter"
     rm -rf /mnt/ufw
 }
 
+# --- keys of apt repositories -------------------------------------------------------------
+
+# print_of FILE: what step.sh makes of a key.
+print_of() {
+    cat >/mnt/print <<'PRINT'
+scratch=/mnt
+eval "$(sed -n '/^fingerprint() {/,/^}/p' "$1/step.sh")"
+fingerprint "$2"
+PRINT
+    sh /mnt/print "$HERE" "$1"
+}
+
+keys_have_fingerprints() {
+    # The beginning of Docker's own.
+    cat >/mnt/key.asc <<'KEY'
+-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mQINBFit2ioBEADhWpZ8/wvZ6hUTiXOwQHXMAlaFHcPH9hAtr4F1y2+OYdbtMuth
+lqqwp028AqyY+PRfVMtSYMbjuQuu5byyKR01BbqYhuS3jtqQmljZ/bJvXqnmiVXh
+38UuLa+z077PxyxQhu5BbqntTPQMfiyqEiU+BKbq2WmANUKQf+1AmZY/IruOXbnq
+L4C1+gJ8vfmXQt99npCaxEjaNRVYfOS8QcixNzHUYnb6emjlANyEVlZzeqo7XKl7
+UrwV5inawTSzWNvtjEjj4nJL8NsLwscpLPQUhTQ+7BbQXAwAmeHCUTQIvvWXqw0N
+cmhh4HgeQscQHYgOJjjDVfoY5MucvglbIgCqfzAHW9jxmRL4qbMZj+b1XoePEtht
+ku4bIQN1X5P07fNWzlgaRL5Z4POXDDZTlIQ/El58j9kp4bnWRCJW0lya+f8ocodo
+vZZ+Doi+fy4D5ZGrL4XEcIQP/Lv5uFyf+kQtl/94VFYVJOleAv8W92KdgDkhTcTD
+G7c0tIkVEKNUq48b3aQ64NOZQW7fVjfoKwEZdOqPE72Pa45jrZzvUFxSpdiNk2tZ
+XYukHjlxxEgBdC/J3cMMNRE1F4NCA3ApfV1Y7/hTeOnmDuDYwr9/obA8t016Yljj
+q5rdkywPf4JF8mXUW5eCN1vAFHxeg9ZWemhBtQmGxXnw9M+z6hWwc6ahmwARAQAB
+-----END PGP PUBLIC KEY BLOCK-----
+KEY
+    check "Docker's key" is "$(print_of /mnt/key.asc)" 9DC858229FC7DD38854AE2D88D81803C0EBFCD88
+    sed 's/^mQINBFit2ioB/mQINBFit2ioC/; s/$/\r/' /mnt/key.asc >/mnt/other.asc
+    check 'another key, with other ends of lines' is "$(print_of /mnt/other.asc | grep -c '^[0-9A-F]\{40\}$')" 1
+    check 'it is another one' is "$(print_of /mnt/other.asc | grep -c 9DC858229FC7)" 0
+    printf '<html>not found</html>\n' >/mnt/other.asc
+    check 'no key at all' is "$(print_of /mnt/other.asc)" ''
+}
+
 # --- secrets --------------------------------------------------------------------------------
 
 # secret PHASE [ACTION]: what secrets.sh does in /mnt/secrets, and its code.
@@ -848,6 +886,7 @@ for way in dash bash busybox; do
     containers_are_judged
     only_what_ended_at_the_start_is_blamed
     the_firewall_is_hooked
+    keys_have_fingerprints
     secrets_are_made
     backups_are_examined
     backups_are_listed

@@ -328,6 +328,33 @@ download() {
     fi
 }
 
+# fingerprint FILE: of the first key in an armoured file, 40 hexadecimal digits: the SHA-1 of its packet
+# (RFC 4880, 12.2). Nothing where there is none of version 4. A host need not have gpg.
+fingerprint() {
+    tr -d '\r' <"$1" | sed '1,/^$/d; /^=/d; /^-----/d' | base64 -d >"$scratch/key.bin" 2>/dev/null
+    # shellcheck disable=SC2046 # numbers
+    set -- $(od -An -tu1 -N7 "$scratch/key.bin")
+    [ $# -eq 7 ] || return 0
+    if [ "$1" -ge 192 ]; then
+        tag=$(($1 - 192))
+        if [ "$2" -lt 192 ]; then head=2 length=$2; else head=3 length=$((($2 - 192) * 256 + $3 + 192)); fi
+    else
+        tag=$((($1 - 128) / 4))
+        case $(($1 % 4)) in
+            0) head=2 length=$2 ;;
+            1) head=3 length=$(($2 * 256 + $3)) ;;
+            *) return 0 ;;
+        esac
+    fi
+    [ "$tag" -eq 6 ] || return 0
+    [ "$(od -An -tu1 -j "$head" -N1 "$scratch/key.bin" | tr -d ' ')" = 4 ] || return 0
+    {
+        # shellcheck disable=SC2059 # bytes
+        printf "\\231\\$(printf %03o $((length / 256)))\\$(printf %03o $((length % 256)))"
+        tail -c +$((head + 1)) "$scratch/key.bin" | head -c "$length"
+    } | sha1sum | cut -c 1-40 | tr 'a-f' 'A-F'
+}
+
 # take_key WHOSE KEY: the key of an apt repository from the address that the change names.
 take_key() {
     use_proxy
@@ -336,6 +363,12 @@ take_key() {
     if ! download "$(arg key_url)" "$scratch/key.asc"; then
         hint "the host must reach $(shown "$(arg key_url)"); a mirror is set with 'mirror' and 'key' in [steps.$step] (docs/steps.md)"
         fail "the key of $1's repository could not be downloaded"
+    fi
+    wanted=$(arg key_fingerprint)
+    found=$(fingerprint "$scratch/key.asc")
+    if [ -n "$wanted" ] && [ "$found" != "$wanted" ]; then
+        hint "somebody may have replaced it on its way; a mirror's own key is named by 'key_fingerprint' in [steps.$step]"
+        fail "the key at $(shown "$(arg key_url)") has the fingerprint ${found:-(unreadable)}, and $wanted is expected"
     fi
     grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$scratch/key.asc" || fail "what $(shown "$(arg key_url)") answers is no key"
     keep "$2"

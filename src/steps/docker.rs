@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use verdict::{Verdict, distribution_packages, verdict};
 
 use super::packages::refresh;
-use super::{Model, Refusal, Requirement, Step, planned};
+use super::{KeyFingerprint, Model, Refusal, Requirement, Step, planned};
 use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, FileChange, PlannedStep, Risk, split_login};
 
@@ -23,6 +23,8 @@ const STEP: &str = "docker";
 const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
 const KEY: &str = "/etc/apt/keyrings/docker.asc";
 const AUTH: &str = "/etc/apt/auth.conf.d/provision-docker.conf";
+/// <https://docs.docker.com/engine/install/debian/> until 2023; the key has not changed since.
+const OFFICIAL_KEY: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
 const OFFICIAL: &str = "https://download.docker.com";
 
 /// What Docker's own repository has.
@@ -56,6 +58,9 @@ pub struct DockerOptions {
     pub mirror: Option<String>,
     /// Where the repository's key is, if not at `gpg` below its folder.
     pub key: Option<String>,
+    /// The fingerprint that this key must have; Docker's own where neither `mirror` nor `key` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_fingerprint: Option<KeyFingerprint>,
     /// Mirrors of Docker Hub, asked first: `https://HOST` or `http://HOST:PORT`.
     pub registry_mirrors: Vec<String>,
     /// An HTTP proxy for what apt and the daemon download: `http://HOST:PORT`.
@@ -370,6 +375,19 @@ impl Docker {
             let doubles = doubles.into_iter().collect::<Vec<_>>().join(", ");
             format!("{doubles} names it already, perhaps with another key; that entry is switched off")
         };
+        let fingerprint = self.options.key_fingerprint.clone().or_else(|| {
+            let is_official = self.options.mirror.is_none() && self.options.key.is_none();
+            is_official.then(|| KeyFingerprint::known(OFFICIAL_KEY))
+        });
+        let reason = match &fingerprint {
+            Some(fingerprint) => format!("{reason}; its key must be {fingerprint}"),
+            None => reason,
+        };
+        let mut action =
+            self.action("repository").with("key_url", key_url).with("address", self.repositories());
+        if let Some(fingerprint) = &fingerprint {
+            action = action.with("key_fingerprint", fingerprint.as_str());
+        }
         // The guard looks at the file even when only the key is missing.
         let files: Vec<FileChange> = file.into_iter().chain(login).collect();
         model.write(&files);
@@ -381,7 +399,7 @@ impl Docker {
             risks: Vec::new(),
             files,
             undo: Some(format!("rm {SOURCES} {KEY}")),
-            action: self.action("repository").with("key_url", key_url).with("address", self.repositories()),
+            action,
         })
     }
 

@@ -4,6 +4,7 @@
 //! is in `scripts/steps/NAME.sh`. A new step is a file here, one there, a line
 //! in [`script`] and in [`Options`], and its documentation.
 
+mod apt_key;
 mod backup;
 mod claims;
 mod docker;
@@ -23,6 +24,7 @@ mod user;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use apt_key::KeyFingerprint;
 pub use backup::{Backup, Chosen};
 pub use claims::{Claim, Claims};
 pub use docker::{Docker, DockerOptions, Source};

@@ -5,9 +5,11 @@ use crate::facts::{Question, Questions, System};
 use crate::plan::{Change, FileChange, PlannedStep, Risk};
 use crate::steps::packages::refresh;
 use crate::steps::postgres::options::Repository;
-use crate::steps::{Model, Refusal, plain_file, text_file};
+use crate::steps::{KeyFingerprint, Model, Refusal, plain_file, text_file};
 
 const PGDG: &str = "https://apt.postgresql.org/pub/repos/apt";
+/// <https://wiki.postgresql.org/wiki/Apt>.
+const PGDG_FINGERPRINT: &str = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8";
 const PGDG_KEY: &str = "https://www.postgresql.org/media/keys/ACCC4CF8.asc";
 const KEY: &str = "/etc/apt/keyrings/pgdg.asc";
 const SOURCES: &str = "/etc/apt/sources.list.d/pgdg.sources";
@@ -261,6 +263,9 @@ impl Postgres {
         let system = &model.facts.system;
         let mirror = self.options.mirror.as_deref().unwrap_or(PGDG).trim_end_matches('/');
         let key_url = self.options.key.clone().unwrap_or_else(|| PGDG_KEY.into());
+        let fingerprint = self.options.key_fingerprint.clone();
+        let fingerprint = fingerprint
+            .or_else(|| self.options.key.is_none().then(|| KeyFingerprint::known(PGDG_FINGERPRINT)));
         let content = format!(
             "# Written by provision.\nTypes: deb\nURIs: {mirror}\nSuites: {}-pgdg\nComponents: main\nArchitectures: {}\n\
              Signed-By: {KEY}\n",
@@ -272,14 +277,21 @@ impl Postgres {
             return None;
         }
         model.write(&files);
+        let action = self.proxied(crate::plan::Action::new(STEP, "repository")).with("key_url", key_url);
         Some(Change {
             id: "postgres/repository".into(),
             title: format!("add PostgreSQL's apt repository ({mirror})"),
-            reason: "apt does not know it".into(),
+            reason: match &fingerprint {
+                Some(fingerprint) => format!("apt does not know it; its key must be {fingerprint}"),
+                None => "apt does not know it".into(),
+            },
             risks: Vec::new(),
             files,
             undo: Some(format!("rm {SOURCES} {KEY}")),
-            action: self.proxied(crate::plan::Action::new(STEP, "repository")).with("key_url", key_url),
+            action: match &fingerprint {
+                Some(fingerprint) => action.with("key_fingerprint", fingerprint.as_str()),
+                None => action,
+            },
         })
     }
 

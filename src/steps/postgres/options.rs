@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::steps::KeyFingerprint;
 use crate::steps::firewall::Source;
 
 /// Where the stack's database is.
@@ -21,6 +22,9 @@ pub struct PostgresOptions {
     pub mirror: Option<String>,
     /// Where that repository's key is, if not at PGDG's own place.
     pub key: Option<String>,
+    /// The fingerprint that this key must have; PGDG's own where `key` is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_fingerprint: Option<KeyFingerprint>,
     /// An HTTP proxy for what apt downloads in this step.
     pub proxy: Option<String>,
     /// Docker's networks, from which the host's Postgres is reached; those that Docker takes
