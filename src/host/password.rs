@@ -58,6 +58,12 @@ impl Passwords {
     }
 }
 
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,11 +85,5 @@ mod tests {
         assert_eq!(get(Some(&wrong)).as_deref(), Ok("right"));
         // A second host with the wrong one is told the right one.
         assert_eq!(get(Some(&wrong)).as_deref(), Ok("right"));
-    }
-}
-
-impl std::fmt::Debug for Passwords {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Passwords")
     }
 }

@@ -140,7 +140,7 @@ impl Stack {
         let folder = format!("{}/", self.folder());
         let paths: Vec<&str> = sent.files.iter().filter_map(|file| file.path.strip_prefix(&folder)).collect();
         let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
-        if !project.complete || paths.iter().any(|path| is_composes(&path)) {
+        if !project.complete || paths.iter().any(is_composes) {
             return None;
         }
         let uses = |service: &Service, path: &str| {
