@@ -232,10 +232,10 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
     let load = |playbook| config::load(&here, playbook, global.config.as_deref());
     let settings = match load(target.playbook.as_deref()) {
         // What a host is and shows is worth knowing without a stack.
-        Ok(settings) if settings.unnamed && matches!(verb, Verb::Facts(_) | Verb::Expose) => {
+        Ok(settings) if settings.unnamed && matches!(verb, Verb::Facts(_) | Verb::Expose | Verb::Check) => {
             load(Some("docker")).map(|settings| Settings { warnings: Vec::new(), ..settings })
         }
-        Ok(settings) if settings.unnamed && matches!(verb, Verb::Up(_) | Verb::Plan(_) | Verb::Check) => {
+        Ok(settings) if settings.unnamed && matches!(verb, Verb::Up(_) | Verb::Plan(_)) => {
             let asks = match verb {
                 Verb::Up(up) => !up.yes && !global.json,
                 _ => !global.json,
