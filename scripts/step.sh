@@ -367,7 +367,7 @@ take_key() {
     wanted=$(arg key_fingerprint)
     found=$(fingerprint "$scratch/key.asc")
     if [ -n "$wanted" ] && [ "$found" != "$wanted" ]; then
-        hint "somebody may have replaced it on its way; a mirror's own key is named by 'key_fingerprint' in [steps.$step]"
+        hint "the key may have been replaced on its way here; a mirror's own key is named by 'key_fingerprint' in [steps.$step]"
         fail "the key at $(shown "$(arg key_url)") has the fingerprint ${found:-(unreadable)}, and $wanted is expected"
     fi
     grep -q 'BEGIN PGP PUBLIC KEY BLOCK' "$scratch/key.asc" || fail "what $(shown "$(arg key_url)") answers is no key"

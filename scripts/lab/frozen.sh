@@ -43,7 +43,7 @@ hold_frozen() {
     process_mark "$PROVISION_LAB_OWNER" >"$FROZEN/$1/holders/$PROVISION_LAB_OWNER"
 }
 
-# is_held LAYER: whether somebody else's process that still lives holds it.
+# is_held LAYER: whether another process that is still running holds it.
 is_held() {
     for holder in "$FROZEN/$1"/holders/*; do
         [ "${holder##*/}" != "${PROVISION_LAB_OWNER:-}" ] || continue

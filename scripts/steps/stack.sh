@@ -119,7 +119,7 @@ up_guard() {
 }
 
 # of_other_images: names of images of which a container was made when they stood for another one, by
-# Compose's own mark: it would make it anew.
+# Compose's own label: Compose would recreate it.
 of_other_images() {
     containers | cut -f 4 | while read -r id; do
         docker inspect --format '{{.Config.Image}}	{{index .Config.Labels "com.docker.compose.image"}}' "$id" 2>/dev/null

@@ -7,7 +7,7 @@ use super::failure;
 use crate::config::shipped_playbooks;
 use crate::report::Failure;
 
-/// Nothing is guessed: somebody may stand in the wrong folder.
+/// The error instead of a guess: the working folder may be the wrong one.
 pub(super) fn none() -> Failure {
     let what = "no compose.yaml here or in a parent folder, and no playbook is named; nothing was changed";
     let names: Vec<_> = shipped_playbooks().map(|(name, _)| name).collect();

@@ -239,7 +239,7 @@ impl<'a> Session<'a> {
         for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
             let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
             let is_there = matches!(self.facts.images.get(image), Some(Some(_)));
-            let asks_again = self.pull || service.asks_again;
+            let asks_again = (self.pull || service.asks_again) && reference.digest.is_none();
             let known = names.contains(image) || is_there && !asks_again;
             // The host's own registry is none that can be asked from here.
             if known || reference.is_loopback() && !self.link.is_local() {

@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> Passwords {
-        Passwords::new(|_, _| Err("nobody is asked".into()))
+        Passwords::new(|_, _| Err("there is no prompt here".into()))
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Passwords {
 
 impl Passwords {
     /// `ask` is called with the name of the host that wants it first, and whether an answer was refused
-    /// before; its error says why nobody can be asked.
+    /// before; its error says why there is no prompt.
     pub fn new(ask: impl Fn(&str, bool) -> Result<Password, String> + Send + Sync + 'static) -> Self {
         Self { ask: Box::new(ask), known: Mutex::new(None) }
     }
@@ -50,7 +50,7 @@ impl Passwords {
             _ => {}
         }
         let answer = (self.ask)(host, refused.is_some());
-        // That nobody can be asked again leaves what was given as it is.
+        // Without a second prompt the first answer stays.
         if answer.is_ok() || known.is_none() {
             *known = Some(answer.clone());
         }

@@ -2,7 +2,7 @@
 //!
 //! Each stack's claim is a file of its own on the host. What holds there is the union of all of
 //! them and of what the host's own file asks; a step plans for the union, and takes back only
-//! what nobody asks for any more.
+//! what no claim asks for any more.
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ pub struct Claim {
     /// What is let in.
     #[serde(skip_serializing_if = "is_default")]
     pub firewall: LetsIn,
-    /// Who may use Docker.
+    /// Members of the group docker.
     #[serde(skip_serializing_if = "is_default")]
     pub user: Members,
     /// Settings of the daemon.
@@ -62,7 +62,7 @@ pub struct Members {
     /// Those that have set the stack up: another login that does so does not take their place.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub logins: BTreeSet<String>,
-    /// Those of both that provision has made members. Nobody else is taken out of the group again.
+    /// Those of both that provision has added. Only these are removed from the group again.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub added: BTreeSet<String>,
 }
@@ -214,7 +214,7 @@ impl Claims {
     }
 }
 
-/// What somebody else asks for, in a few words.
+/// A claim in a few words.
 fn said(name: &str, claim: &Claim) -> Option<String> {
     let mut words = Vec::new();
     if let Some(allow) = &claim.firewall.allow {
@@ -245,7 +245,7 @@ fn content<'a>(path: &str, file: &'a File) -> Result<&'a [u8], Refusal> {
 fn host(text: &[u8]) -> Result<Claim, Refusal> {
     let unreadable = |error: String| Refusal {
         details: error.lines().map(str::to_owned).collect(),
-        ..Refusal::new(STEP, format!("{HOST_FILE} on the host cannot be read"), "mend it there")
+        ..Refusal::new(STEP, format!("{HOST_FILE} on the host cannot be read"), "fix it there")
     };
     let text = std::str::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
     let HostSteps { firewall, user, docker } =

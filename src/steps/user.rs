@@ -109,9 +109,9 @@ impl User {
         let mut asked =
             Members { members: self.options.members.iter().cloned().collect(), ..Members::default() };
         if self.options.login {
-            asked.logins = recorded.logins.clone();
+            // A login that has left the group since, or the host, is not brought back.
+            asked.logins = recorded.logins.iter().filter(|name| is_member(model, name)).cloned().collect();
             asked.logins.insert(model.facts.identity.user.clone());
-            asked.logins.retain(|name| !matches!(model.facts.users.get(name), Some(None)));
         }
         // Root needs no group.
         for names in [&mut asked.members, &mut asked.logins] {
@@ -125,7 +125,7 @@ impl User {
         asked
     }
 
-    /// Those whom the last run made members for this stack, and whom nobody asks for now.
+    /// Members that the last run added for this stack, and that no claim asks for now.
     fn left_over(&self, model: &Model, asked: &Members) -> Vec<String> {
         let others: BTreeSet<_> = model.claims.else_asked().flat_map(|(_, claim)| claim.user.all()).collect();
         let is_wanted = |name: &&String| others.contains(name) || asked.all().any(|other| other == *name);

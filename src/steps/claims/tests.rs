@@ -141,6 +141,11 @@ fn another_login_takes_nobodys_place() {
     assert_eq!(members(&facts), ["ann", "bob"]);
     facts.identity.user = "ann".into();
     assert!(done(&mut facts, "shop", "").is_empty());
+    // A login that was removed from the host is not added again by the next one.
+    facts.identity.user = "bob".into();
+    facts.groups.insert("docker".into(), Some(Group { members: vec!["bob".into()], ..Group::default() }));
+    assert_eq!(done(&mut facts, "shop", ""), ["record the claim of shop"]);
+    assert_eq!(members(&facts), ["bob"]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ const LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
 /// With `fresh` our defaults go in as well where nothing is said: logs that
 /// rotate, containers that outlive the daemon. An installation that somebody
 /// else made gets only what the settings name. What this stack set before, and
-/// nobody asks for any more, is as it was again.
+/// no claim asks for any more, is as it was again.
 pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Option<Change>, Refusal> {
     let present = present(model)?;
     let asked: Map<String, Value> = asked(docker)?.into_iter().collect();
@@ -144,7 +144,7 @@ fn before(asked: &Map<String, Value>, present: &Map<String, Value>, claims: &Cla
     before
 }
 
-/// What the last run set for this stack and nobody asks for now is as it was before.
+/// Settings that the last run made for this stack, and that no claim asks for now, are as they were before.
 fn take_back(wanted: &mut Map<String, Value>, asked: &Map<String, Value>, claims: &Claims) {
     let Daemon { daemon, before } = &claims.recorded.docker;
     for (path, value) in settings::leaves(daemon) {
@@ -171,7 +171,7 @@ fn take_back(wanted: &mut Map<String, Value>, asked: &Map<String, Value>, claims
                     false => settings::set(wanted, &path, Value::Array(left)),
                 }
             }
-            // Somebody has changed it since: theirs.
+            // Edited since: it stays.
             Some(now) if still.is_empty() && now == value => match stood {
                 Some(stood) => settings::set(wanted, &path, stood),
                 None => settings::remove(wanted, &path),

@@ -33,9 +33,9 @@ pub(super) struct Ruleset {
 /// The bridges of a host that no pattern tells apart.
 #[derive(Debug, Default)]
 pub(super) struct Bridges {
-    /// Called like Docker's (`br-lan`), and somebody's own.
+    /// Called like Docker's (`br-lan`), and not Docker's.
     foreign: Vec<String>,
-    /// Docker's, by a name that somebody gave (`com.docker.network.bridge.name`).
+    /// Docker's, with a name of their own (`com.docker.network.bridge.name`).
     named: Vec<String>,
 }
 

@@ -136,6 +136,11 @@ impl PortName {
         matches!(self, Self::Ports(range) if (range.first..=range.last).contains(&port))
     }
 
+    /// Whether they have a port in common. `ssh` is not known here.
+    pub(super) fn overlaps(self, other: PortRange) -> bool {
+        matches!(self, Self::Ports(range) if range.overlaps(other))
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(

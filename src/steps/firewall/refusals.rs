@@ -73,7 +73,7 @@ pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Resu
     })
 }
 
-/// Ports that others on the host serve, and that would answer nobody any more.
+/// Ports in use on the host that the rules would close.
 pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut]) -> Result<(), Refusal> {
     let shut: Vec<_> = shut.iter().filter(|each| each.refused).collect();
     if shut.is_empty() || model.force {
@@ -115,7 +115,7 @@ impl Firewall {
         for (name, claim) in model.claims.else_asked() {
             for entry in claim.firewall.allow.iter().flatten() {
                 let PortName::Ports(ports) = entry.port else { continue };
-                let Some(shut) = self.options.shut.iter().find(|shut| shut.covers(ports.first)) else {
+                let Some(shut) = self.options.shut.iter().find(|shut| shut.overlaps(ports)) else {
                     continue;
                 };
                 return Err(Refusal::new(

@@ -100,7 +100,7 @@ impl Firewall {
                 && !by_hand(socket.port, &socket.protocol)
                 && !is_container
             {
-                let others = !serves_nobody(socket.port, &socket.protocol);
+                let others = !serves_no_client(socket.port, &socket.protocol);
                 add(socket.port, &socket.protocol, socket.process.clone(), others);
             }
         }
@@ -116,7 +116,7 @@ pub(super) struct Shut {
     pub(super) protocol: String,
     /// Who answers there.
     pub(super) behind: String,
-    /// Whether it is somebody else's, and nobody said that it may be shut.
+    /// Whether it belongs to another stack or program, and `shut` does not name it.
     pub(super) refused: bool,
 }
 
@@ -130,8 +130,8 @@ impl Shut {
     }
 }
 
-/// Ports at which the base system listens and nobody from outside is waiting for an answer: the
+/// Ports at which the base system listens and that serve no clients from outside: the
 /// port mapper by itself, clients of DHCP and NTP, names in the local network.
-fn serves_nobody(port: u16, protocol: &str) -> bool {
+fn serves_no_client(port: u16, protocol: &str) -> bool {
     matches!((port, protocol), (111 | 5355, _) | (68 | 123 | 546 | 5353, "udp"))
 }

@@ -541,6 +541,9 @@ fn what_others_serve_is_not_shut() {
     let contrary =
         refused(&claimed(host(), "blog", "[9090]"), "firewall = { allow = [8080], shut = [\"9000-9100\"] }");
     assert_eq!(contrary.first().map(String::as_str), Some("`shut` closes 9000-9100, which blog opens"));
+    let within =
+        refused(&claimed(host(), "blog", "[\"9000-9100\"]"), "firewall = { allow = [8080], shut = [9090] }");
+    assert_eq!(within.first().map(String::as_str), Some("`shut` closes 9090, which blog opens"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(super) fn troubles(expected: &[Expected<'_>], containers: &[&Container]) -> 
 }
 
 /// Services of which a container was made from another image than the one that has its name now, as
-/// Compose judges it: it would make them anew.
+/// Compose judges it: Compose would recreate them.
 pub(super) fn outdated<'a>(
     services: &[&'a Service],
     containers: &[&Container],
