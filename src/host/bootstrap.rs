@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(lines, ["half a li"]);
         for (answer, what) in [
             ("@TAG refused\n", "did not accept the password"),
-            ("@TAG password\n", "nobody is asked"),
+            ("@TAG password\n", "there is no prompt here"),
             ("@TAG no-sudo\n", "there is no `sudo`"),
             ("@TAG no-space\n", "no temporary file"),
             ("@TAG \u{1b}[31m\n", "unexpected answer"),
