@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -118,8 +118,10 @@ impl Host {
 
     /// The same for a path.
     pub fn ask(&self, port: u16, path: &str) -> Result<String, String> {
-        let mut stream =
-            TcpStream::connect((self.address.as_str(), port)).map_err(|error| error.to_string())?;
+        let address: SocketAddr = format!("{}:{port}", self.address).parse().expect("an address");
+        // A port that is shut does not answer at all: the kernel would try for two minutes.
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))
+            .map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|error| error.to_string())?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
         stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
