@@ -5,7 +5,7 @@
 #
 # A reload of ufw is a stop and a start, and in between every port is open. So a guard
 # stands in for ufw from the moment before it stops until it has started again, or for
-# 15 seconds: a stop alone is meant.
+# 15 seconds: a stop alone is meant. `ufw disable` opens at once.
 PATH=/usr/sbin:/sbin:/usr/bin:/bin
 chain=PROVISION-FORWARD
 guard=PROVISION-GUARD
@@ -60,6 +60,19 @@ take_away() {
 
 stands_in() { iptables -w -t mangle -C INPUT -j "$guard" 2>/dev/null; }
 
+# is_switched_off: whether one of the programs that called is `ufw disable` or `ufw reset`.
+# ufw.conf does not tell: a reload writes ENABLED=no in between as well.
+is_switched_off() {
+    process=$PPID
+    while [ "${process:-0}" -gt 1 ]; do
+        case $(cat "/proc/$process/comm"; tr '\0' '\n' <"/proc/$process/cmdline") in
+            ufw*disable* | ufw*reset*) return 0 ;;
+        esac
+        process=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status")
+    done 2>/dev/null
+    return 1
+}
+
 # is_loaded: whether ufw has started again. What a stop leaves of its chains is empty.
 is_loaded() { iptables -w -S ufw-before-input 2>/dev/null | grep -q '^-A'; }
 
@@ -67,9 +80,11 @@ case $1 in
     before-stop)
         # Without its end there is no guard. The script itself may be gone by then.
         systemctl stop "$timer.timer" 2>/dev/null
-        if systemd-run --quiet --collect --unit="$timer" --on-active=15 --timer-property=AccuracySec=1s \
+        if ! is_switched_off && systemd-run --quiet --collect --unit="$timer" --on-active=15 --timer-property=AccuracySec=1s \
             /bin/sh -c "$(cat "$0")" "$0" lift 2>/dev/null; then
             both stand_in
+        else
+            both step_back
         fi
         ;;
     start)

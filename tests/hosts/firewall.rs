@@ -152,8 +152,8 @@ fn containers_and_their_ports() -> Result<(), Failed> {
     eventually("nothing is to be changed", || folder.planned(&host).is_empty());
     folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
 
-    // What is switched off takes our rules along.
-    host.inside("ufw disable");
+    // What is switched off takes our rules along, at once.
+    host.inside("ufw reload; ufw disable");
     assert_eq!(host.reached(9090), (true, true), "ufw is off");
     folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["ufw is not enabled"]);
     filtered("up again");
