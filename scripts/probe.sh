@@ -32,7 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
-    PUBLISHED='' FIREWALL='' BRIDGE='' ROOT=''
+    PUBLISHED='' FIREWALL='' BRIDGE='' ROUTES='' ROOT=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     case $NL$QUESTIONS in
     *"${NL}if-opened$TAB"*)
@@ -67,6 +67,7 @@ read_questions() {
         published) PUBLISHED=asked DOCKER=asked ;;
         firewall) FIREWALL=asked ;;
         bridge) BRIDGE=asked ;;
+        routes) ROUTES=asked ;;
         esac
     done
     have docker || DOCKER=''
@@ -355,6 +356,11 @@ other_facts() {
     if [ -n "$BRIDGE" ]; then
         bridge_address &
     fi
+    if [ -n "$ROUTES" ]; then
+        routes 4 &
+        routes 6 &
+        name_servers &
+    fi
     # Many lines: kept until the others have written theirs.
     sockets=$(ss -Hltunpe 2>/dev/null)
     wait
@@ -393,6 +399,31 @@ bridge_address() {
     for line in $(ip -o -4 addr show dev docker0 2>/dev/null </dev/null); do
         case $line in *' inet '*) line=${line#*' inet '} ;; *) continue ;; esac
         printf 'bridge\t%s\n' "${line%%[/ ]*}"
+    done
+}
+
+# routes 4|6: where the host's routes lead. The default covers nothing.
+routes() {
+    for line in $(ip "-$1" route show table main 2>/dev/null </dev/null); do
+        case $line in default* | [!0-9a-f]*) continue ;; esac
+        device=${line#*' dev '}
+        [ "$device" != "$line" ] || continue
+        case $line in *' via '*) by="${TAB}gateway" ;; *) by='' ;; esac
+        printf 'route\t%s\t%s%s\n' "${line%%' '*}" "${device%%' '*}" "$by"
+    done
+}
+
+# name_servers: those that the host asks; those of systemd-resolved stand in a file of their own.
+name_servers() {
+    for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
+        [ -r "$file" ] || continue
+        while IFS= read -r line || [ -n "$line" ]; do
+            case $line in nameserver[' '"$TAB"]*) ;; *) continue ;; esac
+            line=${line#nameserver}
+            line=${line#"${line%%[!" $TAB"]*}"}
+            line=${line%%[!0-9A-Fa-f.:]*}
+            [ -z "$line" ] || printf 'name-server\t%s\n' "$line"
+        done <"$file"
     done
 }
 
@@ -906,6 +937,8 @@ function other_answers(    l, a, n) {
         else if (a[1] == "sshd-port") { if (a[2] ~ /^[0-9]+$/) print "sshd-port" f(a[2]) }
         else if (a[1] == "address" || a[1] == "bridge") print a[1] f(a[2])
         else if (a[1] == "rule") print "rule" f(a[2]) f(a[3]) f(substr(l, length(a[1] a[2] a[3]) + 4))
+        else if (a[1] == "route") print "route" f(a[2]) f(a[3]) (n > 3 ? f(a[4]) : "")
+        else if (a[1] == "name-server") print "name-server" f(a[2])
         else if (a[1] == "foreign-table") print "foreign-table" f(a[2])
         else if (split(l, a, ",") > 13) chrony = a[14]
     }

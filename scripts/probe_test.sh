@@ -957,6 +957,43 @@ QUESTIONS
     for name in sshd ip ip6tables-save iptables-save nft; do rm -f "$root/usr/local/bin/$name"; done
 }
 
+ways() {
+    program ip <<'PROGRAM'
+case $1 in
+-4) cat <<'ROUTES'
+default via 192.0.2.1 dev eth0 proto dhcp src 192.0.2.7 metric 100
+10.8.0.0/24 dev tun0 proto kernel scope link src 10.8.0.1
+172.16.0.0/12 via 192.0.2.9 dev eth0 metric 5
+172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1 linkdown
+198.51.100.2 dev wg0 scope link
+unreachable 203.0.113.0/24
+odd
+ROUTES
+;;
+-6) echo 'fe80::/64 dev eth0 proto kernel metric 256 pref medium' ;;
+esac
+PROGRAM
+    mkdir -p "$root/run/systemd/resolve"
+    printf 'nameserver 127.0.0.53\noptions edns0\nnameserver \t 192.0.2.53 \n#nameserver 1.2.3.4\nnameserver\nnameserver $(touch /tmp/pwned)\n' | put /etc/resolv.conf
+    printf 'nameserver 2001:db8::53%%eth0' | put /run/systemd/resolve/resolv.conf
+    probe </dev/null
+    never '^(route|name-server)'
+    probe <<QUESTIONS
+routes
+QUESTIONS
+    routes="10.8.0.0/24${TAB}tun0
+172.16.0.0/12${TAB}eth0${TAB}gateway
+172.17.0.0/16${TAB}docker0
+198.51.100.2${TAB}wg0
+fe80::/64${TAB}eth0"
+    ! prefers_its_own ip || routes=$(value route | sort)
+    check "routes: $(value route)" [ "$(value route | sort)" = "$routes" ]
+    check "name servers: $(value name-server)" [ "$(value name-server | sort)" = "127.0.0.53
+192.0.2.53
+2001:db8::53" ]
+    rm -rf "$root/usr/local/bin/ip" "$root/run/systemd/resolve" "$root/etc/resolv.conf" "$root/opt/ran"
+}
+
 leaves_nothing() {
     lay=$(ls -A "$root/tmp" "$root/run" "$root/dev/shm" "$root/root")
     probe <<QUESTIONS
@@ -983,6 +1020,7 @@ for way in $WAYS; do
     what_is_reached
     docker_daemon
     firewalls
+    ways
     units
     leaves_nothing
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2

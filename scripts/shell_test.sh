@@ -188,6 +188,69 @@ run failed"
     rm -rf "$base"
 }
 
+# --- a change that may cut the way in ------------------------------------------------------
+
+# watched LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
+# the kernel would say: routes, bridges, and the interface that leads to the person.
+watched() {
+    rm -rf /mnt/place /mnt/net
+    mkdir -p /mnt/place/changes/001/arg /mnt/place/steps /mnt/net /run/provision/place
+    printf '001 try cuts 5 try/cuts\n' >/mnt/place/changes/list
+    printf 'new-connection' >/mnt/place/changes/001/arg/way
+    printf '198.51.100.7' >/mnt/place/changes/001/arg/client
+    printf '1' >/mnt/place/changes/001/arg/revert_after
+    echo 'default via 192.0.2.1 dev eth0' >/mnt/net/routes
+    echo '3: docker0: <UP>' >/mnt/net/bridges
+    echo eth0 >/mnt/net/device
+    cp "$HERE/step.sh" "$HERE/way-back.sh" /mnt/place/
+    cat >/mnt/place/steps/try.sh <<'STEP'
+ip() {
+    case $* in
+        'route get 198.51.100.7') printf '198.51.100.7 dev %s src 192.0.2.7\n' "$(cat /mnt/net/device)" ;;
+        'route get '*) echo "$3 dev eth0" ;;
+        '-4 route show table main') cat /mnt/net/routes ;;
+        *'type bridge') cat /mnt/net/bridges ;;
+        *'address show to 198.51.100.7') echo '4: br-new    inet 198.51.100.7/24 scope global br-new' ;;
+        'route show dev br-new'*) echo '198.51.100.0/24 scope link' ;;
+    esac
+}
+docker() { :; }
+cuts_back() { echo back >>/mnt/net/back; kill -s KILL -- "-$1" 2>/dev/null; }
+STEP
+    { echo 'cuts_apply() {'; printf '%s\n' "$@"; echo '}'; } >>/mnt/place/steps/try.sh
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
+    echo "code $?"
+    rm -rf /run/provision/place
+}
+
+watching() {
+    check 'a change that leaves the routes alone needs no proof' is "$(watched 'echo done')" 'done
+code 0'
+    check 'its failure is its own' is "$(watched 'fail no')" 'error: no
+code 1'
+    check 'another route asks for a proof' is "$(watched 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' \
+        'while [ ! -e /mnt/place/awaits ]; do sleep 0.1; done; : >/mnt/place/proven; sleep 0.5')" 'await: new-connection
+code 0'
+    check 'nothing is undone' [ ! -e /mnt/net/back ]
+    said=$(watched 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' 'sleep 10')
+    check 'without a proof it is undone' has "$said" 'no new connection from the laptop succeeded within 1 seconds'
+    check 'once' is "$(cat /mnt/net/back)" back
+    said=$(watched 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device' \
+        'echo 198.51.100.0/24 dev br-new >>/mnt/net/routes; sleep 10')
+    check 'a network over the client is undone' has "$said" \
+        'error: Docker was stopped again: 198.51.100.7 (the address that you connect from) lies in the new network 198.51.100.0/24'
+    check 'and no proof is asked for' [ "$said" = "${said#*await}" ]
+    check 'its code' has "$said" 'code 1'
+    said=$(watched 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo lo >/mnt/net/device' \
+        'echo 198.51.100.0/24 dev br-new >>/mnt/net/routes; sleep 10')
+    check 'so is one whose bridge takes the client address itself' has "$said" 'lies in the new network 198.51.100.0/24'
+    said=$(watched 'echo eth1 >/mnt/net/device; echo 198.51.100.0/24 dev eth1 >>/mnt/net/routes' \
+        'while [ ! -e /mnt/place/awaits ]; do sleep 0.1; done; : >/mnt/place/proven')
+    check 'another way that is no new bridge is proven' is "$said" 'await: new-connection
+code 0'
+    rm -rf /mnt/place /mnt/net
+}
+
 # --- files in a folder that others may write to -------------------------------------------
 
 # placing FOLDER PATH…: the phase that places a file with the content `new` at each path below
@@ -881,6 +944,7 @@ for way in dash bash busybox; do
     frame
     verbs
     runner
+    watching
     links
     folders_in_the_way
     containers_are_judged

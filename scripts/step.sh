@@ -408,4 +408,18 @@ while read -r number step action _; do
 done <"$dir/changes/list"
 # shellcheck source=/dev/null
 . "$dir/steps/$step.sh"
-"${action}_$phase"
+case $phase in
+    apply)
+        [ -n "$(arg way)" ] || { "${action}_apply"; exit; }
+        # shellcheck source=scripts/way-back.sh
+        . "$dir/way-back.sh"
+        under_watch "$3"
+        ;;
+    # The same, as under_watch starts it.
+    make) "${action}_apply" ;;
+    verify)
+        [ ! -e "$scratch/lost" ] || exit 1
+        "${action}_verify"
+        ;;
+    *) "${action}_$phase" ;;
+esac

@@ -135,6 +135,23 @@ engine_verify() {
     docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
 }
 
+# engine_back PID: a Docker that was not there before is stopped. dpkg goes on to its end.
+engine_back() {
+    systemctl mask --runtime --quiet docker.service docker.socket
+    systemctl stop docker.socket docker.service
+    while kill -0 "$1" 2>/dev/null; do sleep 0.2; done
+    systemctl unmask --runtime --quiet docker.service docker.socket
+    systemctl disable --quiet docker.socket docker.service 2>/dev/null
+    remove_bridges
+}
+
+# remove_bridges: those that Docker has made; it leaves them behind when it stops.
+remove_bridges() {
+    bridges | while read -r bridge; do
+        grep -qxF "$bridge" "$scratch/bridges" || ip link delete "$bridge"
+    done
+}
+
 # parts: what is missing beside an Engine that stays as it is, whatever pins and holds its owner has.
 
 parts_guard() {
@@ -161,6 +178,7 @@ parts_verify() {
 # answers: waits until the daemon does.
 answers() {
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ ! -e "$scratch/lost" ] || exit 1
         if timeout 10 docker version >/dev/null 2>&1; then
             return 0
         fi
@@ -188,16 +206,29 @@ daemon_apply() {
         restart)
             if ! systemctl restart docker.service; then
                 say "dockerd does not start with it; going back to the former daemon.json"
-                former=$dir/kept/etc/docker/daemon.json
-                if [ -e "$former" ]; then cp -a "$former" /etc/docker/daemon.json; else rm -f /etc/docker/daemon.json; fi
-                systemctl reset-failed docker.service
-                systemctl restart docker.service
+                former_daemon
                 fail "dockerd did not start with the new daemon.json; the former one is back"
             fi
             ;;
         *) return 0 ;;
     esac
     answers
+}
+
+# former_daemon: what stood there before, and Docker with it.
+former_daemon() {
+    former=$dir/kept/etc/docker/daemon.json
+    if [ -e "$former" ]; then cp -a "$former" /etc/docker/daemon.json; else rm -f /etc/docker/daemon.json; fi
+    systemctl reset-failed docker.service
+    systemctl restart docker.service
+}
+
+# daemon_back PID
+daemon_back() {
+    kill -s KILL -- "-$1" 2>/dev/null
+    systemctl stop docker.service
+    remove_bridges
+    former_daemon
 }
 
 daemon_verify() {
@@ -217,6 +248,9 @@ service_apply() {
     systemctl enable --now docker.service
     answers
 }
+
+# service_back PID
+service_back() { engine_back "$1"; }
 
 service_verify() {
     service_guard || fail "docker.service is not enabled, active and answering"

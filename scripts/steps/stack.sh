@@ -376,6 +376,7 @@ remove_unwanted() {
 }
 
 up_apply() {
+    running >"$scratch/ran"
     # What is started anew is proven anew.
     rm -f "$state/proven"
     stop_stale
@@ -403,6 +404,19 @@ up_apply() {
     restart_stale
     wait_until_settled
     printf '%s\n' "$(arg hash)" >"$state/applied"
+}
+
+# up_back PID: the networks that the start has made go, and the containers in them; those that ran
+# before, and are left, run again.
+up_back() {
+    kill -s KILL -- "-$1" 2>/dev/null
+    docker network ls -q --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r network; do
+        ! grep -qxF "$network" "$scratch/networks" || continue
+        docker ps -aq --filter "network=$network" | xargs -r docker rm -f >/dev/null
+        docker network rm "$network" >/dev/null
+    done
+    drop_halves
+    while read -r id; do docker start "$id" >/dev/null 2>&1; done <"$scratch/ran"
 }
 
 up_verify() {

@@ -118,7 +118,8 @@ impl Facts {
             | Question::Claims
             | Question::Firewall
             | Question::IfOpened(_)
-            | Question::Bridge => true,
+            | Question::Bridge
+            | Question::Routes => true,
         }
     }
 

@@ -45,6 +45,8 @@
 //! | `address` | one of the host's own addresses |
 //! | `rule` | 4 or 6, table, a line of iptables-save |
 //! | `foreign-table` | family and name |
+//! | `route` | network, interface, `gateway` or none |
+//! | `name-server` | an address |
 
 mod line;
 mod published;
@@ -60,7 +62,7 @@ use thiserror::Error;
 use super::LARGEST_CONTENT;
 use super::types::{
     AptSource, Become, CloudInit, Container, Disk, Docker, Facts, File, Group, Image, LastRun, Lease,
-    Listening, LoadedRule, LockHolder, Package, Reach, Unit, User,
+    Listening, LoadedRule, LockHolder, Package, Reach, Route, Unit, User,
 };
 use super::version::lenient_version;
 use line::{Line, address, shorten, text};
@@ -318,6 +320,15 @@ impl Reader {
                 };
                 facts.firewall.loaded.push(LoadedRule { family, table: line.text(1), rule: line.text(2) });
             }
+            "route" => {
+                let network = line.text(0);
+                // A single address has no prefix length.
+                let network = network.parse().ok().or_else(|| Some(network.parse::<IpAddr>().ok()?.into()));
+                let route =
+                    |network| Route { network, device: line.text(1), by_gateway: line.raw(2) == b"gateway" };
+                facts.routes.extend(network.map(route));
+            }
+            "name-server" => facts.name_servers.extend(address(&line.text(0)).filter(|at| !at.is_loopback())),
             "foreign-table" => facts.firewall.foreign_tables.extend(line.optional(0)),
             "reboot-required" => {
                 facts.reboot_required.get_or_insert_default();

@@ -64,6 +64,8 @@ pub enum Question {
     IfOpened(Box<Question>),
     /// The address of Docker's own bridge.
     Bridge,
+    /// The host's routes and name servers.
+    Routes,
 }
 
 impl Question {
@@ -94,6 +96,7 @@ impl Question {
             Self::Firewall => ("firewall", vec![]),
             Self::IfOpened(question) => return Some(format!("if-opened\t{}", question.line()?)),
             Self::Bridge => ("bridge", vec![]),
+            Self::Routes => ("routes", vec![]),
         };
         let mut line = word.to_owned();
         for argument in arguments {

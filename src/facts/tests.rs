@@ -73,6 +73,23 @@ fn lookups_see_through_what_was_asked_and_is_not_there() {
 }
 
 #[test]
+fn routes_and_name_servers() {
+    let facts = facts_of(
+        "route\t10.8.0.0/24\ttun0\nroute\t172.16.0.0/12\teth0\tgateway\nroute\t198.51.100.2\twg0\n\
+         route\tfe80::/64\teth0\nroute\tnonsense\teth0\nroute\t10.0.0.0/99\teth0\nroute\n\
+         name-server\t127.0.0.53\nname-server\t192.0.2.53\nname-server\t::1\nname-server\tx\nname-server",
+    );
+    let routes = facts.routes.iter().map(|route| {
+        format!("{} {}{}", route.network, route.device, if route.by_gateway { " by a gateway" } else { "" })
+    });
+    assert_eq!(
+        routes.collect::<Vec<_>>(),
+        ["10.8.0.0/24 tun0", "172.16.0.0/12 eth0 by a gateway", "198.51.100.2/32 wg0", "fe80::/64 eth0",]
+    );
+    assert_eq!(facts.name_servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.53"]);
+}
+
+#[test]
 fn membership_is_by_list_or_by_primary_group() {
     let facts = facts_of("group\tdocker\t998\tci,deploy\ngroup\tstaff\t50\t\nuser\tann\t1001\t50\t/home/ann");
     assert!(facts.is_member("deploy", "docker"));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use semver::Version;
 use serde::Serialize;
 
@@ -49,6 +50,12 @@ pub struct Facts {
     /// The address of Docker's own bridge, at which containers reach the host, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<IpAddr>,
+    /// The host's routes, without its default, where it was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The name servers that the host asks, without its own, where it was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub name_servers: Vec<IpAddr>,
     /// Packages that ask for a reboot; none when no reboot is asked for.
     pub reboot_required: Option<Vec<String>>,
     /// The state of cloud-init; none where it is not installed.
@@ -347,6 +354,17 @@ pub struct LoadedRule {
     pub table: String,
     /// The rule (`-A INPUT -j ufw-before-input`), or a built-in chain with its policy (`:INPUT DROP`).
     pub rule: String,
+}
+
+/// A route of the host's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// Where it leads.
+    pub network: IpNet,
+    /// The interface.
+    pub device: String,
+    /// Whether a gateway is asked; otherwise the network is directly connected.
+    pub by_gateway: bool,
 }
 
 /// The state of cloud-init.

@@ -141,9 +141,9 @@ impl Lines {
                 }
             }
             Event::Proving => {
-                vec!["connecting anew: the firewall's rules stay only if that succeeds".to_owned()]
+                vec!["making a new connection: the host undoes this change unless it succeeds".to_owned()]
             }
-            Event::Proven => vec!["a new connection got in; the rules stay".to_owned()],
+            Event::Proven => vec!["the new connection succeeded; the change stays".to_owned()],
             Event::SecretKept { secret } => {
                 vec![format!(
                     "the host keeps the secret {}; `provision up` takes it from there",

@@ -74,7 +74,7 @@ impl Terminal {
             Event::ConnectionLost { attempt, .. } => {
                 Live::Detail(self.paint.yellow(&format!("connecting again, attempt {attempt}")))
             }
-            Event::Proving => Live::Detail("connecting anew".into()),
+            Event::Proving => Live::Detail("making a new connection".into()),
             Event::Reattached | Event::Proven => Live::Detail(String::new()),
             Event::Cancelling { .. } => Live::Detail(self.paint.yellow("stops after this change")),
             Event::Planned { .. } | Event::Detached { .. } | Event::Summary(_) | Event::Failed(_) => {

@@ -11,12 +11,14 @@ use crate::plan::{Change, Plan};
 
 const RUNNER: &str = include_str!("../../scripts/runner.sh");
 const STEP: &str = include_str!("../../scripts/step.sh");
+const WAY_BACK: &str = include_str!("../../scripts/way-back.sh");
 
 /// The archive, gzipped.
 pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
     let mut archive = Archive(Builder::new(GzEncoder::new(Vec::new(), Compression::fast())));
     archive.add("runner.sh", RUNNER.as_bytes())?;
     archive.add("step.sh", STEP.as_bytes())?;
+    archive.add("way-back.sh", WAY_BACK.as_bytes())?;
     let steps: BTreeSet<_> = plan.changes().map(|change| change.action.step).collect();
     for step in steps {
         if let Some(script) = crate::steps::script(step) {

@@ -75,8 +75,8 @@ pub enum RunError {
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Said to who leaves while the run waits for the proof that a new connection gets in.
-const UNPROVEN: &str = "nobody has proven yet that the new rules let anybody in: the host sets its firewall back, \
-                        unless `provision up` follows the run in time";
+const UNPROVEN: &str = "no new connection has been made yet since this change: the host undoes it unless \
+                        `provision up` follows the run in time";
 
 /// How long a second Ctrl-C is waited for.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(3);

@@ -10,6 +10,7 @@ mod check;
 mod dotenv;
 mod interpolate;
 mod merge;
+mod networks;
 mod paths;
 mod ports;
 mod read;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
 pub use dotenv::{Environment, write as write_env};
+pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
 pub use source::Naming;
@@ -67,9 +69,8 @@ pub struct Project {
     /// Mounts in files that `include` and `extends` take in: whatever comes of those files, what
     /// containers may write to is known.
     pub other_mounts: Vec<Mount>,
-    /// The names that networks give to their bridges on the host
-    /// (`com.docker.network.bridge.name` in `driver_opts`).
-    pub bridges: Vec<String>,
+    /// The networks that Compose makes for it.
+    pub networks: Vec<Network>,
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,

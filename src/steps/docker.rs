@@ -12,11 +12,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use daemon::Engine;
+pub(super) use daemon::present as daemon_settings;
 use verdict::{Verdict, distribution_packages, verdict};
 
 use super::packages::refresh;
-use super::{KeyFingerprint, Model, Refusal, Requirement, Step, planned};
-use crate::facts::{Question, Questions};
+use super::{KeyFingerprint, Model, Refusal, Requirement, Step, networks, planned};
+use crate::facts::{Question, Questions, Route};
 use crate::plan::{Action, Change, FileChange, PlannedStep, Risk, split_login};
 
 const STEP: &str = "docker";
@@ -149,6 +151,7 @@ impl Step for Docker {
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Docker);
         questions.insert(Question::Claims);
+        questions.insert(Question::Routes);
         questions
             .extend(OFFICIAL_PACKAGES.iter().chain(&CONFLICTS).map(|name| Question::Package((*name).into())));
         questions.insert(Question::File { path: daemon::PATH.into(), unless: None });
@@ -171,13 +174,21 @@ impl Step for Docker {
             Verdict::Good(state) => {
                 step.state = state;
                 step.changes.extend(self.single_entry(model));
-                step.changes.extend(daemon::plan(self, model, false)?);
+                step.changes.extend(daemon::plan(self, model, Engine::Running)?);
+                self.check_bridge(model)?;
             }
             Verdict::Silent(why) => {
                 step.changes.extend(self.single_entry(model));
-                step.changes.push(self.service(why));
+                // What does not run starts with the new settings.
+                if model.facts.docker_engine().is_none() {
+                    step.changes.extend(daemon::plan(self, model, Engine::Stopped)?);
+                    self.check_bridge(model)?;
+                    step.changes.push(self.service(model, why));
+                } else {
+                    step.changes.push(self.service(model, why));
+                    step.changes.extend(daemon::plan(self, model, Engine::Running)?);
+                }
                 model.docker_planned = true;
-                step.changes.extend(daemon::plan(self, model, false)?);
             }
             Verdict::Install(why, source) => {
                 step.state = "Docker Engine and Compose plugin".into();
@@ -218,9 +229,6 @@ impl Docker {
         source: Source,
     ) -> Result<(), Refusal> {
         let bare = model.facts.docker.is_none();
-        if bare {
-            foreign::check_client(&self.options, model)?;
-        }
         let packages: Vec<&str> = match source {
             Source::Docker => OFFICIAL_PACKAGES.to_vec(),
             Source::Distribution => distribution_packages(&model.facts).ok_or_else(|| {
@@ -241,7 +249,7 @@ impl Docker {
                 step.changes.extend(self.repository(model));
             }
             step.changes.push(self.parts(model, &missing, why));
-            step.changes.extend(daemon::plan(self, model, false)?);
+            step.changes.extend(daemon::plan(self, model, Engine::Running)?);
             return Ok(());
         }
         let conflicts: Vec<&str> = CONFLICTS
@@ -255,7 +263,8 @@ impl Docker {
             .collect();
         // daemon.json first, so that the daemon's first start is with it.
         if bare {
-            step.changes.extend(daemon::plan(self, model, true)?);
+            step.changes.extend(daemon::plan(self, model, Engine::New)?);
+            self.check_bridge(model)?;
         }
         if source == Source::Docker {
             step.changes.extend(self.repository(model));
@@ -270,6 +279,9 @@ impl Docker {
             .with("refresh", refresh(model))
             .within(1800);
         let mut risks = vec![Risk::Downloads { bytes: None }];
+        if bare {
+            action = model.watched(action);
+        }
         if !conflicts.is_empty() {
             risks.push(Risk::Removes { what: conflicts.iter().map(|name| (*name).to_owned()).collect() });
         }
@@ -313,8 +325,18 @@ impl Docker {
         model.docker_planned = true;
         model.facts.groups.entry("docker".into()).or_default().get_or_insert_with(Default::default);
         if !bare {
-            step.changes.extend(daemon::plan(self, model, false)?);
+            step.changes.extend(daemon::plan(self, model, Engine::Running)?);
         }
+        Ok(())
+    }
+
+    /// Refuses the network that Docker's own bridge gets at the daemon's next start, where it is in use.
+    fn check_bridge(&self, model: &mut Model) -> Result<(), Refusal> {
+        let Some(network) = networks::bridge(model) else { return Ok(()) };
+        networks::check(STEP, model, &[("Docker's bridge".to_owned(), network)])?;
+        let device = "docker0".to_owned();
+        model.facts.routes.retain(|route| route.device != device);
+        model.facts.routes.push(Route { network, device, by_gateway: false });
         Ok(())
     }
 
@@ -415,7 +437,7 @@ impl Docker {
         Some(FileChange { sensitive: true, ..file })
     }
 
-    fn service(&self, why: String) -> Change {
+    fn service(&self, model: &Model, why: String) -> Change {
         Change {
             id: "docker/service".into(),
             title: "start docker.service and enable it at boot".into(),
@@ -423,7 +445,7 @@ impl Docker {
             risks: Vec::new(),
             files: Vec::new(),
             undo: Some("systemctl disable --now docker.service".into()),
-            action: self.action("service"),
+            action: model.watched(self.action("service")),
         }
     }
 

@@ -160,10 +160,11 @@ impl Firewall {
         let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
         let stale: Vec<&Present> =
             host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
+        let networks = self.project.as_ref().map_or(&[][..], |project| &project.networks);
         let bridges = Bridges::read(
             model.text(INTERFACES).unwrap_or_default(),
             &model.facts.firewall.loaded,
-            self.project.as_ref().map_or(&[], |project| &project.bridges),
+            networks.iter().filter_map(|network| network.bridge.as_deref()),
         );
         let rulesets = [false, true].map(|v6| ruleset(openings, &bridges, v6));
         let files: Vec<FileChange> = OURS

@@ -11,6 +11,7 @@ mod docker;
 mod firewall;
 mod machine;
 mod model;
+mod networks;
 mod packages;
 mod postgres;
 mod requirement;

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::claims::Claims;
 use super::firewall::Opening;
 use crate::facts::{Facts, File, Group, Package};
-use crate::plan::FileChange;
-use crate::plan::Finding;
+use crate::plan::{Action, FileChange, Finding};
 use crate::stack::images::Availability;
 
 /// Facts that each step changes to what they will be after it.
@@ -57,6 +56,17 @@ impl Refusal {
 }
 
 impl Model {
+    /// An action that makes networks on the host, which is undone there where it cuts the way in or out
+    /// (`scripts/way-back.sh`).
+    pub fn watched(&self, action: Action) -> Action {
+        let action = action.with("way", if self.local { "local" } else { "new-connection" });
+        match self.facts.identity.ssh_client {
+            // Not a part of the plan: the same person may come from elsewhere tomorrow.
+            Some(client) => action.with_unshown("client", client.to_canonical().to_string()),
+            None => action,
+        }
+    }
+
     /// Whether Docker is there, or will be.
     pub fn has_docker(&self) -> bool {
         self.docker_planned || self.facts.docker.as_ref().is_some_and(|docker| docker.engine.is_some())

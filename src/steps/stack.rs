@@ -6,6 +6,7 @@ mod images;
 mod join;
 mod mounts;
 mod neighbours;
+mod networks;
 mod permissions;
 mod ports;
 mod rolling;
@@ -197,6 +198,7 @@ impl Step for Stack {
         questions.insert(Question::Docker);
         questions.insert(Question::Project(self.input.project.name.clone()));
         questions.insert(Question::Published);
+        questions.insert(Question::Routes);
         questions.insert(Question::Claims);
         questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
@@ -233,6 +235,7 @@ impl Step for Stack {
         self.check_neighbours(model)?;
         self.check_mounts(model)?;
         self.check_ports(model)?;
+        self.check_networks(model)?;
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());

@@ -123,7 +123,7 @@ fn containers_and_their_ports() -> Result<(), Failed> {
         "anybody may reach 8080/tcp: shown (two)",
         "shuts 9090/tcp (hidden (two)) for others",
         "hidden publishes 9090/tcp and the firewall does not let it in",
-        "a new connection got in; the rules stay",
+        "the new connection succeeded; the change stays",
     ]);
     assert_eq!(planned, ["firewall/install", "firewall/rules", "claims/record"]);
     host.nothing_is_armed();

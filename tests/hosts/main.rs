@@ -9,6 +9,7 @@ mod firewall;
 mod first_boot;
 mod lab;
 mod lived_in;
+mod networks;
 mod prefect;
 mod resilience;
 mod secrets;
@@ -94,6 +95,7 @@ fn main() {
         change::STORIES,
         secrets::STORIES,
         lived_in::STORIES,
+        networks::STORIES,
         &firewall::stories(),
         first_boot::STORIES,
         &resilience::stories(),

@@ -71,7 +71,7 @@ proptest! {
             "clock-synchronised", "hostname", "uptime", "identity", "ssh-port", "lists-age", "lock",
             "half-configured", "held", "apt-source", "package", "file", "content", "group", "user", "unit", "disk",
             "reach", "docker", "compose", "container", "image", "listening", "reboot-required", "reboot-package",
-            "cloud-init", "first-boot", "first-boot-log", "last-run", "lease", "ssh-client", "sshd-port", "address", "rule", "foreign-table",
+            "cloud-init", "first-boot", "first-boot-log", "last-run", "lease", "ssh-client", "sshd-port", "address", "rule", "foreign-table", "route", "name-server",
             "published", "network", "bridge",
         ]),
         fields in proptest::collection::vec("(yes|no|[0-7]{3}|[0-9]{0,30}|\"\\PC*\"|[\u{0}-\u{9f}]*|\\PC{0,20})", 0..9),

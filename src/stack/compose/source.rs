@@ -8,7 +8,7 @@ use super::interpolate::{self, Fault, Scope};
 use super::paths::{self, Here, PathUse, Resolved};
 use super::read;
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge};
+use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge, networks};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -256,7 +256,7 @@ pub(super) fn assemble(
         sensitive: sensitive(&read.uses),
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         other_mounts: Vec::new(),
-        bridges: bridges(&root),
+        networks: networks::networks(&root),
         complete: read.complete,
         environment: env.clone(),
         warnings,
@@ -264,13 +264,6 @@ pub(super) fn assemble(
     check::project(&mut project, &read)?;
     let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
     Ok(Assembled { project, uses: read.uses, mounts })
-}
-
-fn bridges(root: &Node) -> Vec<String> {
-    let networks = root.get("networks").map(Node::entries).unwrap_or_default();
-    let options = networks.iter().filter_map(|entry| entry.value.get("driver_opts"));
-    let names = options.filter_map(|options| options.get("com.docker.network.bridge.name")?.text());
-    names.map(str::to_owned).collect()
 }
 
 /// The files that hold secrets, each once.

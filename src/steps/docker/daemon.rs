@@ -29,20 +29,29 @@ const RELOADABLE: [&str; 11] = [
 /// Settings of which each stack may add its own: lists without an order.
 const LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
 
+/// The daemon when its settings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// It will be installed, and so gets our defaults too: logs that rotate, containers that outlive it.
+    New,
+    /// It is installed and does not run.
+    Stopped,
+    /// It runs, and must take the settings.
+    Running,
+}
+
 /// The change that brings daemon.json to what is wanted, if it is not.
 ///
-/// With `fresh` our defaults go in as well where nothing is said: logs that
-/// rotate, containers that outlive the daemon. An installation that somebody
-/// else made gets only what the settings name. What this stack set before, and
-/// no claim asks for any more, is as it was again.
-pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Option<Change>, Refusal> {
+/// An installation that another person made gets only what the settings name. What this stack set
+/// before, and no claim asks for any more, is as it was again.
+pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result<Option<Change>, Refusal> {
     let present = present(model)?;
     let asked: Map<String, Value> = asked(docker)?.into_iter().collect();
     if !model.force {
         check_conflicts(&asked, model)?;
     }
     let mut wanted = present.clone();
-    if fresh {
+    if engine == Engine::New {
         for (key, value) in defaults(&present) {
             wanted.entry(key).or_insert(value);
         }
@@ -71,7 +80,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
     let set: Vec<_> = wanted.keys().filter(|key| present.get(*key) != wanted.get(*key)).collect();
     let gone: Vec<_> = present.keys().filter(|key| !wanted.contains_key(*key)).collect();
     let activate = match () {
-        () if fresh => "none",
+        () if engine != Engine::Running => "none",
         // What is not named any more holds until the daemon starts again.
         () if set.iter().all(|key| RELOADABLE.contains(&key.as_str())) => "reload",
         () => "restart",
@@ -85,6 +94,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
             (format!("set {} in daemon.json, and remove {}", named(set), named(gone)), "it says otherwise")
         }
     };
+    let action = docker.action("daemon").with("activate", activate);
     let change = Change {
         id: "docker/daemon".into(),
         title,
@@ -92,7 +102,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, fresh: bool) -> Result<Op
         risks: if activate == "restart" { vec![Risk::RestartsDocker { live_restore }] } else { Vec::new() },
         undo: Some("the former file is kept beside the run's journal".into()).filter(|_| file.exists),
         files: vec![file],
-        action: docker.action("daemon").with("activate", activate),
+        action: if activate == "restart" { model.watched(action) } else { action },
     };
     model.write(&change.files);
     Ok(Some(change))
@@ -188,12 +198,8 @@ fn with(have: &[Value], more: &Value) -> Value {
     Value::Array(all)
 }
 
-/// A setting of the host's daemon.json that is text, as far as it can be read.
-pub(super) fn setting(model: &Model, key: &str) -> Option<String> {
-    present(model).ok()?.get(key)?.as_str().map(str::to_owned)
-}
-
-fn present(model: &Model) -> Result<Map<String, Value>, Refusal> {
+/// The daemon.json of the host, as the steps so far leave it.
+pub(in crate::steps) fn present(model: &Model) -> Result<Map<String, Value>, Refusal> {
     let Some(file) = model.file(PATH) else { return Ok(Map::new()) };
     let unreadable = |why: String| {
         Refusal::new(

@@ -42,13 +42,17 @@ pub(super) struct Bridges {
 impl Bridges {
     /// From `/proc/net/dev`, Docker's own rules for what leaves its networks, and the names that a
     /// project gives to those that it will make.
-    pub(super) fn read(interfaces: &str, loaded: &[LoadedRule], project: &[String]) -> Self {
+    pub(super) fn read<'a>(
+        interfaces: &str,
+        loaded: &'a [LoadedRule],
+        project: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let masked = loaded.iter().filter(|rule| rule.table == "nat").filter_map(|rule| {
             let (_, name) = rule.rule.strip_suffix(" -j MASQUERADE")?.rsplit_once(" ! -o ")?;
             Some(name)
         });
         let mut named: Vec<String> = masked
-            .chain(project.iter().map(String::as_str))
+            .chain(project)
             .filter(|name| is_plain(name) && !is_dockers(name))
             .map(str::to_owned)
             .collect();

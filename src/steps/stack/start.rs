@@ -102,8 +102,8 @@ impl Stack {
             risks,
             files: Vec::new(),
             undo: Some(format!("docker compose -p {} down", self.input.project.name)),
-            action: self
-                .starting(self.action("up"))
+            action: model
+                .watched(self.starting(self.action("up")))
                 .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
                 .within(self.patience(rolling.iter().map(|each| each.count).sum())),
         })
