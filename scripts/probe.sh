@@ -32,7 +32,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 read_questions() {
     FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
-    PUBLISHED='' FIREWALL='' BRIDGE='' ROUTES='' ROOT=''
+    PUBLISHED='' FIREWALL='' BRIDGE='' ROUTES='' ROOT='' NAMES='' VOLUMES='' OWNERS='' SERVICE='' ENGINES=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     case $NL$QUESTIONS in
     *"${NL}if-opened$TAB"*)
@@ -60,10 +60,16 @@ read_questions() {
         apt-source"$TAB"*) SOURCES=asked ;;
         docker-root) docker_root ;;
         claims) claims ;;
-        docker*) DOCKER=asked ;;
+        docker*)
+            DOCKER=asked ENGINES=asked
+            service_lines
+            ;;
         project"$TAB"*) PROJECTS=$PROJECTS$value$NL DOCKER=asked ;;
         image"$TAB"*) IMAGES=$IMAGES$value$NL DOCKER=asked ;;
         network"$TAB"*) NETWORKS=$NETWORKS$value$NL DOCKER=asked ;;
+        container-name"$TAB"*) NAMES=$NAMES$value$NL DOCKER=asked ;;
+        volume"$TAB"*) VOLUMES=$VOLUMES$value$NL DOCKER=asked ;;
+        volumes"$TAB"*) OWNERS=$OWNERS$value$NL DOCKER=asked ;;
         published) PUBLISHED=asked DOCKER=asked ;;
         firewall) FIREWALL=asked ;;
         bridge) BRIDGE=asked ;;
@@ -128,6 +134,86 @@ opens() {
     (set +f; IFS=' '; cat -- $CLAIMS 2>/dev/null) | grep -q allow
 }
 
+# service_lines: what decides how Docker's service is started: its unit, drop-ins, and what they
+# take their variables from. Of those, only what may hold an option.
+service_lines() {
+    [ -z "$SERVICE" ] || return 0
+    SERVICE=$NL
+    for path in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+        path=$path/docker.service
+        [ ! -f "$path" ] || break
+    done
+    set +f
+    for path in "$path" /lib/systemd/system/docker.service.d/*.conf /run/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service.d/*.conf; do
+        case $path in *[!A-Za-z0-9/._@-]*) continue ;; esac
+        if [ ! -f "$path" ] || [ ! -r "$path" ]; then continue; fi
+        # A backslash at its end joins a line with the next.
+        # shellcheck disable=SC2162 # without -r, so that read does that
+        while IFS=" $TAB" read line || [ -n "$line" ]; do
+            case $line in
+            ExecStart[!A-Za-z]*) SERVICE=$SERVICE$path$TAB$line$NL ;;
+            EnvironmentFile[!A-Za-z]*)
+                SERVICE=$SERVICE$path$TAB$line$NL
+                variables "${line#*=}"
+                ;;
+            Environment[!A-Za-z]*) ! has_option || SERVICE=$SERVICE$path$TAB$line$NL ;;
+            esac
+        done <"$path"
+    done
+    set -f
+}
+
+# variables FILE: those of an EnvironmentFile.
+variables() {
+    file=${1#"${1%%[! ]*}"}
+    file=${file#-}
+    case $file in /*[!A-Za-z0-9/._@-]*) return 0 ;; /*) ;; *) return 0 ;; esac
+    [ -f "$file" ] && [ -r "$file" ] || return 0
+    # shellcheck disable=SC2162
+    while IFS=" $TAB" read line || [ -n "$line" ]; do
+        case $line in '#'*) continue ;; esac
+        ! has_option || SERVICE=$SERVICE$file$TAB$line$NL
+    done <"$file"
+}
+
+has_option() {
+    case $line in *'=-'* | *' -'* | *'"-'* | *"'-"*) return 0 ;; esac
+    return 1
+}
+
+# engines: what else serves Docker's interface: podman, and Dockers that logins run without root.
+engines() {
+    path=$(command -v docker)
+    if [ -n "$path" ]; then
+        target=''
+        [ ! -L "$path" ] || target=$(readlink -f -- "$path" 2>/dev/null)
+        # A script that is podman's says so.
+        while IFS= read -r line; do
+            case $line in *podman*) target=$line && break ;; '#'* | '[ -'* | exec* | '') ;; *) break ;; esac
+        done <"$path" 2>/dev/null
+        case $target in *podman*) printf 'engine\tpodman-command\t%s\n' "$path" ;; esac
+    fi
+    target=''
+    [ ! -L /var/run/docker.sock ] || target=$(readlink -f -- /var/run/docker.sock 2>/dev/null)
+    case $target in *podman*) printf 'engine\tpodman-socket\t%s\n' "$target" ;; esac
+    [ ! -S /run/podman/podman.sock ] || printf 'engine\tpodman-service\t/run/podman/podman.sock\n'
+    rootless=''
+    set +f
+    for path in /run/user/*/docker.sock; do
+        [ -S "$path" ] || continue
+        rootless=${path#/run/user/}
+        rootless=${rootless%%/*}
+        case $rootless in *[!0-9]*) ;; *) printf 'engine\trootless\t%s\t%s\n' "$path" "$rootless" ;; esac
+    done
+    for path in /home/*/.config/systemd/user/default.target.wants/docker.service; do
+        if [ ! -L "$path" ] || [ -n "$rootless" ]; then continue; fi
+        rootless=${path#/home/}
+        printf 'engine\trootless\t%s\t%s\n' "$path" "${rootless%%/*}"
+        rootless=''
+    done
+    set -f
+}
+
 # docker_root: where the daemon's own settings put its data, and the free space there.
 docker_root() {
     ROOT=/var/lib/docker
@@ -139,6 +225,18 @@ docker_root() {
             ROOT=${line%%'"'*}
         done </etc/docker/daemon.json
     fi
+    service_lines
+    for line in $SERVICE; do
+        case $line in
+        *--data-root[\ =]*) line=${line##*--data-root?} ;;
+        *--graph[\ =]*) line=${line##*--graph?} ;;
+        *' -g '*) line=${line##* -g } ;;
+        *) continue ;;
+        esac
+        line=${line#[\"\']}
+        line=${line%%[\ \"\']*}
+        case $line in /*) ROOT=$line ;; esac
+    done
     DISKS=$DISKS$ROOT$NL
     QUESTIONS=$QUESTIONS${NL}disk$TAB$ROOT
 }
@@ -191,7 +289,7 @@ docker_socket() {
     # shellcheck disable=SC2086 # lists, split at their line breaks
     perl -e '
 ($limit, $published) = splice @ARGV, 0, 2;
-($projects, $images, $networks) = map { [split /\n/] } @ARGV;
+($projects, $images, $networks, $names, $volumes, $owners) = map { [split /\n/] } @ARGV;
 $docker = "docker\t\t";
 sub stop { print "$docker\t$_[0]\n"; exit }
 $SIG{ALRM} = sub { stop("no answer within $limit seconds") };
@@ -229,20 +327,35 @@ sub containers {
     }
     /\G\s*\[?\s*\]\s*$/ or stop("the Docker daemon does not list its containers");
 }
+sub told {
+    my $word = shift;
+    sub {
+        my ($c, @names) = @_;
+        join "\t", $word, $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status}, $c->{Folder}, $c->{Made};
+    }
+}
+sub volume {
+    my ($name, %v) = @_;
+    my %l = object($v{Labels});
+    push @lines, "volume\t$name\t$v{Name}\t" . $l{"com.docker.compose.project"} . "\n";
+}
+sub filters { encode(sprintf q({"%s":[%s]}), shift, join ",", map { qq("$_") } @_) }
 $label = "com.docker.compose.project" . (@$projects == 1 ? "=$projects->[0]" : "");
 $label =~ s/(["\\])/\\$1/g;
 $info = ask("/info");
 $listed = ask("/containers/json?all=1&filters=" . encode(qq({"label":["$label"]}))) if @$projects;
 $running = ask("/containers/json") if $published;
+@patterns = map { my $t = $_; $t =~ s/\./[.]/g; qq(^/?$t\$) } grep { /^[A-Za-z0-9_.-]+$/ } @$names;
+$namesakes = ask("/containers/json?all=1&filters=" . filters("name", @patterns)) if @patterns;
+@made = map { ask("/volumes?filters=" . filters("label", "com.docker.compose.project=$_")) } grep { /^[a-z0-9_-]+$/ } @$owners;
+@found = map { ask("/volumes/" . encode($_)) } @$volumes;
 @inspected = map { ask("/images/" . encode($_) . "/json") } @$images;
 @joined = map { ask("/networks/" . encode($_)) } @$networks;
 %info = object(answer($info));
 $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its version");
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
-containers($listed, sub {
-    my ($c, @names) = @_;
-    join "\t", "container", $c->{Id}, @names, $c->{Image}, $c->{State}, $c->{Status}, $c->{Folder}, $c->{Made};
-}) if @$projects;
+containers($listed, told("container")) if @$projects;
+containers($namesakes, told("namesake")) if @patterns;
 # Between the texts of an array there may be anything that is blank.
 containers($running, sub {
     my ($c, @names) = @_;
@@ -257,10 +370,20 @@ for (0 .. $#$images) {
 for (0 .. $#$networks) {
     %n = object(answer($joined[$_]));
     %c = object($n{Containers});
-    push @lines, "network\t$networks->[$_]\t$n{Id}\t@{[sort grep { /^[0-9a-f]+$/ } keys %c]}\n";
+    %l = object($n{Labels});
+    push @lines, "network\t$networks->[$_]\t$n{Id}\t@{[sort grep { /^[0-9a-f]+$/ } keys %c]}\t$l{qq(com.docker.compose.project)}\n";
 }
+for (@made) {
+    %o = object(answer($_));
+    $all = $o{Volumes};
+    while ($all =~ /\G\s*[\[,]\s*$value\s*/gc) {
+        %v = object($+{v});
+        volume($1, %v) if $v{Name} =~ /^"([A-Za-z0-9_.-]+)"$/;
+    }
+}
+volume($volumes->[$_], object(answer($found[$_]))) for 0 .. $#$volumes;
 print "$docker\n", @lines;
-' "$DOCKER_LIMIT" "$PUBLISHED" "$PROJECTS" "$IMAGES" "$NETWORKS"
+' "$DOCKER_LIMIT" "$PUBLISHED" "$PROJECTS" "$IMAGES" "$NETWORKS" "$NAMES" "$VOLUMES" "$OWNERS"
 }
 
 docker_cli() {
@@ -300,8 +423,26 @@ docker_cli() {
         printf 'image\t%s\t%s\t%s\n' "$image" "${answer%%"$TAB"*}" "${digests# }"
     done
     for network in $NETWORKS; do
-        answer=$(timeout "$DOCKER_LIMIT" docker network inspect --format "{{json .Id}}$TAB{{range \$id, \$_ := .Containers}}{{\$id}} {{end}}" -- "$network" 2>/dev/null </dev/null) || answer=''
-        printf 'network\t%s\t%s\n' "$network" "${answer% }"
+        answer=$(timeout "$DOCKER_LIMIT" docker network inspect --format "{{json .Id}}$TAB{{range \$id, \$_ := .Containers}}{{\$id}} {{end}}$TAB{{json (index .Labels \"com.docker.compose.project\")}}" -- "$network" 2>/dev/null </dev/null) || answer=''
+        printf 'network\t%s\t%s\n' "$network" "$answer"
+    done
+    cli_neighbours
+}
+
+# Containers by their names, and volumes.
+cli_neighbours() {
+    set --
+    for name in $NAMES; do
+        case $name in *[!A-Za-z0-9_.-]*) ;; *) set -- "$@" --filter "name=^/?$name\$" ;; esac
+    done
+    [ "$#" = 0 ] || timeout "$DOCKER_LIMIT" docker ps -a --no-trunc "$@" --format "namesake$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}$TAB{{json (.Label \"com.docker.compose.image\")}}" 2>/dev/null </dev/null
+    made=''
+    for owner in $OWNERS; do
+        made=$made$(timeout "$DOCKER_LIMIT" docker volume ls --filter "label=com.docker.compose.project=$owner" --format '{{.Name}}' 2>/dev/null </dev/null)$NL
+    done
+    for volume in $made $VOLUMES; do
+        answer=$(timeout "$DOCKER_LIMIT" docker volume inspect --format "{{json .Name}}$TAB{{json (index .Labels \"com.docker.compose.project\")}}" -- "$volume" 2>/dev/null </dev/null) || answer=''
+        printf 'volume\t%s\t%s\n' "$volume" "$answer"
     done
 }
 
@@ -600,6 +741,10 @@ self_facts() {
     [ ! -e /run/reboot-required ] || echo reboot-required
     ! have docker || echo docker
     [ -z "$ROOT" ] || printf 'docker-root\t%s\n' "$ROOT"
+    for line in $SERVICE; do
+        printf 'docker-service\t%s\n' "$line"
+    done
+    [ -z "$ENGINES" ] || engines
     compose_version
     set +f
     for path in /var/lib/dpkg/updates/[0-9]*; do
@@ -703,10 +848,10 @@ function machine(    l, a, n, i, r) {
     print "hostname" f(first("/proc/sys/kernel/hostname"))
     split(first("/proc/uptime"), a, /[. ]/)
     print "uptime" num(a[1])
-    while ((getline l < "/proc/meminfo") > 0) if (l ~ /^MemTotal:/) {
+    while ((getline l < "/proc/meminfo") > 0) {
         split(l, a, /[ \t]+/)
-        printf "memory\t%.0f\n", a[2] * 1024
-        break
+        if (a[1] == "MemTotal:") printf "memory\t%.0f\n", a[2] * 1024
+        if (a[1] == "SwapTotal:") { printf "swap\t%.0f\n", a[2] * 1024; break }
     }
     virtualization = first("/run/systemd/container")
     # 0-3,6: much cheaper than /proc/cpuinfo, which asks each processor.
@@ -992,6 +1137,8 @@ section == "--self" {
     n = split($0, a, "\t")
     if (a[1] == "ssh-port" || a[1] == "ssh-client") print a[1] f(a[2])
     else if (a[1] == "docker-root") print "docker-root" f(a[2])
+    else if (a[1] == "docker-service") print "docker-service" f(a[2]) f(substr($0, length(a[2]) + 17))
+    else if (a[1] == "engine") print "engine" f(a[2]) f(a[3]) (n > 3 ? f(a[4] in login ? login[a[4]] : a[4]) : "")
     else if (a[1] == "compose") print "compose" f(a[2])
     else if (a[1] == "compose-package") print "compose" f(version[a[2]])
     else if (a[1] == "interrupted") print "interrupted"

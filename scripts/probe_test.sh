@@ -514,6 +514,66 @@ QUESTIONS
     rm -rf "$root/etc/docker"
 }
 
+docker_service() {
+    units=$root/lib/systemd/system
+    if [ -L "$root/lib" ]; then real=/usr/lib; else real=/lib; fi
+    printf '[Service]\nExecStart=/usr/bin/dockerd -H fd:// \\\n  $DOCKER_OPTS\nExecReload=/bin/kill -s HUP\nEnvironmentFile=-/etc/default/docker\nEnvironmentFile=relative\n' | put /lib/systemd/system/docker.service
+    printf '# DOCKER_OPTS="--dns 1.1.1.1"\nDOCKER_OPTS="--data-root=/mnt/opts --dns 8.8.8.8"\nPASSWORD=secret\n' | put /etc/default/docker
+    printf '[Service]\nEnvironment=HTTP_PROXY=http://u:p@proxy\n' | put /etc/systemd/system/docker.service.d/proxy.conf
+    probe <<QUESTIONS
+docker
+docker-root
+QUESTIONS
+    unit=$(grep -o "$real/systemd/system/docker.service\|/lib/systemd/system/docker.service" "$root/opt/answer" | head -n 1)
+    says "docker-service\t$unit\tExecStart=/usr/bin/dockerd -H fd://   \$DOCKER_OPTS"
+    says "docker-service\t$unit\tEnvironmentFile=-/etc/default/docker"
+    says 'docker-service\t/etc/default/docker\tDOCKER_OPTS="--data-root=/mnt/opts --dns 8.8.8.8"'
+    says 'docker-root\t/mnt/opts'
+    check "lines of the service: four" [ "$(grep -c '^docker-service' "$root/opt/answer")" = 4 ]
+    never 'secret|u:p@'
+    printf '[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --data-root "/mnt/drop in" --evil=$(touch /tmp/pwned)\tx' | put /etc/systemd/system/docker.service.d/z.conf
+    probe <<QUESTIONS
+docker-root
+QUESTIONS
+    says 'docker-service\t/etc/systemd/system/docker.service.d/z.conf\tExecStart='
+    says 'docker-service\t/etc/systemd/system/docker.service.d/z.conf\tExecStart=/usr/bin/dockerd --data-root "/mnt/drop in" --evil=$(touch /tmp/pwned)?x'
+    probe </dev/null
+    never '^docker-service'
+    rm -rf "$units/docker.service" "$root/etc/default/docker" "$root/etc/systemd/system/docker.service.d"
+}
+
+other_engines() {
+    probe <<QUESTIONS
+docker
+QUESTIONS
+    never '^engine'
+    printf '#!/bin/sh\n[ -e /etc/containers/nodocker ] || \\\necho "Emulate Docker CLI using podman." >&2\nexec /usr/bin/podman "$@"\n' | put /usr/local/bin/docker
+    chmod 755 "$root/usr/local/bin/docker"
+    mkdir -p "$root/run/podman" "$root/run/user/1000" "$root/run/user/odd" "$root/home/ann/.config/systemd/user/default.target.wants"
+    ln -s podman/podman.sock "$root/run/docker.sock"
+    for socket in podman/podman.sock user/1000/docker.sock user/odd/docker.sock; do
+        python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$root/run/$socket"
+    done
+    ln -s ../docker.service "$root/home/ann/.config/systemd/user/default.target.wants/docker.service"
+    probe <<QUESTIONS
+docker
+QUESTIONS
+    says 'engine\tpodman-command\t/usr/local/bin/docker'
+    says 'engine\tpodman-socket\t/run/podman/podman.sock'
+    says 'engine\tpodman-service\t/run/podman/podman.sock'
+    says 'engine\trootless\t/run/user/1000/docker.sock\tdeploy'
+    check "engines: four" [ "$(grep -c '^engine' "$root/opt/answer")" = 4 ]
+    probe </dev/null
+    never '^engine'
+    rm -rf "$root/run/user" "$root/run/podman" "$root/run/docker.sock" "$root/usr/local/bin/docker"
+    probe <<QUESTIONS
+docker
+QUESTIONS
+    says 'engine\trootless\t/home/ann/.config/systemd/user/default.target.wants/docker.service\tann'
+    check "engines: one" [ "$(grep -c '^engine' "$root/opt/answer")" = 1 ]
+    rm -rf "$root/home/ann"
+}
+
 locks() {
     chroot "$root" python3 -c '
 import fcntl, time
@@ -647,6 +707,12 @@ class Handler(BaseHTTPRequestHandler):
             body = [container("web", [port, {"PrivatePort": 443, "Type": "tcp"}], {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}),
                 container("closed", [{"PrivatePort": 443, "Type": "tcp"}], {}), container("none", [], None), container("alone", [port], None),
                 container("evil", [dict(port, IP="x\nend\n]}")], evil)]
+        elif self.path == "/containers/json?all=1&filters=%7B%22name%22:%5B%22%5E/%3Ffront%5B.%5D1%24%22%2C%22%5E/%3Fnone%24%22%5D%7D":
+            body = [{"Id": "fff", "Names": ["/front.1"], "Image": "caddy", "State": "exited", "Status": "Exited (0)", "Labels": {"com.docker.compose.project": "shop\nend", "com.docker.compose.project.working_dir": "/opt/shop"}, "Mounts": []}]
+        elif self.path == "/volumes?filters=%7B%22label%22:%5B%22com.docker.compose.project%3Ddemo%22%5D%7D":
+            body = {"Volumes": [{"Name": "demo_old", "Labels": {"com.docker.compose.project": "demo"}}, {"Name": "x\nvolume\tforged", "Labels": None}], "Warnings": None}
+        elif self.path == "/volumes/shared":
+            body = {"CreatedAt": "x", "Name": "shared", "Labels": None, "Options": {"Name": "no"}}
         elif self.path.startswith("/containers/json?all=1&filters="):
             labels = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web", "com.docker.compose.project.working_dir": "/srv/demo", "com.docker.compose.image": "sha256:made", "evil": "\n\tend\nend\ncontainer\t\u001b[31m", "Status": "forged", "quote\"d": "}]{[\\\""}
             container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
@@ -656,7 +722,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/images/demo/web:1/json":
             body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "RepoDigests": ["demo/web@sha256:" + "a" * 64, "x\t@sha256:b"], "Config": {"Id": "no"}}
         elif self.path == "/networks/proxy":
-            body = {"Name": "proxy", "Id": "n1", "IPAM": {"Config": []}, "Containers": {"def0": {"Name": "x\nend\n"}, "abc1": {"Name": "y"}, "x\nimage\tforged": {}}}
+            body = {"Name": "proxy", "Id": "n1", "Labels": {"com.docker.compose.project": "shop\tx"}, "IPAM": {"Config": []}, "Containers": {"def0": {"Name": "x\nend\n"}, "abc1": {"Name": "y"}, "x\nimage\tforged": {}}}
         self.send_response(200 if body is not None else 404)
         self.end_headers()
         text = json.dumps(body if body is not None else {"message": "No such image"}, separators=(",", ":"))
@@ -684,6 +750,12 @@ image${TAB}demo/none:1
 image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x
 network${TAB}proxy
 network${TAB}none
+container-name${TAB}front.1
+container-name${TAB}none
+container-name${TAB}\$(touch /tmp/pwned)
+volume${TAB}shared
+volume${TAB}gone
+volumes${TAB}demo
 reach${TAB}127.0.0.1:1"
     # A docker program that must not be started, as long as the socket answers.
     printf '#!/bin/sh\ntouch /tmp/pwned\n' | put /usr/local/bin/docker
@@ -713,8 +785,14 @@ QUESTIONS
     never '"ghi"'
     says "image\tdemo/web:1\t\"sha256:123\"\t$digests"
     says 'image\tdemo/none:1\t\t'
-    says 'network\tproxy\t"n1"\tabc1 def0'
-    says 'network\tnone\t\t'
+    check "the project of a network" grep -qxF "$(printf 'network\tproxy\t"n1"\tabc1 def0\t"shop\\tx"')" "$root/opt/answer"
+    check "a namesake" grep -qxF "$(printf 'namesake\t"fff"\t"front.1"\t"shop\\nend"\t\t"caddy"\t"exited"\t"Exited (0)"\t"/opt/shop"\t""')" "$root/opt/answer"
+    check "other namesakes" [ "$(grep -c '^namesake' "$root/opt/answer")" = 1 ]
+    says 'volume\tdemo_old\t"demo_old"\t"demo"'
+    says 'volume\tshared\t"shared"\t'
+    says 'volume\tgone\t\t'
+    check "volumes: three" [ "$(grep -c '^volume' "$root/opt/answer")" = 3 ]
+    says 'network\tnone\t\t\t'
     check "the hostile image" grep -qxF "image${TAB}demo/\$(touch /tmp/pwned)'\"\\ ?x$TAB$TAB" "$root/opt/answer"
     check "an image was forged" [ "$(grep -c '^image' "$root/opt/answer")" = 3 ]
     never '^published'
@@ -742,12 +820,21 @@ QUESTIONS
     # Another endpoint, so the docker program is asked.
     put /usr/local/bin/docker <<'DOCKER'
 #!/bin/sh
+case "$1 $*" in
+ps*'--filter name=^/?front.1$ --filter name=^/?none$ '*) printf 'namesake\t"f"\t"front.1"\t""\n' && exit ;;
+esac
 case $1 in
 info) printf 'WARNING: something\ndocker\t"26.1.5+dfsg1"\t"overlayfs"\n' ;;
 ps) case $* in
     *'-a '*) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
     *) printf 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"\npublished\t"x"\t""\t""\t""\n' ;;
     esac ;;
+volume) case $* in
+    *'ls --filter label=com.docker.compose.project=demo '*) printf 'demo_old\n' ;;
+    *' demo_old' | *' shared') printf '"%s"\t"demo"\n' "${6}" ;;
+    *) exit 1 ;;
+    esac ;;
+network) [ "$6" = proxy ] && printf '"n1"\tabc \t"shop"\n' ;;
 image) [ "$6" = demo/web:1 ] && printf '"sha256:456"\tdemo/web@sha256:77 other\n' ;;
 esac
 DOCKER
@@ -758,6 +845,12 @@ QUESTIONS
     says 'compose\t2.38.2-1~ubuntu.24.04~noble'
     says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
     never '"else"'
+    says 'namesake\t"f"\t"front.1"\t""'
+    says 'volume\tdemo_old\t"demo_old"\t"demo"'
+    says 'volume\tshared\t"shared"\t"demo"'
+    says 'volume\tgone\t'
+    says 'network\tproxy\t"n1"\tabc \t"shop"'
+    says 'network\tnone\t'
     never '^published'
     says 'image\tdemo/web:1\t"sha256:456"\tsha256:77'
     says 'image\tdemo/none:1\t\t'
@@ -1013,6 +1106,8 @@ for way in $WAYS; do
     files
     disks_and_sources
     docker_root
+    docker_service
+    other_engines
     locks
     state_of_cloud_init
     first_boots

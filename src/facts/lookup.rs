@@ -108,7 +108,12 @@ impl Facts {
             // Asked only where there is a daemon to ask.
             Question::Image(name) => self.docker_engine().is_none() || self.images.contains_key(name),
             Question::Network(name) => self.docker_engine().is_none() || self.networks.contains_key(name),
+            Question::Volume(name) => {
+                self.docker_engine().is_none() || self.neighbours.volumes.contains_key(name)
+            }
             Question::AptSource(_)
+            | Question::ContainerName(_)
+            | Question::Volumes(_)
             | Question::Manifest { .. }
             | Question::Reach(_)
             | Question::Docker

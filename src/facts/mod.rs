@@ -4,6 +4,7 @@
 //! besides what it always says, as lines that [`parse`] turns into [`Facts`].
 
 mod lookup;
+mod neighbours;
 mod parse;
 mod ports;
 mod question;
@@ -13,6 +14,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use neighbours::{Neighbours, OtherEngine, Owner, ServiceLine};
 pub use parse::{ParseError, Parsed, parse};
 pub use question::{Question, Questions};
 pub use types::*;

@@ -40,7 +40,11 @@
 //! | `reach` | address, reached or no-name or no-connection |
 //! | `container` | id, name, project, service, image, state, status, folder, id of the image: each a JSON text |
 //! | `image` | name, id as a JSON text, digests separated by spaces |
-//! | `network` | name, id as a JSON text, ids of its containers separated by spaces |
+//! | `network` | name, id as a JSON text, ids of its containers separated by spaces, its Compose project as a JSON text |
+//! | `namesake` | as `container`, of any project and of none |
+//! | `volume` | name, the same as a JSON text, its Compose project as a JSON text |
+//! | `engine` | podman-command, podman-socket, podman-service or rootless; its path; the login |
+//! | `docker-service` | file, line |
 //! | `published` | name, project, service: each a JSON text; ports: JSON of the daemon's interface, or a JSON text of `docker ps` |
 //! | `address` | one of the host's own addresses |
 //! | `rule` | 4 or 6, table, a line of iptables-save |
@@ -49,6 +53,7 @@
 //! | `name-server` | an address |
 
 mod line;
+mod neighbours;
 mod published;
 
 use std::collections::BTreeMap;
@@ -59,12 +64,12 @@ use base64::engine::general_purpose::STANDARD;
 use semver::Version;
 use thiserror::Error;
 
-use super::LARGEST_CONTENT;
 use super::types::{
-    AptSource, Become, CloudInit, Container, Disk, Docker, Facts, File, Group, Image, LastRun, Lease,
-    Listening, LoadedRule, LockHolder, Package, Reach, Route, Unit, User,
+    AptSource, Become, CloudInit, Disk, Docker, Facts, File, Group, Image, LastRun, Lease, Listening,
+    LoadedRule, LockHolder, Package, Reach, Route, Unit, User,
 };
 use super::version::lenient_version;
+use super::{LARGEST_CONTENT, Owner};
 use line::{Line, address, shorten, text};
 
 /// The format that this program reads; `scripts/probe.sh` prints it first.
@@ -188,6 +193,7 @@ impl Reader {
             "systemd" => system.systemd = line.yes(0)?,
             "cpus" => system.cpus = line.small(0)?,
             "memory" => system.memory = line.size(0)?,
+            "swap" => system.swap = line.size(0)?,
             "clock" => system.clock = line.time(0)?,
             "clock-synchronised" => system.clock_synchronised = Some(line.yes(0)?),
             "hostname" => system.hostname = line.text(0),
@@ -280,17 +286,7 @@ impl Reader {
             "compose" => {
                 facts.docker.get_or_insert_with(Docker::default).compose = lenient_version(&line.text(0));
             }
-            "container" => facts.containers.push(Container {
-                id: line.json(0),
-                name: line.json(1),
-                project: line.json(2),
-                service: line.json(3),
-                image: line.json(4),
-                state: line.json(5),
-                status: line.json(6),
-                folder: line.json(7),
-                image_id: line.json(8),
-            }),
+            "container" => facts.containers.push(neighbours::container(line)),
             "image" => {
                 let id = line.json(1);
                 let digests =
@@ -300,7 +296,11 @@ impl Reader {
             }
             "network" => {
                 let ids = line.text(2).split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect();
-                facts.networks.insert(line.text(0), (!line.json(1).is_empty()).then_some(ids));
+                let is_there = !line.json(1).is_empty();
+                facts.networks.insert(line.text(0), is_there.then_some(ids));
+                if is_there {
+                    facts.neighbours.networks.insert(line.text(0), Owner { project: line.json(3) });
+                }
             }
             "listening" => {
                 let (address, port) = line.socket(1)?;
@@ -359,6 +359,7 @@ impl Reader {
                     until: line.time(3)?,
                 });
             }
+            _ if neighbours::line(facts, line)? => {}
             key => {
                 if self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|known| known == key) {
                     self.unknown.push(shorten(key));

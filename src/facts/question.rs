@@ -48,7 +48,7 @@ pub enum Question {
     Reach(String),
     /// Where the host's daemon.json says that Docker keeps its data, and the free space there.
     DockerRoot,
-    /// Docker's version and state.
+    /// Docker's version and state, how its service is started, and engines beside it.
     Docker,
     /// Containers of this Compose project.
     Project(String),
@@ -56,6 +56,12 @@ pub enum Question {
     Image(String),
     /// Whether the host has this Docker network, and which containers are in it.
     Network(String),
+    /// Which container has this name.
+    ContainerName(String),
+    /// Whether the host has this Docker volume, and which Compose project made it.
+    Volume(String),
+    /// The Docker volumes that this Compose project made.
+    Volumes(String),
     /// The ports that all running containers publish.
     Published,
     /// What filters packets, sshd's ports and the host's addresses.
@@ -92,6 +98,9 @@ impl Question {
             Self::Project(name) => ("project", vec![name]),
             Self::Image(name) => ("image", vec![name]),
             Self::Network(name) => ("network", vec![name]),
+            Self::ContainerName(name) => ("container-name", vec![name]),
+            Self::Volume(name) => ("volume", vec![name]),
+            Self::Volumes(project) => ("volumes", vec![project]),
             Self::Published => ("published", vec![]),
             Self::Firewall => ("firewall", vec![]),
             Self::IfOpened(question) => return Some(format!("if-opened\t{}", question.line()?)),

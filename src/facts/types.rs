@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use semver::Version;
 use serde::Serialize;
 
+use super::neighbours::{Neighbours, ServiceLine};
+
 /// Everything that one probe answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Facts {
@@ -30,7 +32,7 @@ pub struct Facts {
     pub users: BTreeMap<String, Option<User>>,
     /// systemd units that were asked for.
     pub units: BTreeMap<String, Unit>,
-    /// Where Docker keeps its data by the host's daemon.json, where it was asked.
+    /// Where Docker keeps its data by its service's command line and daemon.json, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_root: Option<String>,
     /// Docker; none where there is no `docker` program.
@@ -41,6 +43,11 @@ pub struct Facts {
     pub images: BTreeMap<String, Option<Image>>,
     /// Docker networks that were asked for, each with the ids of the containers that run in it.
     pub networks: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// What others have on the host, where it was asked.
+    pub neighbours: Neighbours,
+    /// How Docker's service is started, the files in the order in which systemd reads them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub docker_service: Vec<ServiceLine>,
     /// Sockets that listen.
     pub listening: Vec<Listening>,
     /// Ports that running containers publish, of all projects and of none, where it was asked.
@@ -93,6 +100,8 @@ pub struct System {
     pub cpus: u32,
     /// Memory in bytes.
     pub memory: u64,
+    /// Swap in bytes.
+    pub swap: u64,
     /// The host's clock, in seconds since 1970.
     pub clock: i64,
     /// Whether systemd says that the clock is synchronised (the stamp of timesyncd or chrony); none where unknown.
