@@ -14,6 +14,7 @@ mod networks;
 mod paths;
 mod ports;
 mod read;
+mod resources;
 mod source;
 mod yaml;
 
@@ -28,6 +29,7 @@ pub use dotenv::{Environment, write as write_env};
 pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
+pub use resources::{Resource, ResourceKind};
 pub use source::Naming;
 use yaml::Place;
 
@@ -71,6 +73,10 @@ pub struct Project {
     pub other_mounts: Vec<Mount>,
     /// The networks that Compose makes for it.
     pub networks: Vec<Network>,
+    /// Volumes and networks that services use.
+    pub resources: Vec<Resource>,
+    /// The names on the host of all volumes that the project declares, those in use or not.
+    pub declared_volumes: Vec<String>,
     /// Whether all of the project was read. `false` with `include`, and with
     /// `extends` from another file.
     pub complete: bool,
@@ -115,8 +121,10 @@ pub struct Service {
     /// Whether a new container is started before the one that it replaces is stopped:
     /// `deploy.update_config.order: start-first`.
     pub start_first: bool,
-    /// Whether its container has a fixed name, so that there can be one only.
-    pub named: bool,
+    /// The fixed name of its container, so that there can be one only.
+    pub container_name: Option<String>,
+    /// The file and line that say so.
+    pub container_name_place: String,
     /// What it backs up, where that is what it is for.
     pub backups: Option<Backups>,
     /// `user:`, where it is given as a number: the user that reads what is mounted.

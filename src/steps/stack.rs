@@ -5,10 +5,12 @@ mod files;
 mod images;
 mod join;
 mod mounts;
+mod names;
 mod neighbours;
 mod networks;
 mod permissions;
 mod ports;
+mod resources;
 mod rolling;
 mod start;
 
@@ -202,6 +204,8 @@ impl Step for Stack {
         questions.insert(Question::Claims);
         questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
+        questions.extend(self.names().map(|(_, name)| Question::ContainerName(name)));
+        self.ask_for_resources(questions);
         questions.insert(Question::File {
             path: self.state("manifest"),
             unless: Some(manifest_sum(&self.input.bundle)),
@@ -233,6 +237,8 @@ impl Step for Stack {
         self.check(model)?;
         self.check_joins()?;
         self.check_neighbours(model)?;
+        self.check_names(model)?;
+        self.check_resources(model)?;
         self.check_mounts(model)?;
         self.check_ports(model)?;
         self.check_networks(model)?;
@@ -246,6 +252,7 @@ impl Step for Stack {
         step.warnings.extend(self.remarks_on_mounts(model));
         step.warnings.extend(self.unreadable());
         step.warnings.extend(self.renamed(model));
+        step.warnings.extend(self.remarks_on_volumes(model));
         step.withheld = self.kept_back(&seeds);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::read::{Placed, Read};
 use super::yaml::Place;
-use super::{ComposeError, Condition, Port, Project, invalid};
+use super::{ComposeError, Condition, Port, Project, invalid, resources};
 
 /// Checks the project as a whole and marks its one-shots.
 pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeError> {
@@ -22,6 +22,7 @@ pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeE
         }
     }
     ports(&read.services)?;
+    resources::container_names(&project.name, &read.services)?;
     for service in &mut project.services {
         service.one_shot = read.services.iter().filter(|s| s.service.enabled).any(|other| {
             other

@@ -23,6 +23,7 @@ pub(super) struct Placed {
     pub ports: Vec<Place>,
     pub depends_on: Vec<Place>,
     pub mounts: Vec<PathUse>,
+    pub container_name: Option<Place>,
     pub healthcheck_off: bool,
 }
 
@@ -209,7 +210,11 @@ fn service(
         enabled,
         scale: scale(name, node)?,
         start_first: start_first(name, node)?,
-        named: node.get("container_name").is_some(),
+        container_name: text("container_name").filter(|name| !name.is_empty()),
+        container_name_place: node
+            .get("container_name")
+            .map(|name| name.place.to_string())
+            .unwrap_or_default(),
         uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
         given: Vec::new(),
         made_from: made_from(node),
@@ -217,7 +222,15 @@ fn service(
         mounts,
     };
     let place = entry.place.clone();
-    Ok(Placed { service, place, ports: port_places, depends_on: places, mounts: mounted, healthcheck_off })
+    Ok(Placed {
+        service,
+        place,
+        ports: port_places,
+        depends_on: places,
+        mounts: mounted,
+        container_name: node.get("container_name").map(|name| name.place.clone()),
+        healthcheck_off,
+    })
 }
 
 fn partly_elsewhere(name: &str, node: &Node, warnings: &mut Vec<String>) -> bool {

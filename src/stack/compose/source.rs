@@ -8,7 +8,7 @@ use super::interpolate::{self, Fault, Scope};
 use super::paths::{self, Here, PathUse, Resolved};
 use super::read;
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge, networks};
+use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge, networks, resources};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -248,6 +248,7 @@ pub(super) fn assemble(
     let mut warnings = env.warnings().to_vec();
     warnings.extend(variables.warnings());
     let read = read::project(&root, &env, &mut warnings)?;
+    let (resources, declared_volumes) = resources::of(&root, &read, &name);
     let mut project = Project {
         name,
         file: first.to_owned(),
@@ -257,6 +258,8 @@ pub(super) fn assemble(
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         other_mounts: Vec::new(),
         networks: networks::networks(&root),
+        resources,
+        declared_volumes,
         complete: read.complete,
         environment: env.clone(),
         warnings,

@@ -39,21 +39,26 @@ impl Stack {
 
     /// The same folder under another name: volumes have the project's name, so they begin empty.
     pub(super) fn renamed(&self, model: &Model) -> Option<String> {
+        let former = self.former_name(model)?;
+        Some(format!(
+            "this folder is on the host already, as the project `{former}`; with the new name its volumes start \
+             empty, and `{former}` keeps running: to keep the data, set name = \"{former}\" in [steps.stack]"
+        ))
+    }
+
+    /// The name under which this folder is on the host, where it has another one now.
+    pub(super) fn former_name(&self, model: &Model) -> Option<String> {
         const STACKS: &str = "/var/lib/provision/stacks/";
         let name = &self.input.project.name;
         if self.input.is_shipped() || model.file(&self.state("origin")).is_some() {
             return None;
         }
         let stacks = model.facts.files.range(STACKS.to_owned()..);
-        let former = stacks.map_while(|(path, _)| path.strip_prefix(STACKS)).find_map(|rest| {
+        stacks.map_while(|(path, _)| path.strip_prefix(STACKS)).find_map(|rest| {
             let other = rest.strip_suffix("/origin").filter(|other| other != name)?;
             let origin = model.text(&format!("{STACKS}{other}/origin"))?;
             (origin.trim() == self.input.origin).then(|| other.to_owned())
-        })?;
-        Some(format!(
-            "this folder is on the host already, as the project `{former}`; with the new name its volumes start \
-             empty, and `{former}` keeps running: to keep the data, set name = \"{former}\" in [steps.stack]"
-        ))
+        })
     }
 
     fn is_own(&self, container: &Container, model: &Model) -> bool {

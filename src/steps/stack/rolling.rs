@@ -53,7 +53,7 @@ fn collect_needs<'a>(service: &'a Service, services: &[&'a Service], needs: &mut
 /// Why two containers of the service cannot be there at once.
 fn obstacle(service: &Service) -> Option<String> {
     match () {
-        () if service.named => Some("its container has a fixed name".into()),
+        () if service.container_name.is_some() => Some("its container has a fixed name".into()),
         () if service.network_mode.as_deref() == Some("host") => Some("it is in the host's network".into()),
         () => {
             let port = service.ports.iter().find(|port| port.fixed())?;

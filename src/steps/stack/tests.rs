@@ -1,5 +1,7 @@
 //! A stack on a server that is lived in: whose files and containers are whose.
 
+mod others;
+
 use crate::plan::Risk;
 use std::fs;
 

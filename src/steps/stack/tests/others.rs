@@ -1,0 +1,148 @@
+//! Names of containers, volumes and networks that others have on the host.
+
+use super::*;
+use crate::facts::Owner;
+
+fn refusal(case: &Case, force: bool) -> Option<(String, String)> {
+    let mut model = Model { facts: case.facts.clone(), force, ..Model::default() };
+    let refusal = case.step().plan(&mut model).err()?;
+    Some((refusal.what, format!("{}\n{}", refusal.details.join("\n"), refusal.hints.join("\n"))))
+}
+
+#[test]
+fn a_containers_name_that_another_has() {
+    let compose = "services:\n  web:\n    image: w\n    container_name: front\n  db: {image: d}\n";
+    let container = |name: &str, project: &str, folder: &str| Container {
+        name: name.into(),
+        project: project.into(),
+        service: "x".into(),
+        image: "caddy:2".into(),
+        state: "running".into(),
+        folder: folder.into(),
+        ..Container::default()
+    };
+    let shop = "compose.yaml:4: the name front of web is taken by a container of the project shop in /opt/shop \
+                (service x, running)";
+    let cases = [
+        (container("front", "shop", "/opt/shop"), Some(shop)),
+        (container("front", "", ""), Some("a container of no Compose project (caddy:2, running)")),
+        (container("front", "notes", "/srv/notes"), None),
+        (container("notes-web-1", "", ""), None),
+        (container("notes-db-1", "", ""), Some("the name notes-db-1 of db is taken by")),
+        (container("notes-db-2", "", ""), None),
+    ];
+    for (container, said) in cases {
+        let mut case = Case::new(&[("compose.yaml", compose)]);
+        case.facts.neighbours.namesakes.push(container.clone());
+        let found = refusal(&case, false);
+        assert_eq!(found.is_some(), said.is_some(), "{container:?}: {found:?}");
+        if let (Some((_, text)), Some(said)) = (found, said) {
+            assert!(text.contains(said), "{text}");
+            assert!(refusal(&case, true).is_some(), "Docker gives a name once, forced or not");
+        }
+    }
+    let mut questions = Questions::new();
+    Case::new(&[("compose.yaml", compose)]).step().questions(&mut questions);
+    for name in ["front", "notes-db-1"] {
+        assert!(questions.contains(&Question::ContainerName(name.into())), "{questions:?}");
+    }
+}
+
+/// A project that was renamed meets its own containers of before.
+#[test]
+fn a_containers_name_that_the_former_project_has() {
+    let mut case = Case::new(&[("compose.yaml", "services:\n  web: {image: w, container_name: front}\n")]);
+    put(&mut case.facts, "/var/lib/provision/stacks/former/origin", "here\n");
+    let container = Container { name: "front".into(), project: "former".into(), ..Container::default() };
+    case.facts.neighbours.namesakes.push(container);
+    let (_, text) = refusal(&case, false).expect("it is taken");
+    assert!(text.contains("docker compose -p former down"), "{text}");
+}
+
+const RESOURCES: &str = "services:
+  db: {image: d, volumes: ['data:/data'], networks: [front]}
+";
+
+/// What is declared, what the host has (name and project), the question, and what is said.
+#[test]
+fn volumes_and_networks_of_others() {
+    let missing_volume = "docker volume create data";
+    let cases: [(&str, &str, Option<&str>, Option<&str>); 11] = [
+        ("volumes: {data: {external: true}}", "data", None, Some(missing_volume)),
+        ("volumes: {data: {external: true, name: old}}", "old", None, Some("docker volume create old")),
+        ("volumes: {data: {external: true}}", "data", Some("shop"), None),
+        ("volumes: {data: {name: shared}}", "shared", None, None),
+        ("volumes: {data: {name: shared}}", "shared", Some("notes"), None),
+        ("volumes: {data: {name: shared}}", "shared", Some("shop"), Some("which the project shop made")),
+        ("volumes: {data: {name: shared}}", "shared", Some(""), None),
+        ("networks: {front: {external: true}}", "front", None, Some("docker network create front")),
+        ("networks: {front: {external: true}}", "front", Some(""), None),
+        ("networks: {front: {name: proxy}}", "proxy", Some("shop"), Some("which the project shop made")),
+        ("networks: {front: {name: proxy}}", "proxy", Some(""), Some("which Compose did not make")),
+    ];
+    for (declared, name, owner, said) in cases {
+        let mut case = Case::new(&[("compose.yaml", &format!("{RESOURCES}{declared}\n"))]);
+        let owner = owner.map(|project| Owner { project: project.into() });
+        if declared.starts_with("volumes") {
+            case.facts.neighbours.volumes.insert(name.into(), owner);
+        } else {
+            case.facts.networks.insert(name.into(), owner.is_some().then(Default::default));
+            case.facts.neighbours.networks.extend(owner.map(|owner| (name.to_owned(), owner)));
+        }
+        let found = refusal(&case, false).map(|(_, text)| text);
+        assert_eq!(found.is_some(), said.is_some(), "{declared} {name}: {found:?}");
+        if let (Some(text), Some(said)) = (&found, said) {
+            assert!(text.contains(said), "{text}");
+            assert!(text.contains("compose.yaml:3: "), "{text}");
+        }
+        // Only where Compose itself would go on.
+        let forced = refusal(&case, true).is_some();
+        assert_eq!(
+            forced,
+            said.is_some()
+                && !(declared.starts_with("volumes") && found.unwrap_or_default().contains("--force")),
+            "{declared}"
+        );
+    }
+}
+
+#[test]
+fn what_is_external_is_missing_on_a_bare_host() {
+    let declared = format!("{RESOURCES}volumes: {{data: {{external: true}}}}\n");
+    let mut case = Case::new(&[("compose.yaml", &declared)]);
+    case.facts.docker = None;
+    let mut model = Model { facts: case.facts.clone(), docker_planned: true, ..Model::default() };
+    let refusal = case.step().plan(&mut model).expect_err("it is missing");
+    assert!(refusal.hints[0].contains("`name: data`"), "{:?}", refusal.hints);
+    // A daemon that does not answer tells nothing.
+    case.facts.docker = Some(crate::facts::Docker::default());
+    let mut model = Model { facts: case.facts.clone(), docker_planned: true, ..Model::default() };
+    assert!(case.step().plan(&mut model).is_ok());
+}
+
+#[test]
+fn a_volume_under_another_name_starts_empty() {
+    let compose = |volume: &str, declared: &str| {
+        format!("services:\n  db: {{image: d, volumes: ['{volume}:/data']}}\nvolumes: {declared}\n")
+    };
+    let cases = [
+        (compose("pgdata", "{pgdata: }"), true),
+        (compose("data", "{data: {name: other}}"), true),
+        (compose("data", "{data: }"), false),
+        // Declared still, if only for a service that is off.
+        (compose("pgdata", "{pgdata: , data: }"), false),
+        (compose("pgdata", "{pgdata: {name: notes_data}}"), false),
+    ];
+    for (compose, warned) in cases {
+        let mut case = Case::new(&[("compose.yaml", &compose)]);
+        let ours = || Some(Owner { project: "notes".into() });
+        for name in ["notes_pgdata", "other"] {
+            case.facts.neighbours.volumes.insert(name.into(), None);
+        }
+        case.facts.neighbours.volumes.insert("notes_data".into(), ours());
+        let planned = case.plan().expect("it can be planned");
+        let said = planned.warnings.iter().find(|warning| warning.contains("starts empty"));
+        assert_eq!(said.is_some(), warned, "{compose}: {:?}", planned.warnings);
+        assert!(said.is_none_or(|said| said.contains("`name: notes_data`")), "{said:?}");
+    }
+}
