@@ -1,5 +1,6 @@
 //! The docker step: Engine, CLI, containerd, buildx and the Compose plugin.
 
+mod command_line;
 mod daemon;
 mod foreign;
 mod settings;
@@ -169,6 +170,7 @@ impl Step for Docker {
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         self.check_options()?;
         foreign::check_snap(model)?;
+        foreign::check_engines(model)?;
         let mut step = planned(STEP);
         match verdict(&self.options, &model.facts) {
             Verdict::Good(state) => {
@@ -194,6 +196,9 @@ impl Step for Docker {
                 step.state = "Docker Engine and Compose plugin".into();
                 self.install(model, &mut step, why, source)?;
             }
+        }
+        if step.changes.is_empty() {
+            step.warnings.extend(daemon::remark(model));
         }
         if self.options.hold {
             step.changes.extend(self.hold(model));

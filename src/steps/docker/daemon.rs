@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Docker, settings};
+use super::{Docker, command_line, settings};
 use crate::plan::{Change, Risk, has_password};
 use crate::steps::claims::Daemon;
 use crate::steps::{Claims, Model, Refusal};
@@ -52,7 +52,8 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     }
     let mut wanted = present.clone();
     if engine == Engine::New {
-        for (key, value) in defaults(&present) {
+        let flags = command_line::flags(&model.facts.docker_service, true);
+        for (key, value) in defaults(&present, &flags) {
             wanted.entry(key).or_insert(value);
         }
     }
@@ -66,6 +67,8 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     }
     let before = before(&asked, &present, &model.claims);
     model.claims.asked.docker = Daemon { daemon: asked, before };
+    let starts = fresh || model.docker_planned || wanted != present;
+    command_line::check(&wanted, &present, model, starts)?;
     if wanted == present {
         return Ok(None);
     }
@@ -221,10 +224,20 @@ pub(in crate::steps) fn present(model: &Model) -> Result<Map<String, Value>, Ref
     }
 }
 
-fn defaults(present: &Map<String, Value>) -> Vec<(String, Value)> {
-    let mut defaults = vec![("live-restore".to_owned(), json!(true))];
+/// What a person should know of a daemon.json that is left as it is.
+pub(super) fn remark(model: &Model) -> Option<String> {
+    let present = present(model).ok()?;
+    command_line::check(&present, &present, model, false).ok()?
+}
+
+fn defaults(present: &Map<String, Value>, flags: &command_line::Flags) -> Vec<(String, Value)> {
+    let is_said = |key: &str| present.contains_key(key) || command_line::flag(flags, key).is_some();
+    let mut defaults = Vec::new();
+    if !is_said("live-restore") {
+        defaults.push(("live-restore".to_owned(), json!(true)));
+    }
     // Options of one log driver mean nothing to another.
-    if !present.contains_key("log-driver") && !present.contains_key("log-opts") {
+    if !is_said("log-driver") && !is_said("log-opts") {
         // The default driver never rotates and fills the disk.
         defaults.push(("log-driver".to_owned(), json!("local")));
         defaults.push(("log-opts".to_owned(), json!({"max-size": "10m", "max-file": "3"})));

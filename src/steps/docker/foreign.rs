@@ -1,6 +1,15 @@
 //! What stands in the way of installing Docker: another Docker.
 
+<<<<<<< HEAD
 use super::STEP;
+=======
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{DockerOptions, STEP};
+use crate::facts::OtherEngine;
+>>>>>>> 36331b6 (docker: refuse podman, rootless Docker, and settings that are on dockerd's command line)
 use crate::steps::{Model, Refusal};
 
 /// The unit of the snap `docker`: <https://snapcraft.io/docker>.
@@ -26,11 +35,186 @@ pub(super) fn check_snap(model: &Model) -> Result<(), Refusal> {
     })
 }
 
+<<<<<<< HEAD
+=======
+/// podman in Docker's place, and Dockers that logins run without root. Where Docker's own service
+/// runs, only what stands in its place is in its way.
+pub(super) fn check_engines(model: &Model) -> Result<(), Refusal> {
+    let runs = model.facts.docker_engine().is_some()
+        && model.facts.unit("docker.service").is_some_and(|unit| unit.is_loaded());
+    let stops = |engine: &&OtherEngine| match engine {
+        OtherEngine::PodmanCommand { .. } | OtherEngine::PodmanSocket { .. } => true,
+        OtherEngine::Rootless { .. } => !runs,
+        OtherEngine::PodmanService { .. } => !runs && !model.force,
+    };
+    let found: Vec<_> = model.facts.neighbours.engines.iter().filter(stops).collect();
+    let Some(first) = found.first() else { return Ok(()) };
+    let leave =
+        "to keep it, leave the step `docker` out of the playbook: what provision installs is Docker Engine";
+    let (what, hints) = match first {
+        OtherEngine::PodmanCommand { .. } | OtherEngine::PodmanSocket { .. } => (
+            "podman stands in Docker's place on this host; nothing was changed".to_owned(),
+            vec![
+                "to have Docker instead, on the host: sudo apt-get remove podman-docker; podman's own containers \
+                 stay with podman"
+                    .to_owned(),
+                leave.into(),
+            ],
+        ),
+        OtherEngine::PodmanService { .. } => (
+            "podman serves containers on this host; nothing was changed".to_owned(),
+            vec![
+                "if it is not needed, on the host: sudo systemctl disable --now podman.socket podman.service".into(),
+                "`--force` installs Docker beside it; neither sees the other's containers".into(),
+            ],
+        ),
+        OtherEngine::Rootless { user, .. } => (
+            format!("{user} runs a Docker without root on this host; nothing was changed"),
+            vec![
+                format!(
+                    "move its data away, then as {user} on the host: dockerd-rootless-setuptool.sh uninstall"
+                ),
+                leave.into(),
+            ],
+        ),
+    };
+    Err(Refusal {
+        step: STEP,
+        what,
+        details: found.iter().map(|engine| described(engine)).collect(),
+        hints,
+        findings: Vec::new(),
+    })
+}
+
+fn described(engine: &OtherEngine) -> String {
+    match engine {
+        OtherEngine::PodmanCommand { path } => format!("{path} is podman's (package podman-docker)"),
+        OtherEngine::PodmanSocket { path } => format!("/var/run/docker.sock leads to {path}"),
+        OtherEngine::PodmanService { path } => {
+            format!("{path} is there, and a Docker beside it would not see podman's containers")
+        }
+        OtherEngine::Rootless { path, user } => {
+            format!("{path} is {user}'s, and a second Docker beside it would not see its containers")
+        }
+    }
+}
+
+/// Docker's bridge takes a whole network: whoever connects from an address in it is cut off, since
+/// the answers go to the bridge (moby/moby#27213).
+pub(super) fn check_client(options: &DockerOptions, model: &Model) -> Result<(), Refusal> {
+    let named = options.daemon.get("bip").and_then(toml::Value::as_str);
+    let written = super::daemon::setting(model, "bip");
+    let bridge = named.map(str::to_owned).or(written).unwrap_or_else(|| BRIDGE.into());
+    let (Some(client), Ok(network)) = (model.facts.identity.ssh_client, bridge.parse::<IpNet>()) else {
+        return Ok(());
+    };
+    if !network.trunc().contains(&mapped(client)) || model.force {
+        return Ok(());
+    }
+    Err(Refusal {
+        step: STEP,
+        what: "installing Docker would cut off your own connection; nothing was changed".into(),
+        details: vec![format!(
+            "you connect from {client}, which lies in the network of Docker's bridge, {}",
+            network.trunc()
+        )],
+        hints: vec![
+            "give Docker other networks in [steps.docker.daemon], such as bip = \"10.200.0.1/24\" and \
+             default-address-pools = [{ base = \"10.201.0.0/16\", size = 24 }]"
+                .into(),
+            "`--force` goes on all the same".into(),
+        ],
+        findings: Vec::new(),
+    })
+}
+
+/// An IPv4 address as it is, also where a socket of IPv6 wraps it.
+fn mapped(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+>>>>>>> 36331b6 (docker: refuse podman, rootless Docker, and settings that are on dockerd's command line)
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::Unit;
+<<<<<<< HEAD
     use crate::steps::tests::bare;
+=======
+    use crate::steps::tests::{bare, options, put, with_docker};
+
+    #[test]
+    fn a_client_in_dockers_own_network() {
+        for (client, settings, daemon_json, refused) in [
+            ("172.17.5.5", "", "", true),
+            ("::ffff:172.17.5.5", "", "", true),
+            ("172.18.5.5", "", "", false),
+            ("2001:db8::1", "", "", false),
+            ("172.17.5.5", "[docker.daemon]\nbip = \"10.200.0.1/24\"\n", "", false),
+            ("10.200.0.9", "[docker.daemon]\nbip = \"10.200.0.1/24\"\n", "", true),
+            ("172.17.5.5", "", "{\"bip\": \"10.200.0.1/24\"}", false),
+            ("10.200.0.9", "", "{\"bip\": \"10.200.0.1/24\"}", true),
+        ] {
+            let mut model = Model { facts: bare(), ..Model::default() };
+            model.facts.identity.ssh_client = client.parse().ok();
+            if !daemon_json.is_empty() {
+                put(&mut model.facts, "/etc/docker/daemon.json", daemon_json);
+            }
+            let options = options(settings).docker;
+            let found = check_client(&options, &model);
+            assert_eq!(found.is_err(), refused, "{client} {settings} {daemon_json}");
+            if let Err(refusal) = found {
+                assert!(refusal.details[0].contains(client), "{:?}", refusal.details);
+                assert!(refusal.hints[0].contains("default-address-pools"));
+            }
+            model.force = true;
+            assert!(check_client(&options, &model).is_ok());
+        }
+    }
+>>>>>>> 36331b6 (docker: refuse podman, rootless Docker, and settings that are on dockerd's command line)
+
+    #[test]
+    fn podman_and_rootless_dockers_are_never_doubled() {
+        let path = || "/run/x.sock".to_owned();
+        let command = OtherEngine::PodmanCommand { path: "/usr/bin/docker".into() };
+        let socket = OtherEngine::PodmanSocket { path: path() };
+        let service = OtherEngine::PodmanService { path: path() };
+        let rootless = OtherEngine::Rootless { user: "ann".into(), path: path() };
+        // Refused on a host without Docker; the same with `--force`; and beside a Docker that runs.
+        let cases = [
+            (
+                vec![command.clone(), socket.clone(), service.clone()],
+                true,
+                true,
+                true,
+                "apt-get remove podman-docker",
+            ),
+            (vec![socket], true, true, true, "apt-get remove podman-docker"),
+            (vec![service], true, false, false, "systemctl disable --now podman.socket"),
+            (vec![rootless.clone()], true, true, false, "as ann on the host: dockerd-rootless-setuptool.sh"),
+            (vec![], false, false, false, ""),
+        ];
+        for (engines, refused, forced, beside, hint) in cases {
+            let with = |mut facts: crate::facts::Facts, force: bool| {
+                facts.neighbours.engines.clone_from(&engines);
+                check_engines(&Model { facts, force, ..Model::default() })
+            };
+            let found = with(bare(), false);
+            assert_eq!(found.is_err(), refused, "{engines:?}");
+            assert!(found.err().is_none_or(|refusal| refusal.hints[0].contains(hint)), "{engines:?}");
+            assert_eq!(with(bare(), true).is_err(), forced, "{engines:?}");
+            assert_eq!(with(with_docker("28.3.2"), false).is_err(), beside, "{engines:?}");
+        }
+        // Its packages are there, and the system's service is off.
+        let mut facts = with_docker("28.3.2");
+        facts.docker = Some(crate::facts::Docker::default());
+        facts.neighbours.engines = vec![rootless];
+        assert!(check_engines(&Model { facts, ..Model::default() }).is_err());
+    }
 
     #[test]
     fn a_snap_is_never_doubled() {
