@@ -11,6 +11,7 @@ mod manifest;
 mod platform;
 mod reference;
 mod registry;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use platform::Platform;
 pub use reference::{DOCKER_HUB, Reference, ReferenceError};
 pub use registry::agent;
 use registry::{Client, Endpoint};
+pub use weight::{Layer, Weight};
 
 /// How many images are asked for at a time.
 const PARALLEL: usize = 6;
@@ -41,6 +43,8 @@ pub enum Availability {
         digest: Option<String>,
         /// What a download weighs: all layers for the platform, compressed.
         bytes: Option<u64>,
+        /// These layers, where they are known.
+        layers: Vec<Layer>,
         /// Whether a login of this computer was needed. The host needs one, too.
         login: bool,
     },

@@ -1,5 +1,8 @@
 //! The machine step: what a playbook requires of a machine before anything is changed.
 
+#[cfg(test)]
+mod tests;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +11,17 @@ use crate::facts::{Facts, Question, Questions, Reach};
 use crate::plan::PlannedStep;
 use crate::plan::{Finding, Level};
 use crate::report::bytes;
+use crate::stack::images::{Availability, Weight};
 
 /// Where Docker keeps images, containers and volumes.
 const DOCKER_ROOT: &str = "/var/lib/docker";
+
+/// Where a Docker with containerd's image store keeps its images, wherever its own data lies.
+const CONTAINERD_ROOT: &str = "/var/lib/containerd";
+
+/// What an image takes of the disk by what it weighs to download: compressed layers unpack to about
+/// 2.5 times their size, and while it is pulled some lie there in both forms.
+const UNPACKED: u64 = 3;
 
 /// Clocks that differ by more than this make certificates and signatures look wrong, in seconds.
 const CLOCK_WRONG: i64 = 3600;
@@ -58,6 +69,7 @@ impl Step for Machine {
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Disk(self.data_root.clone().unwrap_or_else(|| DOCKER_ROOT.into())));
         questions.insert(Question::DockerRoot);
+        questions.insert(Question::Disk(CONTAINERD_ROOT.into()));
         // Where apt and the runner write.
         questions.insert(Question::Disk("/var/lib/provision".into()));
     }
@@ -134,8 +146,13 @@ impl Machine {
     }
 
     fn memory(&self, facts: &Facts) -> Finding {
-        let (have, want) = (facts.system.memory, self.options.memory.0);
-        let text = format!("{} of at least {}", bytes(have), bytes(want));
+        let (memory, swap, want) = (facts.system.memory, facts.system.swap, self.options.memory.0);
+        // Swap is what the remedy below names.
+        let have = memory.saturating_add(swap);
+        let text = match swap {
+            0 => format!("{} of at least {}", bytes(memory), bytes(want)),
+            swap => format!("{} and {} of swap, of at least {}", bytes(memory), bytes(swap), bytes(want)),
+        };
         // The kernel keeps some of what a machine is sold with.
         let level = match () {
             () if have < want / 2 => Level::Forceable,
@@ -149,21 +166,19 @@ impl Machine {
         let facts = &model.facts;
         let mut findings = Vec::new();
         let root = self.data_root.as_deref().or(facts.docker_root.as_deref()).unwrap_or(DOCKER_ROOT);
+        // Once Docker is there its images are too, and less is needed.
+        let want = match facts.docker.is_some() {
+            true => 500_000_000.min(self.options.disk.0),
+            false => self.options.disk.0,
+        };
+        let in_containerd = facts.docker.as_ref().is_some_and(|docker| docker.storage == "overlayfs");
+        let image_root = if in_containerd { CONTAINERD_ROOT } else { root };
         if let Some(disk) = facts.disks.get(root) {
-            // Once Docker is there its images are too, and less is needed.
-            let want = if facts.docker.is_some() {
-                500_000_000.min(self.options.disk.0)
-            } else {
-                self.options.disk.0
-            };
-            let level = if disk.available < want { Level::Forceable } else { Level::Fine };
-            let text = format!("{} free at {root}, of at least {}", bytes(disk.available), bytes(want));
-            findings.push(finding(
-                level,
-                "disk",
-                text,
-                "free some space (`df -h`, `docker system df`), or add a volume",
-            ));
+            let images = if image_root == root { images_to_come(model) } else { Images::default() };
+            findings.push(space(root, disk.available, want, images));
+        }
+        if let Some(disk) = facts.disks.get(image_root).filter(|_| image_root != root) {
+            findings.push(space(image_root, disk.available, 0, images_to_come(model)));
         }
         if let Some(disk) = facts.disks.get("/var/lib/provision").filter(|disk| disk.available < 100_000_000)
         {
@@ -172,6 +187,52 @@ impl Machine {
         }
         findings
     }
+}
+
+/// What images will weigh to download.
+#[derive(Debug, Clone, Copy, Default)]
+struct Images {
+    /// Those that the host lacks, in bytes.
+    new: u64,
+    /// And those that take the place of others, of which the host may have most layers.
+    all: u64,
+}
+
+/// By what registries said; images that the host has as they are there weigh nothing.
+fn images_to_come(model: &Model) -> Images {
+    let present = |name: &String| model.facts.image(name);
+    let comes = |name: &String, image: &Availability| match (present(name), image) {
+        (Some(present), Availability::Found { digest: Some(digest), .. }) => {
+            !present.digests.contains(digest)
+        }
+        (Some(_), _) => false,
+        (None, _) => true,
+    };
+    let coming: Vec<_> = model.images.iter().filter(|(name, image)| comes(name, image)).collect();
+    let new = coming.iter().filter(|(name, _)| present(name).is_none()).map(|(_, image)| *image);
+    Images { new: Weight::of(new).bytes, all: Weight::of(coming.iter().map(|(_, image)| *image)).bytes }
+}
+
+fn space(root: &str, available: u64, want: u64, images: Images) -> Finding {
+    let needs = |bytes: u64| want.max(bytes.saturating_mul(UNPACKED));
+    let level = match () {
+        () if available < needs(images.new) => Level::Forceable,
+        () if available < needs(images.all) => Level::Soft,
+        () => Level::Fine,
+    };
+    let (need, weight) = match level {
+        Level::Soft => (needs(images.all), images.all),
+        _ => (needs(images.new), images.new),
+    };
+    let why = match need > want {
+        true => format!(
+            ": images of {} are to be downloaded, and take about {UNPACKED} times that unpacked",
+            bytes(weight)
+        ),
+        false => String::new(),
+    };
+    let text = format!("{} free at {root}, of at least {}{why}", bytes(available), bytes(need));
+    finding(level, "disk", text, "free some space (`df -h`, `docker system df`), or add a volume")
 }
 
 fn finding(level: Level, topic: &str, text: impl Into<String>, remedy: &str) -> Finding {

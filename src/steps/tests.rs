@@ -97,7 +97,7 @@ fn ids(step: &dyn Step, facts: &Facts) -> Vec<String> {
 }
 
 fn found(bytes: u64) -> Availability {
-    Availability::Found { digest: None, bytes: Some(bytes), login: false }
+    Availability::Found { digest: None, bytes: Some(bytes), layers: Vec::new(), login: false }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::platform::Platform;
+use super::weight::Layer;
 
 /// What is asked for: indexes first, so that the architectures are seen.
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
@@ -60,6 +61,12 @@ impl Manifest {
     /// The bytes of all layers, compressed.
     pub fn bytes(&self) -> u64 {
         self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+    }
+
+    /// All layers, compressed.
+    pub fn into_layers(self) -> Vec<Layer> {
+        let layer = |layer: Descriptor| Layer { digest: layer.digest, bytes: layer.size };
+        self.layers.into_iter().map(layer).collect()
     }
 
     /// Chooses from an index; `None` when this is a manifest.

@@ -155,7 +155,11 @@ impl Session<'_> {
     fn find(&mut self, image: &Reference, platform: &Platform) -> Result<Availability, Fault> {
         let (digest, body) = self.manifest(image.identifier())?;
         let manifest: Manifest = self.json(&body)?;
-        let found = |bytes, login| Ok(Availability::Found { digest: Some(digest.clone()), bytes, login });
+        let found = |manifest: Option<Manifest>, login| {
+            let bytes = manifest.as_ref().map(Manifest::bytes);
+            let layers = manifest.map(Manifest::into_layers).unwrap_or_default();
+            Ok(Availability::Found { digest: Some(digest.clone()), bytes, layers, login })
+        };
         if let Some(config) = &manifest.config {
             let config: RawPlatform = {
                 let blob = self.blob(&config.digest.clone())?;
@@ -163,18 +167,18 @@ impl Session<'_> {
             };
             let made_for = Platform::from(config);
             return match platform.runs(&made_for) {
-                Some(_) => found(Some(manifest.bytes()), self.login),
+                Some(_) => found(Some(manifest), self.login),
                 None => Ok(Availability::WrongArchitecture { available: vec![made_for.to_string()] }),
             };
         }
         match manifest.choose(platform) {
             Some(Choice::Child(child)) => {
                 // The weight is worth a request, but not a failure.
-                let bytes = self.manifest(&child).ok().and_then(|(_, body)| {
+                let manifest = self.manifest(&child).ok().and_then(|(_, body)| {
                     let manifest: Manifest = serde_json::from_slice(&body).ok()?;
-                    manifest.config.is_some().then(|| manifest.bytes())
+                    manifest.config.is_some().then_some(manifest)
                 });
-                found(bytes, self.login)
+                found(manifest, self.login)
             }
             Some(Choice::None(available)) => Ok(Availability::WrongArchitecture { available }),
             None => Err(self.nonsense("neither an image's manifest nor an index")),

@@ -68,7 +68,8 @@ fn found(login: bool) -> Availability {
     let amd = manifest(&config("amd64"), &[100, 20]);
     let multi = index(&[("linux/arm64/v8", &arm), ("unknown/unknown", "x"), ("linux/amd64", &amd)]);
     let digest = Some(cache::digest_of(multi.as_bytes()));
-    Availability::Found { digest, bytes: Some(120), login }
+    let manifest: manifest::Manifest = serde_json::from_str(&amd).unwrap();
+    Availability::Found { digest, bytes: Some(120), layers: manifest.into_layers(), login }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use super::lines;
 use crate::plan::{Action, Change, Risk};
 use crate::stack::compose::Service;
-use crate::stack::images::Availability;
+use crate::stack::images::{Availability, Weight};
 use crate::steps::{Model, Refusal};
 
 /// Images as the project names them.
@@ -79,26 +79,19 @@ pub(in crate::steps) fn pull(
         }
     }
     let mut problems = Vec::new();
-    let mut total = Some(0);
     for image in &missing {
         match model.images.get(image) {
-            Some(Availability::Found { bytes, login, .. }) => {
-                total = total.zip(*bytes).map(|(total, bytes)| total + bytes);
-                if *login {
-                    warnings.push(format!(
-                        "{image} needs a login at its registry; the host needs one, too: `sudo docker login` there"
-                    ));
-                }
-            }
+            Some(Availability::Found { login: true, .. }) => warnings.push(format!(
+                "{image} needs a login at its registry; the host needs one, too: `sudo docker login` there"
+            )),
+            Some(Availability::Found { login: false, .. }) => {}
             Some(answer @ Availability::NotMirrored { .. }) if model.force => {
-                total = None;
                 warnings.push(format!("{image}: {answer}"));
             }
             Some(Availability::NotMirrored { reason }) => problems.push(format!(
                 "{image}: no mirror has it, and Docker Hub was not reached ({reason}); `--force` lets the host try"
             )),
             Some(Availability::Unreachable { reason }) => {
-                total = None;
                 warnings.push(format!("{image} could not be looked up from here: {reason}"));
             }
             Some(Availability::WrongArchitecture { available }) => problems.push(format!(
@@ -107,7 +100,7 @@ pub(in crate::steps) fn pull(
                 available.join(", ")
             )),
             Some(other) => problems.push(format!("{image}: {other}")),
-            None => total = None,
+            None => {}
         }
     }
     if !problems.is_empty() {
@@ -122,17 +115,13 @@ pub(in crate::steps) fn pull(
             findings: Vec::new(),
         });
     }
-    for Moved { image, .. } in &moved {
-        let bytes = match model.images.get(image) {
-            Some(Availability::Found { bytes, .. }) => *bytes,
-            _ => None,
-        };
-        total = total.zip(bytes).map(|(total, bytes)| total + bytes);
-    }
     if pulled.is_empty() {
         return Ok(Pull::default());
     }
     let names: Vec<_> = missing.iter().chain(moved.iter().map(|moved| &moved.image)).cloned().collect();
+    let found: Vec<_> = names.iter().filter_map(|image| model.images.get(image)).collect();
+    let weight = Weight::of(found.iter().copied());
+    let total = (weight.complete && found.len() == names.len()).then_some(weight.bytes);
     let mut reasons = match missing.len() {
         0 => Vec::new(),
         1 => vec!["the host does not have it".to_owned()],
