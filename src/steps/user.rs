@@ -5,27 +5,23 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::claims::Members;
+use super::claims::{Claim, Members};
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Question, Questions};
+use crate::facts::{Become, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 
 const GROUP: &str = "docker";
 
 /// Who may use Docker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserOptions {
     /// Whether the login that provision uses may use Docker without sudo. It has root's powers then.
-    pub login: bool,
+    /// Unless set, it may where sudo asks it for no password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<bool>,
     /// Other logins that may.
     pub members: Vec<String>,
-}
-
-impl Default for UserOptions {
-    fn default() -> Self {
-        Self { login: true, members: Vec::new() }
-    }
 }
 
 /// The user step.
@@ -55,6 +51,14 @@ impl Step for User {
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
         let mut step = planned("user");
         let asked = self.asked(model);
+        let left_out = self.left_out(model);
+        // Said once: a stack that is on the host has been decided about.
+        if let Some(login) = left_out.as_ref().filter(|_| model.claims.recorded == Claim::default()) {
+            step.warnings.push(format!(
+                "anyone in the group {GROUP} is effectively root; sudo asks {login} for a password here, so {login} \
+                 stays out of the group: `login = true` in [steps.user] adds it, `sudo docker` works as ever"
+            ));
+        }
         let missing = |name: &&String| matches!(model.facts.users.get(*name), Some(None));
         if let Some(unknown) = asked.all().find(missing) {
             let what = format!("there is no login `{unknown}` in /etc/passwd on the host");
@@ -94,8 +98,10 @@ impl Step for User {
         for name in &names {
             model.join(GROUP, name);
         }
-        step.state = match names.len() {
-            0 => "root needs no group".into(),
+        step.state = match (names.len(), left_out) {
+            (0, Some(login)) => format!("{login} uses Docker with sudo, which asks for a password"),
+            (0, None) if self.options.login == Some(false) => format!("the group {GROUP} stays as it is"),
+            (0, None) => "root needs no group".into(),
             _ => format!("{} in the group {GROUP}", names.join(", ")),
         };
         model.claims.asked.user = asked;
@@ -108,7 +114,7 @@ impl User {
         let recorded = &model.claims.recorded.user;
         let mut asked =
             Members { members: self.options.members.iter().cloned().collect(), ..Members::default() };
-        if self.options.login {
+        if self.options.login.unwrap_or_else(|| is_free_to_join(model)) {
             // A login that has left the group since, or the host, is not brought back.
             asked.logins = recorded.logins.iter().filter(|name| is_member(model, name)).cloned().collect();
             asked.logins.insert(model.facts.identity.user.clone());
@@ -125,6 +131,15 @@ impl User {
         asked
     }
 
+    /// The login that could be added and is not, since its sudo asks for a password.
+    fn left_out(&self, model: &Model) -> Option<String> {
+        let login = &model.facts.identity.user;
+        let is_left = self.options.login.is_none()
+            && !is_free_to_join(model)
+            && !self.options.members.iter().any(|name| name == login);
+        is_left.then(|| login.clone())
+    }
+
     /// Members that the last run added for this stack, and that no claim asks for now.
     fn left_over(&self, model: &Model, asked: &Members) -> Vec<String> {
         let others: BTreeSet<_> = model.claims.else_asked().flat_map(|(_, claim)| claim.user.all()).collect();
@@ -134,7 +149,65 @@ impl User {
     }
 }
 
+/// Whether the group gives the login nothing that it does not have: it is root, or a member, or
+/// becomes root without a password.
+fn is_free_to_join(model: &Model) -> bool {
+    let identity = &model.facts.identity;
+    identity.becomes != Become::SudoPassword || is_member(model, &identity.user)
+}
+
 fn is_member(model: &Model, name: &String) -> bool {
     let group = model.facts.groups.get(GROUP).and_then(Option::as_ref);
     group.is_some_and(|group| group.members.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Group;
+    use crate::steps::tests::{bare, options};
+
+    fn planned(becomes: Become, member: bool, settings: &str) -> (Vec<String>, Vec<String>, Members) {
+        let mut model = Model { facts: bare(), ..Model::default() };
+        model.facts.identity.becomes = becomes;
+        let members = member.then(|| "deploy".to_owned()).into_iter().collect();
+        model.facts.groups.insert(GROUP.into(), Some(Group { gid: 998, members }));
+        let step = User::new(options(&format!("[user]\n{settings}")).user);
+        let planned = step.plan(&mut model).expect("it can be planned");
+        let ids = planned.changes.into_iter().map(|change| change.id).collect();
+        (ids, planned.warnings, model.claims.asked.user)
+    }
+
+    /// The group is root's power: a login has it already, or its owner says so.
+    #[test]
+    fn a_login_whose_sudo_asks_stays_out() {
+        let cases = [
+            (Become::Sudo, false, "", true),
+            (Become::Root, false, "", true),
+            (Become::SudoPassword, false, "", false),
+            (Become::SudoPassword, false, "login = true", true),
+            (Become::SudoPassword, false, "login = false", false),
+            (Become::SudoPassword, false, "members = ['deploy']", true),
+            (Become::Sudo, false, "login = false", false),
+        ];
+        for (becomes, member, settings, added) in cases {
+            let (ids, warnings, _) = planned(becomes, member, settings);
+            assert_eq!(ids == ["user/member:deploy"], added, "{becomes:?} {settings}: {ids:?}");
+            let said = warnings.iter().any(|warning| warning.contains("`login = true` in [steps.user]"));
+            assert_eq!(
+                said,
+                becomes == Become::SudoPassword && settings.is_empty(),
+                "{settings}: {warnings:?}"
+            );
+        }
+    }
+
+    /// Who is a member already stays one, and stays in the stack's claim.
+    #[test]
+    fn a_member_stays_one() {
+        let (ids, warnings, asked) = planned(Become::SudoPassword, true, "");
+        assert_eq!((ids.len(), warnings.len()), (0, 0), "{warnings:?}");
+        assert!(asked.logins.contains("deploy"));
+        assert!(asked.added.is_empty(), "provision did not add it");
+    }
 }
