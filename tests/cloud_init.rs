@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::GzDecoder;
 use provision::config::{self, Settings};
-use provision::stack::bundle::{Bundle, sha256};
+use provision::stack::bundle::{Bundle, Choice, sha256};
 use tempfile::TempDir;
 
 /// A folder with a stack of its own, and settings.
@@ -120,7 +120,7 @@ fn the_server_reads_the_same_settings() {
 
     let bundle = |settings: &Settings| {
         let ignore = &settings.options.stack.ignore;
-        Bundle::collect(&settings.stack_folder, ignore, &[]).expect("a bundle")
+        Bundle::collect(&settings.stack_folder, &Choice { ignore, ..Choice::default() }).expect("a bundle")
     };
     assert_eq!(bundle(&read).hash(), bundle(&here).hash());
     let names: Vec<_> = bundle(&read).files.into_iter().map(|file| file.path).collect();

@@ -354,11 +354,11 @@ pub(super) fn read_stack(settings: &Settings) -> Result<Option<StackInput>, Fail
     let env = options.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
     let loading = Loading { name: options.name.clone(), env };
     let mut project = Project::load_with(folder, &loading).map_err(|error| wrong(error.to_string()))?;
+    project.localise(&steps::stack_folder(options, &project.name));
     let mut bundle = collect(settings, folder, &project)?;
     if !loading.env.is_empty() {
         bundle.lay_over_env(&write_env(&loading.env));
     }
-    project.localise(&steps::stack_folder(options, &project.name));
     let overwritten =
         Patterns::of_option("overwrite", &options.overwrite).map_err(|error| wrong(error.to_string()))?;
     Permission::apply(&options.permissions, &mut bundle).map_err(|error| wrong(error.to_string()))?;
@@ -377,8 +377,10 @@ pub(super) fn own_bundle(settings: &Settings, project: &Project) -> Result<Bundl
 }
 
 fn collect(settings: &Settings, folder: &Path, project: &Project) -> Result<Bundle, Failure> {
-    let mut bundle = Bundle::collect(folder, &settings.options.stack.ignore, &project.sensitive)
-        .map_err(|error| failure::plain(Exit::Usage, error.to_string()))?;
+    // What ships is in no repository, wherever it is unpacked.
+    let choice = settings.options.stack.choice(project, !settings.ships_stack);
+    let mut bundle =
+        Bundle::collect(folder, &choice).map_err(|error| failure::plain(Exit::Usage, error.to_string()))?;
     leave_out_our_own(&mut bundle, settings);
     Ok(bundle)
 }

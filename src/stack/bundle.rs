@@ -1,5 +1,9 @@
 //! A stack's folder, gathered to be sent: content, modes, hashes.
 
+mod choice;
+mod dockerignore;
+mod git;
+mod left_out;
 mod walk;
 
 #[cfg(test)]
@@ -8,11 +12,19 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use choice::Choice;
+pub use left_out::{Group, LeftOut, Why};
+
 use globset::GlobSet;
 use sha2::{Digest, Sha256};
 
+use crate::report::bytes;
+
 /// The most that a bundle may hold.
 pub const MAX_SIZE: u64 = 64 * 1024 * 1024;
+
+/// The most files that a bundle may have: each is asked for at every plan.
+pub const MAX_FILES: usize = 20_000;
 
 /// The owner of a file of which settings say nothing.
 pub const ROOT: &str = "root:root";
@@ -27,6 +39,21 @@ pub struct Bundle {
     pub root: PathBuf,
     /// The files, sorted by path.
     pub files: Vec<BundleFile>,
+    /// What of the folder is not among them.
+    pub left_out: LeftOut,
+    /// Symbolic links in whose place goes what they lead to.
+    pub links: Vec<Link>,
+}
+
+/// A symbolic link of the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its path within the folder.
+    pub path: String,
+    /// What it leads to, within the folder.
+    pub to: String,
+    /// Whether that is a folder.
+    pub is_folder: bool,
 }
 
 /// A file of a bundle.
@@ -114,14 +141,29 @@ pub enum BundleError {
     },
     /// Too much to send.
     #[error(
-        "the folder {} holds more than {} MiB; the largest: {}; add what the stack does not need \
-         to {IGNORE_FILE}, one pattern a line", .root.display(), MAX_SIZE / (1024 * 1024),
+        "the folder {} holds {} that would be sent, more than {}; the largest: {}; add what the stack does not \
+         need to {IGNORE_FILE}, one pattern a line", .root.display(), bytes(*.total), bytes(MAX_SIZE),
         .largest.join(", ")
     )]
     TooLarge {
         /// The folder.
         root: PathBuf,
+        /// All that would be sent, in bytes.
+        total: u64,
         /// Its largest entries with their sizes.
+        largest: Vec<String>,
+    },
+    /// Too many files to send.
+    #[error(
+        "the folder {} holds {count} files that would be sent, more than {MAX_FILES}; the largest: {}; add what the \
+         stack does not need to {IGNORE_FILE}, one pattern a line", .root.display(), .largest.join(", ")
+    )]
+    TooMany {
+        /// The folder.
+        root: PathBuf,
+        /// How many.
+        count: usize,
+        /// Its entries with the most files.
         largest: Vec<String>,
     },
     /// A pattern that is not one.
@@ -141,13 +183,12 @@ pub enum BundleError {
 impl Bundle {
     /// Gathers a folder.
     ///
-    /// Left out: `.git`, `provision.toml`, `.provision*`, leftovers of editors,
-    /// what `ignore` names and what the folder's `.provisionignore` names.
-    /// `.gitignore` plays no part: `.env` is often in it, and needed.
-    /// `sensitive_extra` names further files that hold secrets.
-    pub fn collect(dir: &Path, ignore: &[String], sensitive_extra: &[String]) -> Result<Bundle, BundleError> {
-        let files = walk::collect(dir, ignore, sensitive_extra)?;
-        Ok(Bundle { root: dir.to_path_buf(), files })
+    /// Left out: provision's own files, what `ignore` and the folder's `.provisionignore` name; and,
+    /// unless the project or `include` names it, version control, leftovers, what is installed for this
+    /// computer, what `.dockerignore` keeps from a build, and what git ignores.
+    pub fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Bundle, BundleError> {
+        let walk::Collected { files, left_out, links } = walk::collect(dir, choice)?;
+        Ok(Bundle { root: dir.to_path_buf(), files, left_out, links })
     }
 
     /// Lays lines over those of `.env`, which is made where there is none: what stands last holds.

@@ -10,6 +10,7 @@ mod check;
 mod dotenv;
 mod interpolate;
 mod merge;
+mod named;
 mod networks;
 mod paths;
 mod ports;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
 pub use dotenv::{Environment, write as write_env};
+pub use named::Context;
 pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
@@ -71,6 +73,11 @@ pub struct Project {
     /// Mounts in files that `include` and `extends` take in: whatever comes of those files, what
     /// containers may write to is known.
     pub other_mounts: Vec<Mount>,
+    /// Files and folders of the folder that it names anywhere: they are sent although git ignores
+    /// them. An absolute path is the host's own.
+    pub named: Vec<String>,
+    /// The folders of the folder that images are built from.
+    pub contexts: Vec<Context>,
     /// The networks that Compose makes for it.
     pub networks: Vec<Network>,
     /// Volumes and networks that services use.
@@ -264,13 +271,14 @@ impl Project {
     /// Takes mounts by an absolute path for what they are where they lead into the stack's own folder
     /// on the host.
     pub fn localise(&mut self, folder: &str) {
-        for mount in
-            self.services.iter_mut().flat_map(|service| &mut service.mounts).chain(&mut self.other_mounts)
-        {
+        let mounts =
+            self.services.iter_mut().flat_map(|service| &mut service.mounts).chain(&mut self.other_mounts);
+        let contexts = self.contexts.iter_mut().map(|context| &mut context.folder);
+        for path in mounts.map(|mount| &mut mount.source).chain(&mut self.named).chain(contexts) {
             for root in [folder, paths::WORKING_FOLDER] {
-                let Some(rest) = mount.source.strip_prefix(root) else { continue };
+                let Some(rest) = path.strip_prefix(root) else { continue };
                 if rest.is_empty() || rest.starts_with('/') {
-                    mount.source = rest.trim_matches('/').to_owned();
+                    *path = rest.trim_matches('/').to_owned();
                     break;
                 }
             }

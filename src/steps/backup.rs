@@ -301,7 +301,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::stack::bundle::Bundle;
+    use crate::stack::bundle::{Bundle, Choice};
     use crate::stack::compose::{Environment, Loading};
     use crate::stack::shipped;
 
@@ -317,7 +317,8 @@ mod tests {
         assert!(env.keys().all(|key| known.get(key).is_some()), "{env:?}");
         let loading = Loading { env, ..Loading::default() };
         let project = Project::load_with(&folder, &loading).expect("a project");
-        let bundle = Bundle::collect(&folder, &[], &project.sensitive).expect("its files");
+        let bundle = Bundle::collect(&folder, &Choice { project: Some(&project), ..Choice::default() })
+            .expect("its files");
         let options = StackOptions {
             queues: vec!["redis".into(), "none".into()],
             proof: Some("selftest".into()),

@@ -4,6 +4,7 @@ mod containers;
 mod files;
 mod images;
 mod join;
+mod left_out;
 mod mounts;
 mod names;
 mod neighbours;
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::{Model, Refusal, Step, planned};
 use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, PlannedStep};
-use crate::stack::bundle::Bundle;
+use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::{Project, Service};
 
 use files::manifest_sum;
@@ -68,6 +69,10 @@ pub struct StackOptions {
     pub join: BTreeMap<String, Vec<String>>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
+    /// Files that are sent although they would be left out, as patterns: what git or `.dockerignore`
+    /// ignores, `node_modules`, virtual environments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
     /// Owners and permissions of files, by pattern; the last entry that matches a file counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Permission>,
@@ -90,9 +95,17 @@ impl Default for StackOptions {
             afterwards: Vec::new(),
             join: BTreeMap::new(),
             ignore: Vec::new(),
+            include: Vec::new(),
             permissions: Vec::new(),
             overwrite: Vec::new(),
         }
+    }
+}
+
+impl StackOptions {
+    /// What of the folder is sent. `git` says whether what it ignores stays here.
+    pub fn choice<'a>(&'a self, project: &'a Project, git: bool) -> Choice<'a> {
+        Choice { ignore: &self.ignore, include: &self.include, project: Some(project), git }
     }
 }
 
@@ -256,14 +269,18 @@ impl Step for Stack {
         step.withheld = self.kept_back(&seeds);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);
+        if let Some(change) = &sent {
+            step.warnings.extend(self.remarks_on_links());
+            step.warnings.extend(self.remarks_on_dropped(&change.files));
+        }
         let start = self.start(model, sent.as_ref(), &images);
         step.changes.extend(change.into_iter().chain(sent).chain(start));
         step.changes.extend(self.prove(model, !step.changes.is_empty()));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
-        if let Some(kept) = kept {
+        for more in [kept, self.input.bundle.left_out.phrase()].into_iter().flatten() {
             step.state.push_str("; ");
-            step.state.push_str(&kept);
+            step.state.push_str(&more);
         }
         Ok(step)
     }

@@ -8,7 +8,7 @@ use crate::facts::{
 };
 use crate::plan::Risk;
 use crate::report::{Verbosity, render_plan};
-use crate::stack::bundle::Bundle;
+use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::Project;
 use crate::stack::images::Availability;
 
@@ -71,7 +71,8 @@ fn model(facts: &Facts) -> Model {
 fn stack_input() -> StackInput {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stack");
     let project = Project::load(&folder, None).expect("the fixture is right");
-    let bundle = Bundle::collect(&folder, &[], &project.sensitive).expect("the fixture can be read");
+    let bundle = Bundle::collect(&folder, &Choice { project: Some(&project), ..Choice::default() })
+        .expect("the fixture can be read");
     StackInput { project, bundle, origin: "here".into() }
 }
 

@@ -5,6 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
 use super::*;
+use crate::stack::compose::Project;
+
+mod choice;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +20,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn collect(folder: &tempfile::TempDir) -> Result<Bundle, BundleError> {
-    Bundle::collect(folder.path(), &[], &[])
+    Bundle::collect(folder.path(), &Choice::default())
 }
 
 fn paths(bundle: &Bundle) -> Vec<&str> {
@@ -61,7 +64,9 @@ fn what_is_taken() {
         ("a/b", ""),
         ("ü", ""),
     ]);
-    let bundle = Bundle::collect(folder.path(), &["given".to_owned()], &[]).unwrap();
+    let bundle =
+        Bundle::collect(folder.path(), &Choice { ignore: &["given".to_owned()], ..Choice::default() })
+            .unwrap();
     assert_eq!(
         paths(&bundle),
         [
@@ -100,8 +105,11 @@ fn modes_and_secrets() {
         fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o775)).unwrap();
     }
     fs::set_permissions(folder.path().join("plain"), fs::Permissions::from_mode(0o600)).unwrap();
-    let extra = ["./named.txt".to_owned()];
-    let bundle = Bundle::collect(folder.path(), &[], &extra).unwrap();
+    let other = self::folder(&[("compose.yaml", "services: {a: {image: a}}")]);
+    let mut project = Project::load(other.path(), Some("a")).unwrap();
+    project.sensitive = vec!["./named.txt".to_owned()];
+    let choice = Choice { project: Some(&project), ..Choice::default() };
+    let bundle = Bundle::collect(folder.path(), &choice).unwrap();
     let shown: Vec<String> =
         bundle.files.iter().map(|f| format!("{:o} {} {}", f.mode, f.sensitive, f.path)).collect();
     insta::assert_snapshot!(shown.join("\n"));
@@ -138,14 +146,17 @@ fn links_within_the_folder_are_followed() {
     symlink("link", folder.path().join("again")).unwrap();
     symlink("../none", folder.path().join("x/out.log")).unwrap();
     let ignore = ["*.log".to_owned()];
-    let bundle = Bundle::collect(folder.path(), &ignore, &[]).unwrap();
+    let bundle = Bundle::collect(folder.path(), &Choice { ignore: &ignore, ..Choice::default() }).unwrap();
     assert_eq!(paths(&bundle), ["again", "link", "real/a", "real/b", "x/linked/a", "x/linked/b", "x/y"]);
     assert_eq!(bundle.file("again").unwrap().content, b"1");
     // The folder itself may be reached through a link.
     let outside = tempfile::tempdir().unwrap();
     let link = outside.path().join("stack");
     symlink(folder.path(), &link).unwrap();
-    assert_eq!(Bundle::collect(&link, &ignore, &[]).unwrap().hash(), bundle.hash());
+    assert_eq!(
+        Bundle::collect(&link, &Choice { ignore: &ignore, ..Choice::default() }).unwrap().hash(),
+        bundle.hash()
+    );
 }
 
 #[test]
@@ -177,10 +188,10 @@ fn refusals() {
     shown.push(refusal(&bytes));
     shown.push(refusal(&folder(&[(".provisionignore", "ok\n!not")])));
     shown.push(refusal(&folder(&[(".provisionignore", "a[")])));
-    let none = Bundle::collect(Path::new("/nonexistent/stack"), &[], &[]).unwrap_err();
+    let none = Bundle::collect(Path::new("/nonexistent/stack"), &Choice::default()).unwrap_err();
     shown.push(none.to_string());
     let file = folder(&[("x", "")]);
-    let not_a_folder = Bundle::collect(&file.path().join("x"), &[], &[]).unwrap_err().to_string();
+    let not_a_folder = Bundle::collect(&file.path().join("x"), &Choice::default()).unwrap_err().to_string();
     shown.push(not_a_folder.replace(&file.path().display().to_string(), "FOLDER"));
     insta::assert_snapshot!(shown.join("\n"));
 }
@@ -196,7 +207,7 @@ fn too_much_names_the_largest() {
     grow("data/b", 20 << 20);
     grow("dump.sql", 10 << 20);
     grow("log", 5 << 20);
-    insta::assert_snapshot!(refusal(&folder), @"the folder FOLDER holds more than 64 MiB; the largest: data/ (50 MiB), dump.sql (10 MiB), log (5 MiB); add what the stack does not need to .provisionignore, one pattern a line");
+    insta::assert_snapshot!(refusal(&folder), @"the folder FOLDER holds 68 MB that would be sent, more than 67 MB; the largest: data/ (2 files, 52 MB), dump.sql (10 MB), log (5.2 MB); add what the stack does not need to .provisionignore, one pattern a line");
     fs::write(folder.path().join(".provisionignore"), "data/\n").unwrap();
     assert_eq!(paths(&collect(&folder).unwrap()), ["dump.sql", "log", "small"]);
 }

@@ -8,83 +8,98 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
-use super::{BundleError, BundleFile, IGNORE_FILE, MAX_SIZE, Patterns, file};
-
-/// What no stack needs: version control, this program's own files, leftovers.
-const NEVER: [&str; 10] = [
-    ".git",
-    ".provision*",
-    "/provision.toml",
-    ".DS_Store",
-    "*~",
-    "*.swp",
-    "*.swo",
-    "#*#",
-    ".#*",
-    "__pycache__/",
-];
+use super::choice::{Choice, Chooser};
+use super::left_out::{self, LeftOut, Why, largest};
+use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
 
 /// What holds secrets by its name.
 const SENSITIVE: [&str; 6] = [".env", "*.env", ".env.*", "*.key", "*.pem", "secrets/"];
 
-pub(super) fn collect(
-    dir: &Path,
-    ignore: &[String],
-    sensitive_extra: &[String],
-) -> Result<Vec<BundleFile>, BundleError> {
+/// What a walk has found.
+pub(super) struct Collected {
+    pub files: Vec<BundleFile>,
+    pub left_out: LeftOut,
+    pub links: Vec<Link>,
+}
+
+pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, BundleError> {
     let root = dir.canonicalize().map_err(|source| read_error(dir, source))?;
     if !root.is_dir() {
         return Err(BundleError::NotAFolder { path: dir.to_path_buf() });
     }
-    let patterns = patterns(dir, ignore)?;
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
-    let walk = Walk { shown: dir, root, patterns };
-    let mut found = BTreeMap::new();
+    let chooser = Chooser::new(dir, &root, choice)?;
+    let walk = Walk { shown: dir, root, chooser };
+    let mut found = Found::default();
     walk.folder(&walk.root, "", &mut found)?;
-    walk.check_size(&found)?;
-    let mut files = Vec::with_capacity(found.len());
-    for (path, (source, _)) in found {
+    walk.check_size(&found.sent)?;
+    let named_secret = |path: &str| choice.sensitive().iter().any(|secret| same(secret, path));
+    let left_out = found.left_out.group(&found.sent);
+    let mut files = Vec::with_capacity(found.sent.len());
+    for (path, (source, _)) in found.sent {
         let content = fs::read(&source).map_err(|e| read_error(&source, e))?;
         let metadata = fs::metadata(&source).map_err(|e| read_error(&source, e))?;
         let executable = metadata.permissions().mode() & 0o111 != 0;
-        let secret = sensitive.matches(&path, false) || sensitive_extra.iter().any(|s| same(s, &path));
+        let secret = sensitive.matches(&path, false) || named_secret(&path);
         files.push(file(path, executable, secret, content));
     }
-    Ok(files)
+    Ok(Collected { files, left_out, links: found.links })
 }
 
-/// Files to be sent: path in the bundle, where they really are, their size.
-type Found = BTreeMap<String, (PathBuf, u64)>;
+/// What the walk has come upon.
+#[derive(Default)]
+struct Found {
+    /// Files to be sent: path in the bundle, where they really are, their size.
+    sent: BTreeMap<String, (PathBuf, u64)>,
+    left_out: left_out::Found,
+    links: Vec<Link>,
+}
 
 struct Walk<'a> {
     /// The folder as it was named, for messages.
     shown: &'a Path,
     root: PathBuf,
-    patterns: Patterns,
+    chooser: Chooser<'a>,
 }
 
 impl Walk<'_> {
-    /// Takes a folder in; `prefix` is its path in the bundle.
+    /// Takes a folder in; `prefix` is its path in the bundle, blank unless a link leads to it.
     fn folder(&self, folder: &Path, prefix: &str, found: &mut Found) -> Result<(), BundleError> {
         let mut entries = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|e| self.walk_error(folder, e))?;
-            let path = self.path(&entry, folder, prefix)?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Err(self.walk_error(folder, error)),
+            };
+            let real = self.real(entry.path());
             let is_folder = entry.file_type().is_dir();
-            if self.patterns.matches(&path, is_folder) {
-                if is_folder {
+            let path = match self.path(&entry, folder, prefix) {
+                Ok(path) => path,
+                // A name that cannot travel does not have to where git ignores it.
+                Err(_) if self.chooser.is_ignored(real, is_folder) => {
+                    if is_folder {
+                        entries.skip_current_dir();
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if is_folder {
+                if let Some(why) = self.chooser.skips(&path, entry.path(), real) {
+                    found.left_out.folder(&path, entry.path(), why);
                     entries.skip_current_dir();
                 }
                 continue;
             }
-            if is_folder {
-                continue;
-            }
-            if entry.file_type().is_symlink() {
-                self.link(&entry, path, found)?;
+            let leads_to_folder = entry.path_is_symlink() && entry.path().is_dir();
+            if let Some(why) = self.leaves(&path, &entry, real, leads_to_folder) {
+                let size = entry.metadata().map_or(0, |metadata| metadata.len());
+                found.left_out.file(path, size, why);
+            } else if entry.file_type().is_symlink() {
+                self.link(&entry, path, prefix, found)?;
             } else if entry.file_type().is_file() {
                 let size = entry.metadata().map_err(|e| self.walk_error(folder, e))?.len();
-                found.insert(path, (entry.into_path(), size));
+                found.sent.insert(path, (entry.into_path(), size));
             } else {
                 let kind = kind(&entry);
                 return Err(BundleError::Special { root: self.shown.to_path_buf(), path, kind });
@@ -93,8 +108,25 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Why an entry stays here. A link to a folder is left where that folder would be.
+    fn leaves(&self, path: &str, entry: &DirEntry, real: &Path, leads_to_folder: bool) -> Option<Why> {
+        let skipped = || self.chooser.skips(path, entry.path(), real).filter(|_| leads_to_folder);
+        skipped().or_else(|| self.chooser.leaves(path, real, leads_to_folder))
+    }
+
+    /// Where something is within the folder.
+    fn real<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
     /// A link is sent as what it points to, when that is within the folder.
-    fn link(&self, entry: &DirEntry, path: String, found: &mut Found) -> Result<(), BundleError> {
+    fn link(
+        &self,
+        entry: &DirEntry,
+        path: String,
+        prefix: &str,
+        found: &mut Found,
+    ) -> Result<(), BundleError> {
         let refuse =
             |to: String| BundleError::Link { root: self.shown.to_path_buf(), path: path.clone(), to };
         let target =
@@ -103,8 +135,10 @@ impl Walk<'_> {
             return Err(refuse(format!("out of the folder, to {}", target.display())));
         };
         let metadata = fs::metadata(&target).map_err(|e| read_error(&target, e))?;
+        let to = inside.display().to_string();
         if metadata.is_file() {
-            found.insert(path, (target, metadata.len()));
+            found.links.push(Link { path: path.clone(), to, is_folder: false });
+            found.sent.insert(path, (target, metadata.len()));
             return Ok(());
         }
         if !metadata.is_dir() {
@@ -113,16 +147,14 @@ impl Walk<'_> {
         if entry.path().starts_with(&target) {
             return Err(refuse("to a folder that it stands in itself".into()));
         }
-        if self.links_within(&target) {
-            let inside = inside.display();
-            return Err(refuse(format!("to the folder {inside:?}, which has links of its own")));
+        // Links within a linked folder could lead in circles.
+        if !prefix.is_empty() {
+            return Err(refuse(format!(
+                "to the folder {to:?}, and stands in a folder that is reached by a link too"
+            )));
         }
+        found.links.push(Link { path: path.clone(), to, is_folder: true });
         self.folder(&target, &path, found)
-    }
-
-    /// Links within a linked folder could lead in circles.
-    fn links_within(&self, folder: &Path) -> bool {
-        WalkDir::new(folder).into_iter().flatten().any(|e| e.file_type().is_symlink() && e.path().is_dir())
     }
 
     fn path(&self, entry: &DirEntry, folder: &Path, prefix: &str) -> Result<String, BundleError> {
@@ -135,27 +167,20 @@ impl Walk<'_> {
         if inner.chars().any(char::is_control) {
             return Err(refuse(format!("{inner:?}"), "contains a control character"));
         }
-        match prefix {
-            "" => Ok(inner.to_owned()),
-            prefix => Ok(format!("{prefix}/{inner}")),
-        }
+        Ok(join(prefix, inner))
     }
 
-    fn check_size(&self, found: &Found) -> Result<(), BundleError> {
-        let total: u64 = found.values().map(|(_, size)| size).sum();
-        if total <= MAX_SIZE {
-            return Ok(());
+    fn check_size(&self, sent: &BTreeMap<String, (PathBuf, u64)>) -> Result<(), BundleError> {
+        let total: u64 = sent.values().map(|(_, size)| size).sum();
+        let files = || sent.iter().map(|(path, (_, size))| (path.as_str(), *size));
+        let root = self.shown.to_path_buf();
+        if total > MAX_SIZE {
+            return Err(BundleError::TooLarge { root, total, largest: largest(files(), false) });
         }
-        let mut entries: BTreeMap<&str, u64> = BTreeMap::new();
-        for (path, (_, size)) in found {
-            let top = path.find('/').map_or(path.as_str(), |at| &path[..=at]);
-            *entries.entry(top).or_default() += size;
+        if sent.len() > MAX_FILES {
+            return Err(BundleError::TooMany { root, count: sent.len(), largest: largest(files(), true) });
         }
-        let mut entries: Vec<_> = entries.into_iter().collect();
-        entries.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-        let shown = |(path, size): &(&str, u64)| format!("{path} ({} MiB)", size.div_ceil(1 << 20));
-        let largest = entries.iter().take(3).map(shown).collect();
-        Err(BundleError::TooLarge { root: self.shown.to_path_buf(), largest })
+        Ok(())
     }
 
     fn walk_error(&self, folder: &Path, error: walkdir::Error) -> BundleError {
@@ -176,7 +201,7 @@ fn kind(entry: &DirEntry) -> &'static str {
     }
 }
 
-fn read_error(path: &Path, source: std::io::Error) -> BundleError {
+pub(super) fn read_error(path: &Path, source: std::io::Error) -> BundleError {
     BundleError::Read { path: path.to_path_buf(), source }
 }
 
@@ -185,17 +210,9 @@ fn same(named: &str, path: &str) -> bool {
     named.trim_start_matches("./") == path
 }
 
-fn patterns(dir: &Path, ignore: &[String]) -> Result<Patterns, BundleError> {
-    let listed = dir.join(IGNORE_FILE);
-    let text = match fs::read_to_string(&listed) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(read_error(&listed, error)),
-    };
-    let never = NEVER.iter().map(|p| ("", 0, *p));
-    let given = ignore.iter().enumerate().map(|(at, p)| ("ignore", at + 1, p.as_str()));
-    let lines = text.lines().enumerate().map(|(at, line)| (IGNORE_FILE, at + 1, line));
-    Patterns::new(never.chain(given).chain(lines))
+/// A path below a folder; a blank one is the whole.
+pub(super) fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
 impl Patterns {
@@ -209,7 +226,9 @@ impl Patterns {
     }
 
     /// From patterns, each with the file and line that it comes from.
-    fn new<'p>(patterns: impl Iterator<Item = (&'p str, usize, &'p str)>) -> Result<Patterns, BundleError> {
+    pub(super) fn new<'p>(
+        patterns: impl Iterator<Item = (&'p str, usize, &'p str)>,
+    ) -> Result<Patterns, BundleError> {
         let mut any = GlobSetBuilder::new();
         let mut folders = GlobSetBuilder::new();
         for (file, line, written) in patterns {

@@ -220,7 +220,10 @@ fn named(volume: &Node, root: &Node) -> Option<Mount> {
     Some(bind(device, target, !read_only, false))
 }
 
-/// What a service is built from.
+/// What a folder is for that an image is built from.
+pub(super) const CONTEXT: &str = "build context";
+
+/// What a service is built from: its context, its Dockerfile, further contexts.
 pub(super) fn builds(service: &Node, required: bool) -> Vec<PathUse> {
     let Some(build) = service.get("build") else { return Vec::new() };
     let context = if build.text().is_some() { Some(build) } else { build.get("context") };
@@ -232,7 +235,7 @@ pub(super) fn builds(service: &Node, required: bool) -> Vec<PathUse> {
     };
     let folder = context.and_then(Node::text).unwrap_or(".");
     let place = context.unwrap_or(build).place.clone();
-    add(folder, "build context", &place);
+    add(folder, CONTEXT, &place);
     if let Some(dockerfile) = build.get("dockerfile")
         && let Some(text) = dockerfile.text()
         && is_local(folder)
@@ -242,12 +245,12 @@ pub(super) fn builds(service: &Node, required: bool) -> Vec<PathUse> {
     }
     for entry in build.get("additional_contexts").map(Node::entries).unwrap_or_default() {
         if let Some(text) = entry.value.text() {
-            add(text, "build context", &entry.value.place);
+            add(text, CONTEXT, &entry.value.place);
         }
     }
     for item in build.get("additional_contexts").map(Node::items).unwrap_or_default() {
         if let Some((_, path)) = item.text().and_then(|text| text.split_once('=')) {
-            add(path, "build context", &item.place);
+            add(path, CONTEXT, &item.place);
         }
     }
     uses

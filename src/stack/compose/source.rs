@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::dotenv::Environment;
 use super::interpolate::{self, Fault, Scope};
+use super::named::Named;
 use super::paths::{self, Here, PathUse, Resolved};
 use super::read;
 use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Mount, Project, check, invalid, merge, networks, resources};
+use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge, networks, resources};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -32,6 +33,7 @@ pub(super) struct Assembled {
     pub uses: Vec<PathUse>,
     /// Where the mounts of each service stand, in the order of both.
     pub mounts: Vec<Vec<PathUse>>,
+    pub named: Named,
 }
 
 /// Reads a folder. All that touches the disk is here.
@@ -64,11 +66,7 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     assembled.project.sensitive = sensitive(&assembled.uses);
     let read = assembled.uses.iter().map(|usage| usage.path.clone());
     assembled.project.own_files.extend(read);
-    let taken_in: Vec<_> = assembled.uses.iter().filter(|usage| usage.role == paths::TAKEN_IN).collect();
-    let mut seen = HashSet::new();
-    for usage in taken_in {
-        other_mounts(dir, &usage.path, &env, &mut seen, &mut assembled.project.other_mounts);
-    }
+    assembled.named.add_to(&mut assembled.project, dir, within, &env);
     notes.append(&mut assembled.project.warnings);
     assembled.project.warnings = notes;
     Ok(assembled.project)
@@ -121,40 +119,6 @@ fn resolve_mounts(
         }
     }
     Ok(())
-}
-
-/// The mounts in a file that another one takes in, and in those that it takes in itself. What of it
-/// cannot be read is Compose's to refuse.
-fn other_mounts(
-    dir: &Path,
-    file: &str,
-    env: &Environment,
-    seen: &mut HashSet<String>,
-    found: &mut Vec<Mount>,
-) {
-    if !seen.insert(file.to_owned()) {
-        return;
-    }
-    let Ok(text) = std::fs::read_to_string(dir.join(file)) else { return };
-    let base = file.rsplit_once('/').map_or("", |(base, _)| base);
-    for mut document in yaml::documents(&text, file).unwrap_or_default() {
-        if substitute(&mut document, &mut Variables::new(env)).is_err() {
-            continue;
-        }
-        for service in document.get("services").map(Node::entries).unwrap_or_default() {
-            for (mut mount, _) in paths::mounts(&service.value, &document) {
-                if let Resolved::Inside(source) = paths::resolve(base, &mount.source) {
-                    mount.source = source;
-                }
-                found.push(mount);
-            }
-        }
-        for usage in paths::files_taken_in(&document) {
-            if let Resolved::Inside(path) = paths::resolve(base, &usage.path) {
-                other_mounts(dir, &path, env, seen, found);
-            }
-        }
-    }
 }
 
 fn environment(dir: &Path) -> Result<Environment, ComposeError> {
@@ -257,6 +221,8 @@ pub(super) fn assemble(
         sensitive: sensitive(&read.uses),
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         other_mounts: Vec::new(),
+        named: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
+        contexts: Vec::new(),
         networks: networks::networks(&root),
         resources,
         declared_volumes,
@@ -266,7 +232,7 @@ pub(super) fn assemble(
     };
     check::project(&mut project, &read)?;
     let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
-    Ok(Assembled { project, uses: read.uses, mounts })
+    Ok(Assembled { project, uses: read.uses, mounts, named: Named::of(&root) })
 }
 
 /// The files that hold secrets, each once.
@@ -328,7 +294,7 @@ fn sanitise(name: &str) -> String {
 }
 
 /// The variables of a project, and which of them had no value, and where.
-struct Variables<'a> {
+pub(super) struct Variables<'a> {
     env: &'a Environment,
     here: Option<Place>,
     unset: BTreeMap<String, (Place, bool)>,
@@ -337,7 +303,7 @@ struct Variables<'a> {
 }
 
 impl<'a> Variables<'a> {
-    fn new(env: &'a Environment) -> Variables<'a> {
+    pub(super) fn new(env: &'a Environment) -> Variables<'a> {
         Variables { env, here: None, unset: BTreeMap::new(), order: Vec::new(), seen: HashSet::new() }
     }
 
@@ -381,7 +347,7 @@ impl Scope for Variables<'_> {
 }
 
 /// Substitutes variables in every value; keys stay as they are.
-fn substitute(node: &mut Node, variables: &mut Variables<'_>) -> Result<(), ComposeError> {
+pub(super) fn substitute(node: &mut Node, variables: &mut Variables<'_>) -> Result<(), ComposeError> {
     match &mut node.value {
         Value::Null => {}
         Value::List(items) => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::facts::{Container, Facts, Listening, Unit};
 use crate::report::{Verbosity, render_plan};
-use crate::stack::bundle::Bundle;
+use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::{Loading, Project, write_env};
 use crate::steps::tests::{bare, install, options, put};
 use crate::steps::{Options, settle_postgres};
@@ -19,7 +19,8 @@ fn shipped(name: &str, options: &Options) -> StackInput {
     let env = options.stack.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
     let loading = Loading { env, ..Loading::default() };
     let project = Project::load_with(place.path(), &loading).expect("it is right");
-    let mut bundle = Bundle::collect(place.path(), &[], &project.sensitive).expect("it can be read");
+    let mut bundle = Bundle::collect(place.path(), &Choice { project: Some(&project), ..Choice::default() })
+        .expect("it can be read");
     bundle.lay_over_env(&write_env(&loading.env));
     StackInput { project, bundle, origin: "here".into() }
 }

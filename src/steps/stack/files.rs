@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Stack;
 use crate::facts::File;
 use crate::plan::{Change, FileChange, Risk};
+use crate::report::bytes;
 use crate::stack::bundle::{Bundle, BundleFile};
 use crate::steps::Model;
 
@@ -130,18 +131,27 @@ impl Stack {
         let bare = known_manifest.is_none();
         let removed = files.iter().filter(|file| file.content.is_none()).count();
         let sent = files.len() - removed;
+        let dropped = self.dropped(&files);
         let reason = match (bare, sent) {
             (true, 1) => "the host does not have it",
             (true, _) => "the host does not have them",
+            (false, 0) if dropped.is_some() => "no longer sent",
             (false, 0) => "no longer in the folder here",
             (false, 1) => "it differs from what the host has",
             (false, _) => "they differ from what the host has",
         };
-        let kept = seeds.phrase().map(|kept| format!("; {kept}")).unwrap_or_default();
+        let left_out = bundle.left_out.phrase();
+        let more: String = [dropped, seeds.phrase(), left_out]
+            .into_iter()
+            .flatten()
+            .map(|more| format!("; {more}"))
+            .collect();
+        let travels =
+            files.iter().filter_map(|file| file.content.as_ref()).map(|content| content.len() as u64).sum();
         let change = Change {
             id: "stack/bundle".into(),
-            title: title(sent, removed, &folder),
-            reason: format!("{reason}{kept}"),
+            title: title(sent, travels, removed, &folder),
+            reason: format!("{reason}{more}"),
             risks,
             undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
             files,
@@ -175,13 +185,14 @@ fn is_above(folder: &str, path: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn title(sent: usize, removed: usize, folder: &str) -> String {
+fn title(sent: usize, travels: u64, removed: usize, folder: &str) -> String {
     let files = |count| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+    let size = bytes(travels);
     match (sent, removed) {
         (0, 0) => format!("take {folder} as it stands"),
         (0, removed) => format!("remove {} from {folder}", files(removed)),
-        (sent, 0) => format!("send {} to {folder}", files(sent)),
-        (sent, removed) => format!("send {} to {folder}, remove {removed}", files(sent)),
+        (sent, 0) => format!("send {} ({size}) to {folder}", files(sent)),
+        (sent, removed) => format!("send {} ({size}) to {folder}, remove {removed}", files(sent)),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::facts::{Container, Facts, File};
 use crate::plan::FileChange;
 use crate::stack::bundle::Patterns;
 
+mod left_out;
+
 /// A folder here, and the host as it is found.
 struct Case {
     folder: TempDir,
@@ -45,7 +47,7 @@ impl Case {
         let mut project = Project::load(self.folder.path(), Some("notes")).expect("a project");
         project.localise(&stack_folder(&self.options, &project.name));
         let mut bundle =
-            Bundle::collect(self.folder.path(), &self.options.ignore, &project.sensitive).expect("files");
+            Bundle::collect(self.folder.path(), &self.options.choice(&project, true)).expect("files");
         Permission::apply(&self.options.permissions, &mut bundle).expect("patterns");
         let overwritten = Patterns::of_option("overwrite", &self.options.overwrite).expect("patterns");
         bundle.mark_seeds(|path| project.is_written(path) && !overwritten.matches(path, false));
