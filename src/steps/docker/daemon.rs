@@ -67,7 +67,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     }
     let before = before(&asked, &present, &model.claims);
     model.claims.asked.docker = Daemon { daemon: asked, before };
-    let starts = fresh || model.docker_planned || wanted != present;
+    let starts = engine != Engine::Running || model.docker_planned || wanted != present;
     command_line::check(&wanted, &present, model, starts)?;
     if wanted == present {
         return Ok(None);
