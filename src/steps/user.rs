@@ -53,7 +53,9 @@ impl Step for User {
         let asked = self.asked(model);
         let left_out = self.left_out(model);
         // Said once: a stack that is on the host has been decided about.
-        if let Some(login) = left_out.as_ref().filter(|_| model.claims.recorded == Claim::default()) {
+        let origin = format!("/var/lib/provision/stacks/{}/origin", model.claims.stack());
+        let is_new = model.claims.recorded == Claim::default() && model.file(&origin).is_none();
+        if let Some(login) = left_out.as_ref().filter(|_| is_new) {
             step.warnings.push(format!(
                 "anyone in the group {GROUP} is effectively root; sudo asks {login} for a password here, so {login} \
                  stays out of the group: `login = true` in [steps.user] adds it, `sudo docker` works as ever"
