@@ -103,15 +103,16 @@ rules_apply() {
         undo "/etc/default/ufw could not be written"
     # The ports of ssh are let in before anything else, and before what somebody denied.
     arg add >"$memory/add"
-    while read -r place protocol ports source; do
+    while read -r place protocol ports source interface; do
         case $place in first) verb=prepend ;; *) verb= ;; esac
-        # shellcheck disable=SC2086 # no word where there is no verb
-        ufw $verb allow proto "$protocol" from "$source" to any port "$ports" comment provision </dev/null 2>&1 ||
+        # shellcheck disable=SC2086 # no word where there is no verb, and three where there is an interface
+        ufw $verb allow ${interface:+in on $interface} proto "$protocol" from "$source" to any port "$ports" comment provision </dev/null 2>&1 ||
             undo "ufw did not take $ports/$protocol from $source"
     done <"$memory/add"
     arg remove >"$memory/remove"
-    while read -r protocol ports source; do
-        ufw delete allow proto "$protocol" from "$source" to any port "$ports" </dev/null 2>&1 ||
+    while read -r protocol ports source interface; do
+        # shellcheck disable=SC2086 # three words where there is an interface
+        ufw delete allow ${interface:+in on $interface} proto "$protocol" from "$source" to any port "$ports" </dev/null 2>&1 ||
             undo "ufw did not take back $ports/$protocol from $source"
     done <"$memory/remove"
     at_boot

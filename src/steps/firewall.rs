@@ -98,12 +98,18 @@ impl Step for Firewall {
         let present = Host::read(model);
         keep_ssh(model, &openings, &present)?;
         step.changes.extend(install(model));
-        step.warnings.extend(present.remarks(&openings));
+        let networks = self.project.as_ref().map_or(&[][..], |project| &project.networks);
+        let bridges = Bridges::read(
+            model.text(INTERFACES).unwrap_or_default(),
+            &model.facts.firewall.loaded,
+            networks.iter().filter_map(|network| network.bridge.as_deref()),
+        );
+        step.warnings.extend(present.remarks(&openings, &ufw::rules(&openings, &bridges.names())));
         step.state = state(&openings, &present);
         self.check_shut(model)?;
         let shut = self.shuts_out(model, &openings, &present);
         refuse_shut(model, &self.options, &shut)?;
-        let change = self.rules(model, &openings, &present, &shut);
+        let change = self.rules(model, &openings, &bridges, &present, &shut);
         // That it was set back is news only while there is something to do again.
         step.warnings.extend(present.reverted.filter(|_| change.is_some()));
         step.changes.extend(change);
@@ -150,8 +156,15 @@ fn join(items: &[String], verb: &str) -> String {
 }
 
 impl Firewall {
-    fn rules(&self, model: &mut Model, openings: &[Opening], host: &Host, shut: &[Shut]) -> Option<Change> {
-        let mut wanted = ufw::rules(openings);
+    fn rules(
+        &self,
+        model: &mut Model,
+        openings: &[Opening],
+        bridges: &Bridges,
+        host: &Host,
+        shut: &[Shut],
+    ) -> Option<Change> {
+        let mut wanted = ufw::rules(openings, &bridges.names());
         wanted.retain(|rule| {
             (rule.source.addr().is_ipv4() || knows_ipv6(&model.facts))
                 // ufw would put ours in the place of that one.
@@ -160,13 +173,7 @@ impl Firewall {
         let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
         let stale: Vec<&Present> =
             host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
-        let networks = self.project.as_ref().map_or(&[][..], |project| &project.networks);
-        let bridges = Bridges::read(
-            model.text(INTERFACES).unwrap_or_default(),
-            &model.facts.firewall.loaded,
-            networks.iter().filter_map(|network| network.bridge.as_deref()),
-        );
-        let rulesets = [false, true].map(|v6| ruleset(openings, &bridges, v6));
+        let rulesets = [false, true].map(|v6| ruleset(openings, bridges, v6));
         let files: Vec<FileChange> = OURS
             .into_iter()
             .zip([rulesets[0].text.as_str(), rulesets[1].text.as_str(), LOADER])

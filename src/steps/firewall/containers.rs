@@ -68,6 +68,11 @@ impl Bridges {
         Self { foreign, named }
     }
 
+    /// Those of Docker's, as ufw and iptables take them.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.dockers().map(str::to_owned).collect()
+    }
+
     fn dockers(&self) -> impl Iterator<Item = &str> {
         // Those that a pattern knows need no rule of their own.
         let named = self.named.iter().map(String::as_str).filter(|name| !name.starts_with("br-"));
@@ -97,7 +102,8 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
         // Published for the host itself: a neighbour on the wire may still send there (moby/moby#45610).
         rules.push("-m conntrack --ctorigdst 127.0.0.0/8 -j DROP".to_owned());
     }
-    for opening in openings {
+    // What containers alone may reach is the host's, and not another container's.
+    for opening in openings.iter().filter(|opening| !opening.containers) {
         for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
             let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
             // The port that was asked for; behind the redirection it is the container's. What was not
@@ -132,7 +138,7 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
     for rule in rules {
         text.push_str(&format!("-A {CHAIN} {rule}\n"));
     }
-    for rule in guard(openings, v6) {
+    for rule in guard(openings, bridges, v6) {
         text.push_str(&format!("-A {GUARD} {rule}\n"));
     }
     text.push_str("COMMIT\n");
@@ -141,7 +147,7 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
 
 /// What gets in to the host itself while ufw reloads: what is let in, and what keeps its network up.
 /// New connections to what rules made by hand let in wait for a moment.
-fn guard(openings: &[Opening], v6: bool) -> Vec<String> {
+fn guard(openings: &[Opening], bridges: &Bridges, v6: bool) -> Vec<String> {
     let (icmp, dhcp) = if v6 { ("ipv6-icmp", 546) } else { ("icmp", 68) };
     let mut rules = vec![
         "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(),
@@ -153,7 +159,11 @@ fn guard(openings: &[Opening], v6: bool) -> Vec<String> {
         for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
             let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
             let ports = opening.ports.to_string().replace('-', ":");
-            rules.push(format!("{source}-p {} --dport {ports} -j RETURN", opening.protocol.as_str()));
+            let rule = format!("{source}-p {} --dport {ports} -j RETURN", opening.protocol.as_str());
+            match opening.containers {
+                true => rules.extend(bridges.dockers().map(|bridge| format!("-i {bridge} {rule}"))),
+                false => rules.push(rule),
+            }
         }
     }
     rules.push("-j DROP".to_owned());

@@ -80,9 +80,8 @@ impl Host {
     }
 
     /// What a person should know of rules that are not ours.
-    pub(super) fn remarks(&self, openings: &[Opening]) -> Vec<String> {
+    pub(super) fn remarks(&self, openings: &[Opening], wanted: &[Rule]) -> Vec<String> {
         let mut remarks = Vec::new();
-        let wanted = ufw::rules(openings);
         let is_against = |rule: &&Present| wanted.iter().any(|wanted| rule.is_against(wanted));
         let shut: Vec<String> = self.by_hand().filter(is_against).map(ToString::to_string).collect();
         if !shut.is_empty() {

@@ -54,18 +54,23 @@ pub struct Allow {
     pub protocol: Transport,
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
     pub from: Vec<Source>,
+    /// Whether only containers of this host may, through Docker's bridges.
+    pub containers: bool,
 }
 
 impl Serialize for Allow {
     /// As short as a person would write it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.protocol == Transport::Tcp && self.from.is_empty() {
+        if self.protocol == Transport::Tcp && self.from.is_empty() && !self.containers {
             return self.port.serialize(serializer);
         }
-        let mut table = serializer.serialize_struct("Allow", 3)?;
+        let mut table = serializer.serialize_struct("Allow", if self.containers { 4 } else { 3 })?;
         table.serialize_field("port", &self.port)?;
         table.serialize_field("protocol", &self.protocol)?;
         table.serialize_field("from", &self.from)?;
+        if self.containers {
+            table.serialize_field("containers", &true)?;
+        }
         table.end()
     }
 }
@@ -77,7 +82,7 @@ impl fmt::Display for Allow {
             PortName::Ports(range) if range.first == range.last => range.to_string(),
             name => format!("\"{name}\""),
         };
-        if self.protocol == Transport::Tcp && self.from.is_empty() {
+        if self.protocol == Transport::Tcp && self.from.is_empty() && !self.containers {
             return f.write_str(&port);
         }
         write!(f, "{{ port = {port}")?;
@@ -87,6 +92,9 @@ impl fmt::Display for Allow {
         if !self.from.is_empty() {
             let from: Vec<_> = self.from.iter().map(|source| format!("\"{source}\"")).collect();
             write!(f, ", from = [{}]", from.join(", "))?;
+        }
+        if self.containers {
+            f.write_str(", containers = true")?;
         }
         f.write_str(" }")
     }
@@ -282,6 +290,9 @@ struct Table {
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
     #[serde(default)]
     from: Vec<Source>,
+    /// Whether only containers of this host may, through Docker's bridges.
+    #[serde(default)]
+    containers: bool,
 }
 
 impl<'de> Deserialize<'de> for Allow {
@@ -306,12 +317,16 @@ impl<'de> Deserialize<'de> for Allow {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Allow, E> {
                 let port = PortName::parse(text).map_err(E::custom)?;
-                Ok(Allow { port, protocol: Transport::Tcp, from: Vec::new() })
+                Ok(Allow { port, protocol: Transport::Tcp, from: Vec::new(), containers: false })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Allow, A::Error> {
-                let Table { port, protocol, from } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Allow { port, protocol, from })
+                let Table { port, protocol, from, containers } =
+                    Table::deserialize(MapAccessDeserializer::new(map))?;
+                if containers && port == PortName::Ssh {
+                    return Err(A::Error::custom("`containers` is for other ports than ssh's"));
+                }
+                Ok(Allow { port, protocol, from, containers })
             }
         }
         deserializer.deserialize_any(Entry)
@@ -345,6 +360,9 @@ pub struct Opening {
     pub from: Vec<IpNet>,
     /// Whether it is a port of ssh.
     pub ssh: bool,
+    /// Whether only containers of this host may, through Docker's bridges.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub containers: bool,
     /// Other stacks that ask for it, where this one does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub for_others: Vec<String>,
@@ -395,7 +413,7 @@ impl Opening {
 
     /// Whether everybody is let in, of one family at least.
     pub fn is_public(&self) -> bool {
-        self.from.iter().any(|net| net.prefix_len() == 0)
+        !self.containers && self.from.iter().any(|net| net.prefix_len() == 0)
     }
 }
 
@@ -406,6 +424,8 @@ impl fmt::Display for Opening {
             f.write_str(" (ssh)")?;
         }
         match self.narrowed_to().as_slice() {
+            [] if self.containers => f.write_str(" from containers")?,
+            from if self.containers => write!(f, " from containers ({})", from.join(", "))?,
             [] => {}
             from => write!(f, " from {}", from.join(", "))?,
         }
@@ -448,15 +468,24 @@ fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> 
     let is_ssh = |entry: &Allow| match entry.port {
         PortName::Ssh => true,
         PortName::Ports(range) => {
-            entry.protocol == Transport::Tcp && range.first == range.last && ssh_ports.contains(&range.first)
+            !entry.containers
+                && entry.protocol == Transport::Tcp
+                && range.first == range.last
+                && ssh_ports.contains(&range.first)
         }
     };
     let entries = || asked.iter().flat_map(|(who, allow)| allow.iter().map(move |entry| (*who, entry)));
     let mut openings: Vec<Opening> = Vec::new();
     for port in ssh_ports {
         let ports = PortRange { first: *port, last: *port };
-        let mut opening =
-            Opening { ports, protocol: Transport::Tcp, from: Vec::new(), ssh: true, for_others: Vec::new() };
+        let mut opening = Opening {
+            ports,
+            protocol: Transport::Tcp,
+            from: Vec::new(),
+            ssh: true,
+            containers: false,
+            for_others: Vec::new(),
+        };
         for (_, entry) in entries().filter(|(_, entry)| is_ssh(entry)) {
             if !matches!(entry.port, PortName::Ports(other) if other != ports) {
                 opening.admit(sources(entry));
@@ -470,7 +499,11 @@ fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> 
     let ssh = openings.len();
     for (who, entry) in entries().filter(|(_, entry)| !is_ssh(entry)) {
         let PortName::Ports(ports) = entry.port else { continue };
-        let same = |opening: &&mut Opening| opening.ports == ports && opening.protocol == entry.protocol;
+        let same = |opening: &&mut Opening| {
+            opening.ports == ports
+                && opening.protocol == entry.protocol
+                && opening.containers == entry.containers
+        };
         let who = who.map(str::to_owned);
         match openings.iter_mut().find(same) {
             Some(opening) => {
@@ -487,12 +520,15 @@ fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> 
                 protocol: entry.protocol,
                 from: sources(entry),
                 ssh: false,
+                containers: entry.containers,
                 for_others: who.into_iter().collect(),
             }),
         }
     }
     if let Some(rest) = openings.get_mut(ssh..) {
-        rest.sort_by_key(|opening| (opening.ports.first, opening.ports.last, opening.protocol));
+        rest.sort_by_key(|opening| {
+            (opening.ports.first, opening.ports.last, opening.protocol, opening.containers)
+        });
     }
     for opening in &mut openings {
         opening.tidy();

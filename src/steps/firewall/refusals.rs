@@ -56,7 +56,8 @@ fn has_rules_by_hand(facts: &Facts) -> bool {
 /// A rule made by hand that shuts the port of this very connection, and cannot stand beside ours.
 pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Result<(), Refusal> {
     let (Some(port), false) = (model.facts.identity.ssh_port, model.force) else { return Ok(()) };
-    let ours: Vec<Rule> = ufw::rules(openings).into_iter().filter(|rule| rule.ports.first == port).collect();
+    let ours: Vec<Rule> =
+        ufw::rules(openings, &[]).into_iter().filter(|rule| rule.ports.first == port).collect();
     let admits =
         |rule: &Rule| model.facts.identity.ssh_client.is_none_or(|client| rule.source.contains(&client));
     let is_against = |present: &&Present| ours.iter().any(|rule| admits(rule) && present.is_against(rule));

@@ -69,7 +69,7 @@ fn unit(enabled: &str, active: &str) -> Unit {
 fn as_changed(facts: &Facts, text: &str) -> Facts {
     let openings = options(text).firewall.openings(&[22]);
     let tuples = |v6: bool| {
-        let rules = super::ufw::rules(&openings);
+        let rules = super::ufw::rules(&openings, &super::Bridges::default().names());
         let of_family = rules.iter().filter(move |rule| rule.source.addr().is_ipv6() == v6);
         of_family.map(|rule| format!("{} comment=70726f766973696f6e\n", rule.tuple())).collect::<String>()
     };
@@ -559,4 +559,39 @@ fn who_stops_asking_takes_away_its_own() {
     // The last one leaves the firewall as it is.
     let alone = as_changed(&claimed(host(), "shop", "[8080]"), "firewall.allow = [8080]");
     assert!(planned(&alone, "").expect("it can be planned").changes.is_empty());
+}
+
+/// A service of the host's that containers alone reach: by Docker's bridges, and not by a network's range.
+#[test]
+fn what_containers_alone_reach() {
+    let text = "firewall.allow = [{ port = 5432, from = ['172.16.0.0/12'], containers = true }]";
+    let step = planned(&host(), text).expect("it can be planned");
+    let change = step.changes.last().expect("a change");
+    assert_eq!(
+        change.title,
+        "let in 22/tcp (ssh), 5432/tcp from containers (172.16.0.0/12) and nothing else"
+    );
+    let add = &change.action.arguments["add"];
+    assert!(
+        add.contains("last tcp 5432 172.16.0.0/12 docker0\nlast tcp 5432 172.16.0.0/12 docker_gwbridge\n"),
+        "{add}"
+    );
+    let rules = change.files.iter().find(|file| file.path.ends_with("/provision.rules")).expect("rules");
+    let rules = String::from_utf8_lossy(rules.content.as_deref().expect("a content")).into_owned();
+    assert!(
+        rules.contains("-A PROVISION-GUARD -i docker0 -s 172.16.0.0/12 -p tcp --dport 5432 -j RETURN"),
+        "{rules}"
+    );
+    assert!(!rules.contains("--ctorigdstport 5432"), "{rules}");
+    let done = as_changed(&host(), text);
+    assert!(planned(&done, text).expect("it can be planned").changes.is_empty());
+    // As an older provision has let them in: from everywhere.
+    let former = as_changed(&host(), "firewall.allow = [{ port = 5432, from = ['172.16.0.0/12'] }]");
+    let step = planned(&former, text).expect("it can be planned");
+    let change = step.changes.last().expect("a change");
+    assert!(
+        change.reason.contains("no longer asked for: allow 5432/tcp from 172.16.0.0/12"),
+        "{}",
+        change.reason
+    );
 }

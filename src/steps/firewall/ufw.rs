@@ -18,16 +18,31 @@ pub(super) struct Rule {
     pub(super) protocol: Transport,
     /// Of one family; of everybody where the prefix is empty.
     pub(super) source: IpNet,
+    /// By which interface; by any where there is none. `br-+` stands for all that begin so.
+    pub(super) interface: Option<String>,
 }
 
-/// The rules for what is let in, one for each network.
-pub(super) fn rules(openings: &[Opening]) -> Vec<Rule> {
-    let of = |opening: &Opening, source: &IpNet| Rule {
-        ports: opening.ports,
-        protocol: opening.protocol,
-        source: *source,
-    };
-    openings.iter().flat_map(|opening| opening.from.iter().map(move |source| of(opening, source))).collect()
+/// The rules for what is let in, one for each network; what only containers may reach, once for each
+/// of Docker's bridges.
+pub(super) fn rules(openings: &[Opening], bridges: &[String]) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for opening in openings {
+        let interfaces: Vec<Option<String>> = match opening.containers {
+            true => bridges.iter().cloned().map(Some).collect(),
+            false => vec![None],
+        };
+        for (source, interface) in
+            opening.from.iter().flat_map(|source| interfaces.iter().map(move |each| (source, each)))
+        {
+            rules.push(Rule {
+                ports: opening.ports,
+                protocol: opening.protocol,
+                source: *source,
+                interface: interface.clone(),
+            });
+        }
+    }
+    rules
 }
 
 impl Rule {
@@ -38,18 +53,25 @@ impl Rule {
             IpNet::V6(_) => "::/0",
         };
         let ports = self.ports.to_string().replace('-', ":");
-        format!("### tuple ### allow {} {ports} {any} any {} in", self.protocol.as_str(), Source(self.source))
+        let interface = self.interface.as_ref().map_or_else(String::new, |name| format!("_{name}"));
+        format!(
+            "### tuple ### allow {} {ports} {any} any {} in{interface}",
+            self.protocol.as_str(),
+            Source(self.source)
+        )
     }
 
-    /// What `ufw` takes: protocol, ports and source, separated by spaces.
+    /// What `ufw` takes: protocol, ports, source and perhaps an interface, separated by spaces.
     fn words(&self, source: &str) -> String {
         let ports = self.ports.to_string().replace('-', ":");
-        format!("{} {ports} {source}", self.protocol.as_str())
+        let interface = self.interface.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+        format!("{} {ports} {source}{interface}", self.protocol.as_str())
     }
 
     /// Whether it is of everybody, and the other one of everybody of the other family.
     fn is_twin(&self, other: &Self) -> bool {
-        let alike = (self.ports, self.protocol) == (other.ports, other.protocol);
+        let alike =
+            (self.ports, self.protocol, &self.interface) == (other.ports, other.protocol, &other.interface);
         let v6 = |rule: &Self| rule.source.addr().is_ipv6();
         alike && v6(self) != v6(other) && self.source.prefix_len() == 0 && other.source.prefix_len() == 0
     }
@@ -69,7 +91,8 @@ pub(super) fn calls<'a>(rules: &[&'a Rule]) -> Vec<(&'a Rule, String)> {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} from {}", self.ports, self.protocol.as_str(), everybody_or(self.source))
+        write!(f, "{}/{} from {}", self.ports, self.protocol.as_str(), everybody_or(self.source))?;
+        self.interface.as_ref().map_or(Ok(()), |name| write!(f, " by {name}"))
     }
 }
 
@@ -94,6 +117,8 @@ pub(super) struct Present {
     pub(super) source: Option<IpNet>,
     /// Whether it is about what comes in to any address, on all interfaces.
     pub(super) plain: bool,
+    /// The one interface that it is about, where it is plain in all else.
+    interface: Option<String>,
     /// Whether it has our mark.
     pub(super) ours: bool,
     /// As it stands, without the mark.
@@ -103,16 +128,21 @@ pub(super) struct Present {
 impl Present {
     /// Whether it does what a rule is to do, whoever made it.
     pub(super) fn is(&self, rule: &Rule) -> bool {
-        self.plain
+        self.is_where(rule)
             && self.lets_in()
             && (self.protocol == rule.protocol.as_str() || self.protocol == "any")
             && self.ports == Some(rule.ports)
             && self.source == Some(rule.source)
     }
 
+    /// Whether it is about the interfaces of a rule, and written as simply.
+    fn is_where(&self, rule: &Rule) -> bool {
+        self.interface == rule.interface && (self.plain || self.interface.is_some())
+    }
+
     /// Whether it says the contrary of a rule in all else the same: ufw would put one in the other's place.
     pub(super) fn is_against(&self, rule: &Rule) -> bool {
-        self.plain
+        self.is_where(rule)
             && !self.lets_in()
             && self.protocol == rule.protocol.as_str()
             && self.ports == Some(rule.ports)
@@ -145,7 +175,9 @@ impl Present {
             "udp" => Transport::Udp,
             _ => return None,
         };
-        Some(Rule { ports: self.ports?, protocol, source: self.source? }).filter(|_| self.plain)
+        let rule =
+            Rule { ports: self.ports?, protocol, source: self.source?, interface: self.interface.clone() };
+        Some(rule).filter(|rule| self.is_where(rule))
     }
 }
 
@@ -192,16 +224,18 @@ fn present(tuple: &str) -> Option<Present> {
         Some(PortRange { first: first.parse().ok()?, last: last.parse().ok()? })
     };
     let known = *ports == "any" || range(ports).is_some();
+    let simple = !action.contains(':') && everywhere(destination) && *source_ports == "any" && known;
     Some(Present {
         action: (*action).to_owned(),
         protocol: (*protocol).to_owned(),
         ports: range(ports),
         source,
-        plain: *direction == "in"
-            && !action.contains(':')
-            && everywhere(destination)
-            && *source_ports == "any"
-            && known,
+        plain: simple && *direction == "in",
+        // `in_eth0`; with a way out as well it is `in_eth0!out_eth1`.
+        interface: direction
+            .strip_prefix("in_")
+            .filter(|name| simple && !name.contains('!'))
+            .map(str::to_owned),
         ours: comment == hex(COMMENT),
         text: fields.to_owned(),
     })
@@ -263,7 +297,7 @@ mod tests {
         ] {
             let source = source.parse().expect("a network");
             let ports = PortRange { first: ports.0, last: ports.1 };
-            let rule = Rule { ports, protocol: Transport::Tcp, source };
+            let rule = Rule { ports, protocol: Transport::Tcp, source, interface: None };
             assert_eq!(rule.tuple(), tuple);
             let read = read(tuple);
             assert!(read[0].is(&rule), "{read:?}");
@@ -277,6 +311,7 @@ mod tests {
             ports: PortRange { first: port, last: port },
             protocol: Transport::Tcp,
             source: "0.0.0.0/0".parse().expect("a network"),
+            interface: None,
         };
         for (tuple, is, against) in [
             ("allow tcp 80 0.0.0.0/0 any 0.0.0.0/0 in", true, false),
@@ -297,12 +332,43 @@ mod tests {
         }
     }
 
+    /// What only containers may reach is let in by Docker's bridges, and by no other way.
+    #[test]
+    fn a_rule_of_one_interface() {
+        let options: crate::steps::Options = toml::from_str(
+            "[firewall]\nallow = [{ port = 5432, from = ['172.16.0.0/12'], containers = true }, 80]",
+        )
+        .expect("options");
+        let openings = options.firewall.openings(&[22]);
+        let bridges = ["docker0".to_owned(), "br-+".to_owned()];
+        let rules = rules(&openings, &bridges);
+        let bound: Vec<_> = rules.iter().filter(|rule| rule.ports.first == 5432).collect();
+        let tuples: Vec<_> = bound.iter().map(|rule| rule.tuple()).collect();
+        assert_eq!(
+            tuples,
+            [
+                "### tuple ### allow tcp 5432 0.0.0.0/0 any 172.16.0.0/12 in_docker0",
+                "### tuple ### allow tcp 5432 0.0.0.0/0 any 172.16.0.0/12 in_br-+",
+            ]
+        );
+        let calls: Vec<_> = calls(&bound).into_iter().map(|(_, words)| words).collect();
+        assert_eq!(calls, ["tcp 5432 172.16.0.0/12 docker0", "tcp 5432 172.16.0.0/12 br-+"]);
+        let present = read(&tuples.join("\n"));
+        assert_eq!(present[1].as_rule().as_ref(), Some(bound[1]));
+        assert!(present[1].is(bound[1]) && !present[1].is(bound[0]) && !present[1].plain);
+        // A rule of before, for all interfaces, is not it.
+        let before = read("### tuple ### allow tcp 5432 0.0.0.0/0 any 172.16.0.0/12 in");
+        assert!(!before[0].is(bound[0]) && !present[0].is(&before[0].as_rule().expect("a rule")));
+        assert_eq!(openings[2].to_string(), "5432/tcp from containers (172.16.0.0/12)");
+    }
+
     #[test]
     fn one_call_for_both_families() {
         let rule = |port, source: &str| Rule {
             ports: PortRange { first: port, last: port },
             protocol: Transport::Tcp,
             source: source.parse().expect("a network"),
+            interface: None,
         };
         let rules = [
             rule(80, "0.0.0.0/0"),

@@ -55,6 +55,7 @@ pub fn settle(options: &mut Options) -> Result<(), Mistake> {
                 port: PortName::Ports(PortRange { first: port, last: port }),
                 protocol: Transport::Tcp,
                 from: options.postgres.networks.clone(),
+                containers: true,
             };
             options.firewall.allow.iter_mut().for_each(|allow| allow.push(opening.clone()));
         }
@@ -287,7 +288,11 @@ mod tests {
         let openings: Vec<_> = options.firewall.openings(&[22]).iter().map(ToString::to_string).collect();
         assert_eq!(
             openings,
-            ["22/tcp (ssh)", "4200/tcp", "5433/tcp from 10.9.0.0/24, 172.16.0.0/12, 192.168.0.0/16"]
+            [
+                "22/tcp (ssh)",
+                "4200/tcp",
+                "5433/tcp from containers (10.9.0.0/24, 172.16.0.0/12, 192.168.0.0/16)"
+            ]
         );
         // A firewall that is left as it is stays so.
         assert_eq!(settled("postgres.mode = 'host'").expect("it fits").firewall.allow, None);

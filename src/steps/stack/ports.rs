@@ -108,7 +108,8 @@ fn shown(port: &Port) -> String {
 fn is_let_in(port: &Port, openings: &[Opening]) -> bool {
     let Some(PortRange { first, last }) = port.published else { return false };
     let protocol = port.protocol.to_string();
-    (first..=last).all(|number| openings.iter().any(|opening| opening.covers(number, &protocol)))
+    (first..=last)
+        .all(|number| openings.iter().any(|opening| !opening.containers && opening.covers(number, &protocol)))
 }
 
 /// The program or container that has a socket.

@@ -31,7 +31,7 @@ fn on_the_host() -> Result<(), Failed> {
          PREFECT_API_REPLICAS = 1\n",
     );
     up(&folder, &host).expect(0).said(&[
-        "let in 22/tcp (ssh), 4200/tcp, 5432/tcp from 172.16.0.0/12, 192.168.0.0/16 and nothing else",
+        "let in 22/tcp (ssh), 4200/tcp, 5432/tcp from containers (172.16.0.0/12, 192.168.0.0/16) and nothing else",
         "install postgresql-17",
         "prove that prefect works (selftest)",
     ]);
