@@ -84,7 +84,7 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
             archive.stack_archive = Some(fetched(url, &stack, out)?);
         }
     }
-    (archive.release_url, archive.sha256) = released(&settings)?;
+    (archive.release_url, archive.sha256) = released(&settings, warn)?;
 
     let name = &settings.playbook.name;
     let summary = format!("at its first boot this server provisions itself with the playbook {name}");
@@ -225,7 +225,7 @@ fn set(table: &mut Table, step: &str, key: &str, value: &str) {
 }
 
 /// Where the released binaries are, and their checksums.
-fn released(settings: &Settings) -> Result<(String, Sha256), Failure> {
+fn released(settings: &Settings, warn: &dyn Fn(String)) -> Result<(String, Sha256), Failure> {
     let Some(folder) = settings.release.folder() else {
         let what = "where a server can fetch the released binary is not known";
         let hint =
@@ -235,6 +235,12 @@ fn released(settings: &Settings) -> Result<(String, Sha256), Failure> {
     must_be_address(folder, "`url` in [release]")?;
     let said = &settings.release.sha256;
     if said.is_empty() {
+        if folder.starts_with("http://") {
+            warn(format!(
+                "the checksums of the released binary come over plain http from {folder}: anyone on the way can choose \
+                 the program that the server runs as root; use https, or set them yourself in [release.sha256]"
+            ));
+        }
         return Ok((folder.to_owned(), sums(&format!("{folder}/{CHECKSUMS}"))?));
     }
     for (architecture, sum) in said {
@@ -263,7 +269,7 @@ fn sums(url: &str) -> Result<Sha256, Failure> {
                     [release.sha256]";
         failure::with_hint(Exit::Usage, format!("{url} {what}"), hint)
     };
-    let agent = crate::stack::images::agent(PATIENCE);
+    let agent = crate::stack::images::agent(PATIENCE, url.starts_with("https://"));
     let mut answer = agent.get(url).call().map_err(|error| failed(format!("cannot be fetched: {error}")))?;
     if answer.status() != 200 {
         return Err(failed(format!("cannot be fetched: the server says {}", answer.status())));

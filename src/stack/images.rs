@@ -6,8 +6,10 @@
 
 mod auth;
 mod cache;
+mod client;
 mod credentials;
 mod manifest;
+mod origin;
 mod platform;
 mod reference;
 mod registry;
@@ -24,11 +26,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache::Cache;
+use client::Client;
+pub use client::agent;
 use credentials::Credentials;
 pub use platform::Platform;
 pub use reference::{DOCKER_HUB, Reference, ReferenceError};
-pub use registry::agent;
-use registry::{Client, Endpoint};
+use registry::Endpoint;
 pub use weight::{Layer, Weight};
 
 /// How many images are asked for at a time.
@@ -100,6 +103,8 @@ pub struct Lookup {
     pub insecure: Vec<String>,
     /// The time for each request.
     pub timeout: Duration,
+    /// The time for all requests of a check together, however many images there are.
+    pub total: Duration,
     /// Docker's `config.json`, for its logins. Programs that it names are not run.
     pub docker_config: Option<PathBuf>,
     /// A folder in which manifests are kept by digest. It spares Docker Hub's
@@ -113,6 +118,7 @@ impl Default for Lookup {
             mirrors: Vec::new(),
             insecure: Vec::new(),
             timeout: Duration::from_secs(15),
+            total: Duration::from_secs(90),
             docker_config: credentials::default_path(),
             cache: None,
         }
@@ -123,7 +129,7 @@ impl Lookup {
     /// Asks for one image.
     #[must_use]
     pub fn check(&self, image: &Reference, platform: &Platform) -> Availability {
-        self.ask(&Client::new(self.timeout), &self.credentials(), image, platform)
+        self.ask(&Client::new(self.timeout, self.total), &self.credentials(), image, platform)
     }
 
     /// Asks for several, a few at a time; the answers come in the order of the images.
@@ -144,7 +150,7 @@ impl Lookup {
                 distinct.len() - 1
             });
         }
-        let client = Client::new(self.timeout);
+        let client = Client::new(self.timeout, self.total);
         let credentials = self.credentials();
         let next = AtomicUsize::new(0);
         let answers = Mutex::new(vec![None; distinct.len()]);

@@ -2,8 +2,12 @@
 
 use serde::Deserialize;
 
+use super::client::brief;
 use super::platform::Platform;
 use super::weight::Layer;
+
+/// More platforms than any image has; the rest of an index is not named.
+const MOST_SHOWN: usize = 40;
 
 /// What is asked for: indexes first, so that the architectures are seen.
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
@@ -73,7 +77,7 @@ impl Manifest {
     pub fn choose(self, wanted: &Platform) -> Option<Choice> {
         let children = self.manifests?;
         let mut best: Option<(u32, String)> = None;
-        let mut available = Vec::new();
+        let mut available: Vec<String> = Vec::new();
         for child in children {
             let Some(platform) = child.platform.map(Platform::from) else { continue };
             // Attestations lie beside the images under this name.
@@ -86,8 +90,8 @@ impl Manifest {
                 }
                 _ => {}
             }
-            let shown = platform.to_string();
-            if !available.contains(&shown) {
+            let shown = brief(&platform.to_string());
+            if available.len() < MOST_SHOWN && !available.contains(&shown) {
                 available.push(shown);
             }
         }

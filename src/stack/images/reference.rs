@@ -192,6 +192,11 @@ fn checked_tag(tag: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Whether it is a digest that can be asked for.
+pub(super) fn is_digest(text: &str) -> bool {
+    checked_digest(text).is_ok()
+}
+
 fn checked_digest(digest: &str) -> Result<String, &'static str> {
     let hex = |s: &str| s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match digest.split_once(':') {

@@ -1,68 +1,26 @@
 //! Registry API v2: manifests, configurations, tokens.
 
-use std::time::Duration;
-
-use ureq::Agent;
-use ureq::config::{Config, ConfigBuilder, RedirectAuthHeaders};
+use ureq::Body;
 use ureq::http::Response;
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::typestate::AgentScope;
 
 use super::Availability;
 use super::auth::{Challenge, Token};
 use super::cache::{Cache, digest_of};
+use super::client::{Call, Client, Home, brief};
 use super::credentials::{Known, Login};
 use super::manifest::{ACCEPT, Choice, Manifest, RawPlatform};
+use super::origin::Origin;
 use super::platform::Platform;
-use super::reference::{DOCKER_HUB, Reference, loopback};
+use super::reference::{DOCKER_HUB, Reference, is_digest};
 
 /// The most that is read of one answer.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 
-/// The agents; connections are shared among all requests.
-pub(super) struct Client {
-    strict: Agent,
-    lax: Agent,
-    /// For this machine itself: past every proxy.
-    direct: Agent,
-}
+/// The most that is read of a token server's answer.
+const MAX_TOKEN_ANSWER: u64 = 64 * 1024;
 
-impl Client {
-    pub fn new(timeout: Duration) -> Client {
-        let (strict, lax) = (config(timeout, false), config(timeout, true));
-        let direct = config(timeout, false).proxy(None);
-        Client {
-            strict: strict.build().new_agent(),
-            lax: lax.build().new_agent(),
-            direct: direct.build().new_agent(),
-        }
-    }
-
-    fn agent(&self, url: &str, insecure: bool) -> &Agent {
-        match (loopback(host(url)), insecure) {
-            (true, _) => &self.direct,
-            (false, true) => &self.lax,
-            (false, false) => &self.strict,
-        }
-    }
-}
-
-fn config(timeout: Duration, lax: bool) -> ConfigBuilder<AgentScope> {
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).disable_verification(lax).build();
-    Config::builder()
-        .timeout_global(Some(timeout))
-        .http_status_as_error(false)
-        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-        .max_redirects(5)
-        .user_agent(concat!("provision/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
-}
-
-/// What fetches something over HTTP, by this computer's own authorities and proxy; an answer with
-/// an error's status is an answer.
-pub fn agent(timeout: Duration) -> Agent {
-    config(timeout, false).build().new_agent()
-}
+/// The longest token: it has to fit a header of what it is for.
+const MAX_TOKEN: usize = 16 * 1024;
 
 /// A server that may have an image.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,8 +77,16 @@ pub(super) fn check(
     cache: &mut Cache,
 ) -> Availability {
     let repository = image.repository.as_str();
-    let mut session =
-        Session { client, endpoint, known, repository, authorization: None, login: false, cache };
+    let mut session = Session {
+        client,
+        endpoint,
+        known,
+        repository,
+        authorization: None,
+        login: false,
+        withheld: false,
+        cache,
+    };
     match session.find(image, platform) {
         Ok(answer) => answer,
         Err(Fault::Missing) => Availability::Missing,
@@ -148,6 +114,8 @@ struct Session<'a> {
     authorization: Option<String>,
     /// Whether the token came from a login.
     login: bool,
+    /// Whether there is a login that was not sent.
+    withheld: bool,
     cache: &'a mut Cache,
 }
 
@@ -168,10 +136,13 @@ impl Session<'_> {
             let made_for = Platform::from(config);
             return match platform.runs(&made_for) {
                 Some(_) => found(Some(manifest), self.login),
-                None => Ok(Availability::WrongArchitecture { available: vec![made_for.to_string()] }),
+                None => Ok(Availability::WrongArchitecture { available: vec![brief(&made_for.to_string())] }),
             };
         }
         match manifest.choose(platform) {
+            Some(Choice::Child(child)) if !is_digest(&child) => {
+                Err(self.nonsense("something that is no digest"))
+            }
             Some(Choice::Child(child)) => {
                 // The weight is worth a request, but not a failure.
                 let manifest = self.manifest(&child).ok().and_then(|(_, body)| {
@@ -212,10 +183,16 @@ impl Session<'_> {
     }
 
     fn blob(&mut self, digest: &str) -> Result<Vec<u8>, Fault> {
+        if !is_digest(digest) {
+            return Err(self.nonsense("something that is no digest"));
+        }
         if let Some(body) = self.cache.get(digest) {
             return Ok(body);
         }
         let answer = self.send("GET", &format!("blobs/{digest}"))?;
+        if digest.starts_with("sha256:") && digest_of(&answer.body) != digest {
+            return Err(self.nonsense("something that does not have the digest asked for"));
+        }
         self.cache.put(digest, &answer.body);
         Ok(answer.body)
     }
@@ -251,22 +228,22 @@ impl Session<'_> {
         }
         let body = match method {
             "HEAD" => Vec::new(),
-            _ => self.body(response)?,
+            _ => self.body(response, MAX_BODY)?,
         };
         Ok(Answer { digest, body })
     }
 
-    fn request(&self, method: &str, url: &str) -> Result<Response<ureq::Body>, Fault> {
-        let agent = self.client.agent(url, self.endpoint.insecure);
-        let request = match method {
-            "HEAD" => agent.head(url),
-            _ => agent.get(url),
-        };
-        let request = match &self.authorization {
-            Some(value) => request.header("authorization", value),
-            None => request,
-        };
-        request.header("accept", ACCEPT).call().map_err(|e| self.silent(url, &e))
+    fn request(&self, method: &str, url: &str) -> Result<Response<Body>, Fault> {
+        let authorization = self.authorization.as_deref();
+        let call = Call { method, url: url.to_owned(), authorization, accept: Some(ACCEPT), form: None };
+        self.client.call(&self.home()?, call).map_err(Fault::Unreachable)
+    }
+
+    /// The place that a person named.
+    fn home(&self) -> Result<Home, Fault> {
+        let origin = Origin::of(&self.endpoint.base)
+            .ok_or_else(|| Fault::Unreachable(format!("{} is no address", host(&self.endpoint.base))))?;
+        Ok(Home { origin, insecure: self.endpoint.insecure })
     }
 
     /// Answers a 401.
@@ -283,10 +260,14 @@ impl Session<'_> {
                 Ok(())
             }
             Some(Challenge::Basic) => match &self.known {
-                Known::Login(Login::Basic(encoded)) => {
+                Known::Login(Login::Basic(encoded)) if self.home()?.origin.is_private_talk() => {
                     self.authorization = Some(format!("Basic {encoded}"));
                     self.login = true;
                     Ok(())
+                }
+                Known::Login(_) => {
+                    self.withheld = true;
+                    Err(self.denied("the registry wants a login"))
                 }
                 _ => Err(self.denied("the registry wants a user and a password")),
             },
@@ -295,58 +276,69 @@ impl Session<'_> {
     }
 
     fn token(&mut self, realm: &str, service: Option<&str>, scope: &str) -> Result<String, Fault> {
-        let protected = realm.starts_with("https://") || self.endpoint.insecure;
-        let agent = self.client.agent(realm, self.endpoint.insecure);
+        let home = self.home()?;
+        let there = Origin::of(realm).ok_or_else(|| self.nonsense("no address to log in at"))?;
+        let protected = home.may_log_in_at(&there);
         let service = service.unwrap_or_default();
-        let result = match &self.known {
-            // A login does not travel in the clear because a challenge says so.
-            Known::Login(Login::Identity(token)) if protected => {
+        let mut call =
+            Call { method: "GET", url: realm.to_owned(), authorization: None, accept: None, form: None };
+        let basic;
+        match &self.known {
+            Known::Login(_) if !protected => self.withheld = true,
+            Known::Login(Login::Identity(token)) => {
                 self.login = true;
-                agent.post(realm).send_form([
+                call.form = Some([
                     ("grant_type", "refresh_token"),
                     ("service", service),
                     ("client_id", "provision"),
                     ("scope", scope),
-                    ("refresh_token", token),
-                ])
+                    ("refresh_token", token.as_str()),
+                ]);
             }
-            known => {
-                let request = agent.get(realm).query("service", service).query("scope", scope);
-                match known {
-                    Known::Login(Login::Basic(encoded)) if protected => {
-                        self.login = true;
-                        request.header("authorization", format!("Basic {encoded}")).call()
-                    }
-                    _ => request.call(),
-                }
+            Known::Login(Login::Basic(encoded)) => {
+                self.login = true;
+                basic = format!("Basic {encoded}");
+                call.authorization = Some(&basic);
             }
-        };
-        let response = result.map_err(|e| self.silent(realm, &e))?;
+            _ => {}
+        }
+        if call.form.is_none() {
+            let mark = if realm.contains('?') { '&' } else { '?' };
+            call.url = format!("{realm}{mark}service={}&scope={}", encoded(service), encoded(scope));
+        }
+        let response = self.client.call(&home, call).map_err(Fault::Unreachable)?;
+        let shown = brief(&there.shown());
         match response.status().as_u16() {
             200 => {}
-            status @ (400 | 401 | 403) => {
-                return Err(self.denied(&format!("{} answers {status}", host(realm))));
-            }
-            status => {
-                return Err(Fault::Unreachable(format!("{} answers {status}", host(realm))));
-            }
+            status @ (400 | 401 | 403) => return Err(self.denied(&format!("{shown} answers {status}"))),
+            status => return Err(Fault::Unreachable(format!("{shown} answers {status}"))),
         }
-        let body = self.body(response)?;
+        let body = self.body(response, MAX_TOKEN_ANSWER)?;
         let token: Token = self.json(&body)?;
-        token.value().ok_or_else(|| self.nonsense("no token"))
+        let fits =
+            |token: &String| token.len() <= MAX_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+        token.value().filter(fits).ok_or_else(|| self.nonsense("no token"))
     }
 
-    fn body(&self, response: Response<ureq::Body>) -> Result<Vec<u8>, Fault> {
-        let reader = response.into_body().into_with_config().limit(MAX_BODY);
-        reader.read_to_vec().map_err(|e| self.silent(&self.endpoint.base, &e))
+    fn body(&self, response: Response<Body>, limit: u64) -> Result<Vec<u8>, Fault> {
+        let reader = response.into_body().into_with_config().limit(limit);
+        reader.read_to_vec().map_err(|error| {
+            let error = error.to_string();
+            let error = brief(error.trim_start_matches("io: "));
+            Fault::Unreachable(format!("{}: {error}", host(&self.endpoint.base)))
+        })
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, body: &[u8]) -> Result<T, Fault> {
         serde_json::from_slice(body)
-            .map_err(|e| self.nonsense(&format!("something that cannot be read ({e})")))
+            .map_err(|e| self.nonsense(&format!("something that cannot be read ({})", brief(&e.to_string()))))
     }
 
     fn denied(&self, what: &str) -> Fault {
+        if self.withheld && !self.login {
+            let reason = format!("{what}, and yours is not sent over a connection that is not encrypted");
+            return Fault::Unreachable(reason);
+        }
         let tried = match (&self.known, self.login) {
             (_, true) => "the login in Docker's config.json was not accepted",
             (Known::Helper, _) => {
@@ -361,18 +353,27 @@ impl Session<'_> {
     fn nonsense(&self, what: &str) -> Fault {
         Fault::Unreachable(format!("{} sent {what}", self.endpoint.registry))
     }
-
-    fn silent(&self, url: &str, error: &ureq::Error) -> Fault {
-        // `io: Connection refused`: what the library calls its layers is nobody's business.
-        let error = error.to_string();
-        Fault::Unreachable(format!("{}: {}", host(url), error.trim_start_matches("io: ")))
-    }
 }
 
 /// The `host[:port]` of a URL.
 fn host(url: &str) -> &str {
     let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
-    bare.split(['/', '?']).next().unwrap_or(bare)
+    let authority = bare.split(['/', '?']).next().unwrap_or(bare);
+    authority.rsplit('@').next().unwrap_or(authority)
+}
+
+/// As a value in an address's query.
+fn encoded(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                safe.push(char::from(byte))
+            }
+            other => safe.push_str(&format!("%{other:02X}")),
+        }
+    }
+    safe
 }
 
 /// Asks a token server; whether the login went with it.
@@ -391,6 +392,7 @@ pub(super) fn token_for_test(
         repository: "a",
         authorization: None,
         login: false,
+        withheld: false,
         cache: &mut cache,
     };
     session.token(realm, None, "x").ok().map(|_| session.login)

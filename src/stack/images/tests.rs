@@ -242,7 +242,7 @@ fn a_mirror_that_lacks_it_counts_where_the_registry_is_silent() {
     let image = Reference::parse("nginx:1").unwrap();
     let mut endpoints = lookup.endpoints(&image);
     endpoints.pop();
-    let client = Client::new(lookup.timeout);
+    let client = Client::new(lookup.timeout, lookup.total);
     let answer = lookup.ask_at(&endpoints, &client, &lookup.credentials(), &image, &amd64());
     assert!(
         matches!(&answer, Availability::NotMirrored { reason } if reason.contains("refused")),

@@ -187,10 +187,78 @@ fn logins_in_config_json() {
 fn a_login_does_not_travel_in_the_clear() {
     let taker = Server::start(|_| Reply::ok("application/json", r#"{"token":"x"}"#));
     let realm = format!("http://{}/token", taker.address);
-    let client = Client::new(Duration::from_secs(5));
+    let client = Client::new(Duration::from_secs(5), Duration::from_secs(5));
     // As a registry behind https would say it.
     let endpoint = Endpoint::new("https", "reg.example", false);
     let known = Known::Login(Login::Basic("dXNlcjpwYXNz".into()));
     let login = registry::token_for_test(&client, &endpoint, known, &realm);
-    assert_eq!(login, Some(false));
+    assert_eq!(login, None);
+    assert!(taker.take_log().is_empty());
+}
+
+/// A registry that sends everything to `there`.
+fn sending_to(there: String, how: fn(&str) -> Reply) -> Server {
+    Server::start(move |_| how(&there))
+}
+
+#[test]
+fn a_registry_does_not_send_us_about() {
+    let taker = Server::start(|_| Reply::ok("application/json", r#"{"token":"x"}"#));
+    type Sends = fn(&str) -> Reply;
+    let ways: [(&str, Sends); 3] = [
+        ("realm", |there| {
+            let challenge = format!("Bearer realm=\"http://{there}/token\"");
+            Reply::status(401).header("www-authenticate", &challenge)
+        }),
+        ("redirect", |there| Reply::status(307).header("location", &format!("http://{there}/v2/"))),
+        ("a redirect without a scheme", |there| {
+            Reply::status(302).header("location", &format!("//{there}/v2/"))
+        }),
+    ];
+    for (way, reply) in ways {
+        let server = sending_to(taker.address.clone(), reply);
+        let (_folder, lookup) =
+            with_login(&server, serde_json::json!({"auth": STANDARD.encode("user:pass")}));
+        let answer = lookup.check(&image(&server, "app:multi"), &amd64());
+        let Availability::Unreachable { reason } = answer else { panic!("{way}: {answer:?}") };
+        assert!(reason.contains("another server and not encrypted"), "{way}: {reason}");
+        assert!(taker.take_log().is_empty(), "{way}");
+    }
+}
+
+/// A redirect within the registry keeps the login; one that ends a login does not.
+#[test]
+fn redirects_within_a_registry() {
+    let server = Server::start(|r| match (r.path.strip_prefix("/moved"), r.header("authorization")) {
+        (_, None) => Reply::status(401).header("www-authenticate", "Basic realm=\"x\""),
+        (None, _) => Reply::status(307).header("location", &format!("/moved{}", r.path)),
+        (Some(path), Some(_)) => registry(&Request { path: path.to_owned(), ..r.clone() }),
+    });
+    let (_folder, lookup) = with_login(&server, serde_json::json!({"auth": STANDARD.encode("user:pass")}));
+    assert_eq!(lookup.check(&image(&server, "app:multi"), &amd64()), found(true));
+}
+
+#[test]
+fn what_a_token_server_sends_is_bounded() {
+    let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(20_000));
+    let huge = format!(r#"{{"token":"{}"}}"#, "x".repeat(200_000));
+    for (body, what) in [
+        (long, "no token"),
+        (huge, "larger than"),
+        (r#"{"token":"a\r\nb: c"}"#.to_owned(), "no token"),
+        (format!(r#"{{"token":{}}}"#, "[".repeat(50_000)), "cannot be read"),
+        (format!(r#"{{"token":["{}"]}}"#, "x".repeat(9_000)), "cannot be read"),
+    ] {
+        let server = Server::start(move |r| match r.path.starts_with("/token") {
+            true => Reply::ok("application/json", &body),
+            false => {
+                let host = r.header("host").unwrap_or_default();
+                Reply::status(401)
+                    .header("www-authenticate", &format!("Bearer realm=\"http://{host}/token\""))
+            }
+        });
+        let answer = lookup().check(&image(&server, "app:multi"), &amd64());
+        let Availability::Unreachable { reason } = answer else { panic!("{answer:?}") };
+        assert!(reason.contains(what) && reason.len() < 400, "{reason}");
+    }
 }
