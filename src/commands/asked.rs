@@ -24,7 +24,7 @@ pub(super) async fn asked(
     let host = link.host().map_err(failure::from_host)?;
     let mut lines = Vec::new();
     let ended = host
-        .exec(body.as_bytes(), link.passwords(), &mut |line| lines.push(line.to_owned()))
+        .question("its answer", body.as_bytes(), link.passwords(), &mut |line| lines.push(line.to_owned()))
         .await
         .map_err(failure::from_host)?;
     if ended.code != 0 {

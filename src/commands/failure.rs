@@ -65,6 +65,14 @@ pub(super) fn from_host(error: HostError) -> Failure {
             let what = if reason.is_empty() { what } else { format!("{what}: {}", harmless(&reason)) };
             with_hint(Exit::NotReached, what, format!("try again; `{}` must work", by_hand(&host)))
         }
+        HostError::Silent { host, .. } => {
+            let look = command_by_hand(&host, "uptime");
+            with_hint(
+                Exit::NotReached,
+                what,
+                format!("is it busy, or is a disk full or gone? look with `{look}`"),
+            )
+        }
         HostError::NotRoot { output, hint, .. } => {
             // sudo's last word is what it means; before it stand the prompts that nobody answered.
             let last = output.into_iter().rfind(|line| !line.trim().is_empty());
@@ -87,12 +95,12 @@ pub(super) fn from_run(error: RunError, host: &str) -> Failure {
             output,
             ..with_hint(Exit::Failed, what, format!("nothing was changed; `provision up {host}` tries again"))
         },
-        RunError::Gone { begun: true, .. } => with_hint(
+        RunError::Gone { begun: true, .. } | RunError::Mute { begun: true, .. } => with_hint(
             Exit::NotReached,
             what,
             format!("the run goes on by itself; `provision up {host}` follows it or goes on behind it"),
         ),
-        RunError::Gone { begun: false, .. } => with_hint(
+        RunError::Gone { begun: false, .. } | RunError::Mute { begun: false, .. } => with_hint(
             Exit::NotReached,
             what,
             format!("whether the run began is not known; `provision up {host}` finds out and goes on"),

@@ -189,7 +189,8 @@ pub(super) async fn ask(link: &mut Link, request: &Request<'_>) -> Result<Vec<St
     link.connect().await.map_err(failure::from_host)?;
     let mut lines = Vec::new();
     let host = link.host().map_err(failure::from_host)?;
-    let ended = host.exec(&request.body(), link.passwords(), &mut |line| lines.push(line.to_owned())).await;
+    let mut keep = |line: &str| lines.push(line.to_owned());
+    let ended = host.question("its runs", &request.body(), link.passwords(), &mut keep).await;
     ended.map_err(failure::from_host)?;
     link.close().await;
     Ok(lines)

@@ -258,7 +258,7 @@ fn ssh_options(global: &Global) -> SshOptions {
 /// sudo's password: from the file, the environment, or one prompt.
 fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords {
     let file = global.sudo_password_file.clone();
-    Passwords::new(move |host, refused| {
+    Passwords::new(move |host, refused, other| {
         let given = match &file {
             Some(file) => {
                 let text = std::fs::read_to_string(file)
@@ -276,8 +276,12 @@ fn passwords(global: &Global, reporter: Option<Arc<dyn Reporter>>) -> Passwords 
             return Err("there is no terminal to ask on".into());
         }
         let again = if refused { " (the last one was refused)" } else { "" };
-        let prompt = format!("sudo password on {host}{again}");
-        let ask = || dialoguer::Password::new().with_prompt(&prompt).interact();
+        let same = other.map_or_else(String::new, |other| format!(" (Enter: the same as on {other})"));
+        let prompt = format!("sudo password on {host}{again}{same}");
+        let ask = || {
+            let prompt = dialoguer::Password::new().with_prompt(&prompt);
+            prompt.allow_empty_password(other.is_some()).interact()
+        };
         let mut answer = None;
         asked::while_a_person_thinks(|| match &reporter {
             Some(reporter) => reporter.suspend(&mut || answer = Some(ask())),

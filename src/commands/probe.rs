@@ -26,7 +26,10 @@ pub(super) async fn probe(link: &Link, questions: &Questions) -> Result<Probed, 
     };
     let host = link.host().map_err(failure::from_host)?;
     let program = facts::probe(questions);
-    let ended = host.exec(&program, link.passwords(), &mut keep).await.map_err(failure::from_host)?;
+    let ended = host
+        .question("its facts", &program, link.passwords(), &mut keep)
+        .await
+        .map_err(failure::from_host)?;
     let parsed = facts::parse(&text)
         .map_err(|error| Failure { output: ended.stderr, ..failure::from_facts(&error, &link.name()) })?;
     Ok(Probed { facts: parsed.facts, text })

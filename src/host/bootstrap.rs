@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
+use super::bounds::{Bounds, Left};
 use super::{Ended, HostError, Password, Passwords};
 
 const BOOTSTRAP: &str = include_str!("../../scripts/bootstrap.sh");
 
 /// A line longer than this is cut: a host cannot make us hold more.
 const LONGEST_LINE: usize = 256 * 1024;
+
+/// So much of a program is sent at a time, in bytes; each time has the patience of a line.
+const CHUNK: usize = 64 * 1024;
 
 /// How many lines of stderr are kept.
 const STDERR_LINES: usize = 20;
@@ -51,6 +55,8 @@ pub(super) struct Framed<'a> {
     passwords: &'a Passwords,
     sudo_asked: &'a Cell<bool>,
     tag: String,
+    bounds: Bounds,
+    is_root: bool,
 }
 
 /// What the frame says.
@@ -73,7 +79,17 @@ impl<'a> Framed<'a> {
         // from looking like the frame by accident.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let tag = format!("{:x}", now.map_or(0, |now| now.subsec_nanos()) ^ std::process::id());
-        Self { host, program, passwords, sudo_asked, tag }
+        Self { host, program, passwords, sudo_asked, tag, bounds: Bounds::RUN, is_root: false }
+    }
+
+    /// With other bounds than those of a run.
+    pub fn within(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Whether the login is root, which no sudo has anything to ask of.
+    pub fn for_root(self, is_root: bool) -> Self {
+        Self { is_root, ..self }
     }
 
     /// What `sh` is started with.
@@ -132,9 +148,9 @@ impl<'a> Framed<'a> {
             });
             let mut talk = std::pin::pin!(async {
                 // The host may refuse before it has read everything; then its lines say why.
-                let sent = stdin.write_all(self.program).await;
-                let _ = stdin.flush().await;
-                self.talk(sent, &mut stdin, BufReader::new(stdout), on_line).await
+                let mut left = Left::new(self.host, self.bounds);
+                let sent = self.send(&mut stdin, &mut left).await?;
+                self.talk(sent, &mut stdin, BufReader::new(stdout), &mut left, on_line).await
             });
             let mut collected = false;
             let outcome = loop {
@@ -163,11 +179,26 @@ impl<'a> Framed<'a> {
         })
     }
 
+    /// Sends the program, as long as the host goes on taking it.
+    async fn send<I: AsyncWrite + Unpin>(
+        &self,
+        stdin: &mut I,
+        left: &mut Left<'_>,
+    ) -> Result<std::io::Result<()>, HostError> {
+        for chunk in self.program.chunks(CHUNK) {
+            if let Err(error) = left.wait(stdin.write_all(chunk)).await? {
+                return Ok(Err(error));
+            }
+        }
+        left.wait(stdin.flush()).await
+    }
+
     async fn talk<I, O>(
         &self,
         sent: std::io::Result<()>,
         stdin: &mut I,
         mut stdout: BufReader<O>,
+        left: &mut Left<'_>,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<i32, HostError>
     where
@@ -180,7 +211,8 @@ impl<'a> Framed<'a> {
         let mut greeting = Vec::new();
         // The frame's end stands on a line of its own behind a line break of its own.
         let mut held: Option<String> = None;
-        while let Some(line) = read_line(&mut stdout).await {
+        while let Some(line) = left.wait(read_line(&mut stdout)).await? {
+            left.count(&line)?;
             let mark = self.mark(&line);
             spoke |= mark.is_some();
             match mark {
@@ -191,6 +223,7 @@ impl<'a> Framed<'a> {
                     }
                     return Ok(code);
                 }
+                Some(Mark::Password) if begun || self.is_root => return Err(self.out_of_turn(begun)),
                 Some(Mark::Password) => given = Some(self.answer(stdin, given.as_ref()).await?),
                 Some(Mark::Trouble(word)) => return Err(self.trouble(word)),
                 None if begun => {
@@ -246,6 +279,13 @@ impl<'a> Framed<'a> {
             |error: std::io::Error| HostError::Lost { host: self.host.to_owned(), reason: error.to_string() };
         written.await.map_err(lost)?;
         Ok(password)
+    }
+
+    /// A password is asked for by what cannot be sudo.
+    fn out_of_turn(&self, begun: bool) -> HostError {
+        let why =
+            if begun { "although its program runs as root already" } else { "although the login is root" };
+        self.odd(&format!("it asks for a password of sudo, {why}; it did not get any"))
     }
 
     fn odd(&self, what: &str) -> HostError {
@@ -304,7 +344,7 @@ mod tests {
     use super::*;
 
     fn nobody() -> Passwords {
-        Passwords::new(|_, _| Err("there is no prompt here".into()))
+        Passwords::new(|_, _, _| Err("there is no prompt here".into()))
     }
 
     #[test]
@@ -329,6 +369,65 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let ended = runtime.block_on(frame.run(streams, &mut |line| lines.push(line.to_owned())));
         (ended, lines)
+    }
+
+    #[test]
+    fn a_password_is_given_to_sudo_alone() {
+        let asked = Cell::new(false);
+        let passwords = Passwords::new(|_, _, _| Ok(Password::new("geheim".into())));
+        let try_it = |answer: &str, is_root: bool| {
+            let frame = Framed::new("web1", b"echo", &passwords, &asked).for_root(is_root);
+            let answer = answer.replace("@TAG", &format!("@{}", frame.tag));
+            let mut sent = Vec::new();
+            let streams =
+                Streams { stdin: Some(&mut sent), stdout: Some(answer.as_bytes()), stderr: Some(&b""[..]) };
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+            let ended = runtime.block_on(frame.run(streams, &mut |_| {}));
+            (
+                ended.map(|ended| ended.code).map_err(|error| error.to_string()),
+                String::from_utf8_lossy(&sent).into_owned(),
+            )
+        };
+        let usual = "@TAG password\n@TAG begin\n\n@TAG exit 0\n";
+        assert_eq!(try_it(usual, false), (Ok(0), "echogeheim\n".into()));
+        let (refused, sent) = try_it(usual, true);
+        assert!(refused.expect_err("root").contains("although the login is root"));
+        assert_eq!(sent, "echo");
+        let (refused, sent) = try_it("@TAG begin\n@TAG password\n\n@TAG exit 0\n", false);
+        assert!(refused.expect_err("begun").contains("runs as root already"));
+        assert_eq!(sent, "echo");
+    }
+
+    /// A host that goes on and on, or says nothing at all.
+    #[test]
+    fn no_host_is_waited_for_for_ever() {
+        let (passwords, asked) = (nobody(), Cell::new(false));
+        let short = |what, total| Bounds {
+            what,
+            silence: Duration::from_millis(60),
+            total,
+            bytes: Some(1024 * 1024),
+        };
+        let run = |bounds: Bounds, stdin: tokio::io::DuplexStream, stdout: Box<dyn AsyncRead + Unpin>| {
+            let frame = Framed::new("web1", &[b'x'; 200_000], &passwords, &asked).within(bounds);
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+            let streams = Streams { stdin: Some(stdin), stdout: Some(stdout), stderr: Some(&b""[..]) };
+            runtime.block_on(frame.run(streams, &mut |_| {})).expect_err("no end").to_string()
+        };
+        let silent = "web1 has said nothing for 60 ms; provision was waiting for its facts";
+        let pipe = |size| tokio::io::duplex(size);
+        // It takes nothing, it says nothing, its line has no end, and its lines have none.
+        let (stdin, _kept) = pipe(10);
+        assert_eq!(run(short("its facts", None), stdin, Box::new(tokio::io::empty())), silent);
+        let (stdin, _kept) = pipe(1 << 20);
+        let (_speaks, stdout) = pipe(10);
+        assert_eq!(run(short("its facts", None), stdin, Box::new(stdout)), silent);
+        let (stdin, _kept) = pipe(1 << 20);
+        let endless = Box::new(tokio::io::repeat(b'\n'));
+        let said = run(short("its facts", None), stdin, endless);
+        assert_eq!(said, "web1 sends more than 1.0 MB for its facts; provision has stopped reading");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! program goes out, it runs as root, its lines come back. Each call is one exec.
 
 mod bootstrap;
+mod bounds;
 mod destination;
+mod environment;
 mod first_boot;
 mod password;
 mod ssh;
@@ -19,12 +21,14 @@ use tokio::process::Command;
 
 pub use bootstrap::squeeze;
 pub use destination::{Destination, by_hand, command_by_hand};
+pub use environment::without_secrets;
 pub use first_boot::{administrator, is_first_boot};
 pub use password::{Password, Passwords};
 pub use ssh::{NewHostKey, SshOptions};
 pub use way::Way;
 
 use bootstrap::{Framed, Streams};
+use bounds::Bounds;
 
 /// A connected host.
 pub struct Host {
@@ -97,6 +101,18 @@ pub enum HostError {
         /// What is known of why.
         reason: String,
     },
+    /// It keeps us waiting.
+    #[error("{}", silent(host, what, *waited, *is_slow))]
+    Silent {
+        /// The host.
+        host: String,
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        waited: Duration,
+        /// Whether it did say something now and then.
+        is_slow: bool,
+    },
     /// We are not root there and cannot become it.
     #[error("{what}")]
     NotRoot {
@@ -115,6 +131,12 @@ pub enum HostError {
         /// Its last lines.
         output: Vec<String>,
     },
+}
+
+fn silent(host: &str, what: &str, waited: Duration, is_slow: bool) -> String {
+    let how = if is_slow { "has not come to an end" } else { "has said nothing" };
+    let waited = crate::report::duration(waited.as_millis().try_into().unwrap_or(u64::MAX));
+    format!("{host} {how} for {waited}; provision was waiting for {what}")
 }
 
 impl Host {
@@ -163,7 +185,8 @@ impl Host {
         }
     }
 
-    /// Runs a program as root and tells each line of its stdout.
+    /// Runs a program as root and tells each line of its stdout, for as long as there are any. One
+    /// that says nothing for two minutes is given up.
     ///
     /// Dropping the future leaves the program to itself.
     pub async fn exec(
@@ -172,7 +195,31 @@ impl Host {
         passwords: &Passwords,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Ended, HostError> {
-        let frame = Framed::new(&self.name, program, passwords, &self.sudo_asked);
+        self.within(Bounds::RUN, program, passwords, on_line).await
+    }
+
+    /// The same for an answer that is kept: bounded in time and size. `what` is the answer, as a
+    /// person is told that waits for it in vain.
+    pub async fn question(
+        &self,
+        what: &'static str,
+        program: &[u8],
+        passwords: &Passwords,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Ended, HostError> {
+        self.within(Bounds::question(what), program, passwords, on_line).await
+    }
+
+    async fn within(
+        &self,
+        bounds: Bounds,
+        program: &[u8],
+        passwords: &Passwords,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<Ended, HostError> {
+        let is_root = self.login() == Some("root");
+        let frame =
+            Framed::new(&self.name, program, passwords, &self.sudo_asked).within(bounds).for_root(is_root);
         match &self.kind {
             Kind::Ssh(ssh) => {
                 let (_child, streams) = ssh.spawn(&frame.command()).await?;
@@ -188,7 +235,9 @@ impl Host {
                 }
             }
             Kind::Local => {
-                let mut child = Command::new("sh")
+                let mut command = std::process::Command::new("sh");
+                without_secrets(&mut command);
+                let mut child = Command::from(command)
                     .args(frame.arguments())
                     .stdin(std::process::Stdio::piped())
                     .stdout(std::process::Stdio::piped())

@@ -4,8 +4,11 @@
 //! everything of the user's holds: configuration, agents, passphrases, FIDO
 //! prompts, jump hosts. The `openssh` crate then speaks to its socket.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::fs::Permissions;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use openssh::{Child, ChildStderr, ChildStdin, ChildStdout, Session};
@@ -13,8 +16,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::bootstrap::Streams;
+use super::bounds::patiently;
 use super::way::Way;
-use super::{HostError, by_hand};
+use super::{HostError, by_hand, without_secrets};
 
 /// How ssh is to be called.
 #[derive(Debug, Clone, Default)]
@@ -60,19 +64,25 @@ struct Resolved {
 /// How long a connection may take, in seconds, unless the user's configuration says otherwise.
 const CONNECT_TIMEOUT: u32 = 20;
 
+/// How long a host that has let us in may take to open a session.
+const SESSION_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long ssh may take to log in: where a person may have to answer, and where nobody is asked.
+const LOGIN_PATIENCE: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60)];
+
+/// The most that ssh may say until it has logged in, in bytes: a server's greeting is part of it.
+const LONGEST_GREETING: u64 = 1024 * 1024;
+
 impl Ssh {
     /// Connects, with the terminal attached for whatever ssh wants to ask.
     pub async fn connect(way: &Way) -> Result<(Self, Option<NewHostKey>), HostError> {
         let resolved = resolve(way).await?;
         // Linux allows 108 bytes for a socket's path and ssh adds a random tail to
         // it at first: never $TMPDIR, which may be long.
-        let directory =
-            tempfile::Builder::new().prefix("provision-").tempdir_in(socket_parent()).map_err(|error| {
-                HostError::Odd {
-                    what: format!("no directory for the connection could be made: {error}"),
-                    output: Vec::new(),
-                }
-            })?;
+        let directory = private_directory().map_err(|error| HostError::Odd {
+            what: format!("no directory for the connection could be made: {error}"),
+            output: Vec::new(),
+        })?;
         let said = start_master(way, &resolved, &directory).await?;
         let key = new_host_key(&said, &resolved).await;
         let session = Session::new_native_mux(directory);
@@ -96,15 +106,16 @@ impl Ssh {
 
     /// Starts a command in the login shell. The session ends with the child, so it must be kept.
     pub async fn spawn(&self, command: &str) -> Result<(Child<&Session>, Pipes), HostError> {
-        let mut child = self
-            .session
-            .raw_command(command)
+        let lost = |reason| HostError::Lost { host: self.name.clone(), reason };
+        let mut command = self.session.raw_command(command);
+        command
             .stdin(openssh::Stdio::piped())
             .stdout(openssh::Stdio::piped())
-            .stderr(openssh::Stdio::piped())
-            .spawn()
-            .await
-            .map_err(|error| HostError::Lost { host: self.name.clone(), reason: error.to_string() })?;
+            .stderr(openssh::Stdio::piped());
+        let (waited, spawned) = patiently(SESSION_PATIENCE, command.spawn()).await;
+        let mut child = spawned
+            .ok_or_else(|| lost(format!("it has opened no session for {} s", waited.as_secs())))?
+            .map_err(|error| lost(error.to_string()))?;
         let streams = Streams {
             stdin: child.stdin().take(),
             stdout: child.stdout().take(),
@@ -125,11 +136,26 @@ impl Ssh {
     }
 }
 
-fn socket_parent() -> PathBuf {
+/// A directory for ourselves alone, whatever the umask: with the socket in it one gets into the host.
+fn private_directory() -> std::io::Result<TempDir> {
+    let make = |parent: &Path| {
+        tempfile::Builder::new()
+            .prefix("provision-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+    };
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    runtime
-        .filter(|path| path.is_dir() && path.as_os_str().len() <= 40)
-        .unwrap_or_else(|| PathBuf::from("/tmp"))
+    // One that another user owns (it came along by sudo) could be put aside by that user.
+    if let Some(parent) = runtime.filter(|path| path.is_absolute() && path.as_os_str().len() <= 40)
+        && let Ok(made) = make(&parent)
+        && let (Ok(above), Ok(ours)) = (std::fs::symlink_metadata(&parent), made.path().metadata())
+        && above.is_dir()
+        && above.uid() == ours.uid()
+        && above.mode() & 0o022 == 0
+    {
+        return Ok(made);
+    }
+    make(Path::new("/tmp"))
 }
 
 /// Asks ssh what its configuration makes of the destination.
@@ -199,9 +225,37 @@ async fn start_master(way: &Way, resolved: &Resolved, directory: &TempDir) -> Re
     command.arg("--").arg(&way.alias).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     // Whoever no longer waits for the connection does not want it later either.
     command.kill_on_drop(true);
-    let status = command.status().await.map_err(HostError::NoSsh)?;
-    let said = lines(&std::fs::read(&log).unwrap_or_default());
+    let status = logged_in(way, command, &log).await?;
+    let mut greeting = Vec::new();
+    if let Ok(file) = std::fs::File::open(&log) {
+        let _ = file.take(LONGEST_GREETING).read_to_end(&mut greeting);
+    }
+    let said = lines(&greeting);
     if status.success() { Ok(said) } else { Err(explain(&way.name, resolved, said)) }
+}
+
+/// Waits until ssh has logged in and gone into the background.
+async fn logged_in(way: &Way, mut command: Command, log: &Path) -> Result<ExitStatus, HostError> {
+    let given_up = |what: String| HostError::Unreachable {
+        what,
+        output: Vec::new(),
+        hint: format!("look what `{}` waits for", by_hand(&way.name)),
+    };
+    let mut child = command.spawn().map_err(HostError::NoSsh)?;
+    let patience = LOGIN_PATIENCE[usize::from(way.batch)];
+    let mut waited = Duration::ZERO;
+    while waited < patience {
+        let (slice, ended) = patiently(Duration::from_secs(5), child.wait()).await;
+        if let Some(ended) = ended {
+            return ended.map_err(HostError::NoSsh);
+        }
+        waited += slice;
+        if log.metadata().is_ok_and(|log| log.len() > LONGEST_GREETING) {
+            return Err(given_up(format!("the greeting of {} does not end", way.name)));
+        }
+    }
+    let minutes = patience.as_secs() / 60;
+    Err(given_up(format!("the login on {} has not come about within {minutes} minutes", way.name)))
 }
 
 /// Turns ssh's words into what happened and what to do.
@@ -325,8 +379,10 @@ async fn new_host_key(said: &[String], resolved: &Resolved) -> Option<NewHostKey
     let line = said.iter().find(|line| line.contains("Permanently added"))?;
     let name = line.split('\'').nth(1)?.to_owned();
     let file = known_hosts_file(&resolved.known_hosts)?;
-    let found =
-        Command::new("ssh-keygen").arg("-l").arg("-f").arg(file).arg("-F").arg(&name).output().await.ok()?;
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    without_secrets(&mut keygen);
+    keygen.arg("-l").arg("-f").arg(file).arg("-F").arg(&name);
+    let found = Command::from(keygen).output().await.ok()?;
     let text = String::from_utf8_lossy(&found.stdout).into_owned();
     let fingerprint = text.lines().find_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();

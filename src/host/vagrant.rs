@@ -27,7 +27,9 @@ pub(super) struct Said {
 
 /// Asks Vagrant, in the folder where we are or where VAGRANT_CWD says.
 pub(super) async fn ssh_config(machine: &str) -> Result<Said, HostError> {
-    let asked = Command::new("vagrant")
+    let mut command = std::process::Command::new("vagrant");
+    super::without_secrets(&mut command);
+    let asked = Command::from(command)
         .arg("ssh-config")
         .arg(machine)
         .stdin(Stdio::null())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
-use super::{Destination, HostError, SshOptions, vagrant};
+use super::{Destination, HostError, SshOptions, vagrant, without_secrets};
 
 /// How a host is reached.
 #[derive(Debug)]
@@ -65,7 +65,9 @@ impl Way {
 
     /// ssh with the configuration that knows the host.
     pub fn ssh(&self) -> Command {
-        let mut command = Command::new("ssh");
+        let mut command = std::process::Command::new("ssh");
+        without_secrets(&mut command);
+        let mut command = Command::from(command);
         match &self.config {
             Config::None | Config::Own => {}
             Config::File(path) => {

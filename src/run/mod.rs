@@ -63,6 +63,14 @@ pub enum RunError {
         /// Whether the run is known to have begun.
         begun: bool,
     },
+    /// Every connection is made, and says nothing.
+    #[error("{host} lets us in and says nothing of the run, {FRUITLESS} times in a row")]
+    Mute {
+        /// The host.
+        host: String,
+        /// Whether the run is known to have begun.
+        begun: bool,
+    },
     /// A person left before the host had all of it.
     #[error("left before the run had begun")]
     LeftEarly,
@@ -70,6 +78,9 @@ pub enum RunError {
     #[error("the run could not be packed: {0}")]
     Pack(#[source] std::io::Error),
 }
+
+/// So many connections that say nothing end the wait.
+const FRUITLESS: u32 = 3;
 
 /// How long a broken connection is tried again.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -114,6 +125,8 @@ struct Following<'a> {
     cancelling: Cell<bool>,
     /// Told when the run begins to wait for a proof.
     proof: Notify,
+    /// How many lines have come, of whatever kind.
+    heard: Cell<u64>,
 }
 
 #[derive(Default)]
@@ -144,6 +157,7 @@ impl<'a> Following<'a> {
             starting: false,
             cancelling: Cell::new(false),
             proof: Notify::new(),
+            heard: Cell::new(0),
         }
     }
 
@@ -151,11 +165,20 @@ impl<'a> Following<'a> {
         let mut follow;
         let mut body = &first;
         let mut sent_again = false;
+        let mut fruitless = 0;
         loop {
+            let heard = self.heard.get();
             match self.listen(body).await? {
                 Step::Ended => break,
                 Step::Detached => return Ok(Followed::Detached),
                 Step::Lost(reason) => {
+                    fruitless = if self.heard.get() == heard { fruitless + 1 } else { 0 };
+                    if fruitless == FRUITLESS {
+                        return Err(RunError::Mute {
+                            host: self.link.name(),
+                            begun: self.state.borrow().begun,
+                        });
+                    }
                     if !self.come_back(reason).await? {
                         return Ok(Followed::Detached);
                     }
@@ -198,6 +221,7 @@ impl<'a> Following<'a> {
             return self.judge(Err(error));
         }
         let mut on_line = |line: &str| {
+            self.heard.set(self.heard.get().wrapping_add(1));
             heard(&self.state, self.run, self.tell, line);
             if self.state.borrow().awaits_proof {
                 self.proof.notify_one();
@@ -262,6 +286,8 @@ impl<'a> Following<'a> {
         }
         match ended {
             Err(HostError::Lost { reason, .. }) => Ok(Step::Lost(reason)),
+            // A host that stands still may go on by another connection; the run does.
+            Err(error @ HostError::Silent { .. }) => Ok(Step::Lost(error.to_string())),
             Err(other) => Err(other.into()),
             Ok(ended) => {
                 let what = match (state.refused.as_deref(), state.begun) {

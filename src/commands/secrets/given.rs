@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read};
 
 use super::ask;
+use super::printed::printed;
 use crate::commands::asked::while_a_person_thinks;
 use crate::commands::exit::Exit;
 use crate::commands::failure;
 use crate::commands::session::Session;
 use crate::host::Password;
 use crate::plan::Plan;
-use crate::report::{Failure, Reporter, harmless};
+use crate::report::{Failure, Reporter};
 use crate::steps::ASKED;
 
 /// The longest value that is taken.
@@ -75,7 +76,7 @@ impl Given {
     pub fn ask(&mut self, plans: &[&Plan], reporter: &dyn Reporter) -> Result<(), Failure> {
         for (name, host) in self.wanted(plans) {
             if let Some(command) = self.commands.get(name) {
-                self.values.insert(name.to_owned(), printed(name, command)?);
+                self.values.insert(name.to_owned(), of_command(name, command)?);
                 continue;
             }
             let mut answer = None;
@@ -158,32 +159,11 @@ fn prompt(name: &str, host: &str) -> Result<Password, Failure> {
     answer.map(Password::new).map_err(|_| nothing_given(name))
 }
 
-/// What a command of the settings prints, without the line break at its end. It may ask on the terminal.
-fn printed(name: &str, command: &str) -> Result<Password, Failure> {
-    let failed = |what: String, output: Vec<String>| Failure {
-        output,
-        ..failure::with_hint(
-            Exit::Usage,
-            format!("the command for the secret {name} {what}; nothing was changed"),
-            format!("try it yourself: {command}"),
-        )
-    };
-    let output = std::process::Command::new("sh")
-        .args(["-c", command])
-        .stdin(std::process::Stdio::inherit())
-        .stderr(std::process::Stdio::piped())
-        .output()
-        .map_err(|error| failed(format!("could not be started: {error}"), Vec::new()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = said.lines().map(|line| harmless(line).into_owned()).collect();
-        let last = lines.len().saturating_sub(8);
-        return Err(failed(format!("failed ({})", output.status), lines.into_iter().skip(last).collect()));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    check(value).map_err(|mistake| mistake.told(&format!("the command for the secret {name}")))?;
-    Ok(Password::new(value.to_owned()))
+/// What a command of the settings prints, where that can be a secret.
+fn of_command(name: &str, command: &str) -> Result<Password, Failure> {
+    let value = printed(name, command)?;
+    check(&value).map_err(|mistake| mistake.told(&format!("the command for the secret {name}")))?;
+    Ok(Password::new(value))
 }
 
 fn nothing_given(name: &str) -> Failure {
@@ -257,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_command_prints_a_value() {
-        let value = |command: &str| printed("mail", command).map(|value| value.reveal().to_owned());
+        let value = |command: &str| of_command("mail", command).map(|value| value.reveal().to_owned());
         assert_eq!(value("echo abc").ok().as_deref(), Some("abc"));
         assert_eq!(value("printf abc").ok().as_deref(), Some("abc"));
         for (command, what) in [
@@ -266,7 +246,7 @@ mod tests {
             ("printf 'a\\nb'", "a control character"),
             ("/no/such/program", "failed (exit status: 127)"),
         ] {
-            let failure = printed("mail", command).expect_err(command);
+            let failure = of_command("mail", command).expect_err(command);
             assert!(failure.what.contains(what), "{command}: {}", failure.what);
             assert!(failure.hints.iter().all(|hint| !hint.contains("abc")));
         }

@@ -1,6 +1,7 @@
 //! `provision secrets`: which secrets a host has, what they are, and other values for them.
 
 mod given;
+mod printed;
 mod renew;
 
 use std::collections::BTreeSet;
