@@ -97,7 +97,11 @@ fn shown(name: &str, facts: &Facts) -> String {
         ("host", name.to_owned()),
         (
             "system",
-            format!("{}, up {}", facts.system.name, crate::report::duration(facts.system.uptime * 1000)),
+            format!(
+                "{}, up {}",
+                facts.system.name,
+                crate::report::duration(facts.system.uptime.saturating_mul(1000))
+            ),
         ),
         ("docker", docker),
     ];
@@ -151,4 +155,18 @@ async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure>
             ..failure::with_hint(Exit::Failed, "the last run ended without a word", again)
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_host_is_too_large() {
+        let mut facts = Facts::default();
+        facts.system.uptime = u64::MAX;
+        facts.first_boot =
+            Some(FirstBoot { state: "failed".into(), code: u32::MAX, at: i64::MAX, log: Vec::new() });
+        assert!(shown("web1", &facts).contains("failed (exit code 4294967295)"));
+    }
 }

@@ -290,8 +290,8 @@ fn systemd(facts: &Facts) -> Finding {
 }
 
 fn clock(facts: &Facts, now: i64) -> Finding {
-    let ahead = facts.system.clock - now;
-    let text = match ahead.abs() {
+    let ahead = facts.system.clock.saturating_sub(now);
+    let text = match ahead.saturating_abs() {
         0..=CLOCK_ODD => "agrees with ours".to_owned(),
         apart => {
             let apart = u64::try_from(apart).unwrap_or_default().saturating_mul(1000);
@@ -299,7 +299,7 @@ fn clock(facts: &Facts, now: i64) -> Finding {
             format!("{} {side} ours", crate::report::duration(apart))
         }
     };
-    let level = match ahead.abs() {
+    let level = match ahead.saturating_abs() {
         0..=CLOCK_ODD => Level::Fine,
         apart if apart <= CLOCK_WRONG => Level::Soft,
         _ => Level::Forceable,

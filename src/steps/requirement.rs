@@ -45,9 +45,9 @@ fn bounds(comparator: &Comparator, lines: &mut Vec<String>) {
     let low = Version::new(*major, minor.unwrap_or(0), patch.unwrap_or(0));
     // The first version behind all that the written numbers stand for: 28 → 29.0.0, 28.3 → 28.4.0.
     let behind = match (minor, patch) {
-        (None, _) => Version::new(major + 1, 0, 0),
-        (Some(minor), None) => Version::new(*major, minor + 1, 0),
-        (Some(minor), Some(patch)) => Version::new(*major, *minor, patch + 1),
+        (None, _) => Version::new(major.saturating_add(1), 0, 0),
+        (Some(minor), None) => Version::new(*major, minor.saturating_add(1), 0),
+        (Some(minor), Some(patch)) => Version::new(*major, *minor, patch.saturating_add(1)),
     };
     let mut from_to = |from: &Version, to: &Version| lines.extend([format!("ge {from}"), format!("lt {to}")]);
     match op {
@@ -57,16 +57,18 @@ fn bounds(comparator: &Comparator, lines: &mut Vec<String>) {
         Op::Less => lines.push(format!("lt {low}")),
         Op::LessEq => lines.push(format!("lt {behind}")),
         Op::Tilde => {
-            let to = minor
-                .map_or_else(|| Version::new(major + 1, 0, 0), |minor| Version::new(*major, minor + 1, 0));
+            let to = minor.map_or_else(
+                || Version::new(major.saturating_add(1), 0, 0),
+                |minor| Version::new(*major, minor.saturating_add(1), 0),
+            );
             from_to(&low, &to);
         }
         // Caret, and whatever semver may add: compatible versions.
         _ => {
             let to = match (major, minor, patch) {
-                (0, Some(0), Some(patch)) => Version::new(0, 0, patch + 1),
-                (0, Some(minor), _) => Version::new(0, minor + 1, 0),
-                _ => Version::new(major + 1, 0, 0),
+                (0, Some(0), Some(patch)) => Version::new(0, 0, patch.saturating_add(1)),
+                (0, Some(minor), _) => Version::new(0, minor.saturating_add(1), 0),
+                _ => Version::new(major.saturating_add(1), 0, 0),
             };
             from_to(&low, &to);
         }

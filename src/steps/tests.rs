@@ -338,6 +338,12 @@ fn machines_that_are_not_fit() {
         assert_eq!(finding.topic, topic);
         assert!(!finding.remedy.is_empty(), "{finding:?}");
     }
+    for clock in [i64::MIN, i64::MAX] {
+        let mut facts = bare();
+        facts.system.clock = clock;
+        assert!(step.plan(&mut model(&facts)).is_err(), "a clock of {clock}");
+        assert!(step.plan(&mut Model { now: -clock.saturating_add(1), ..model(&facts) }).is_err());
+    }
     let facts = Facts { reach: [("m:80".into(), Reach::NoConnection)].into(), ..bare() };
     let forced = step.plan(&mut Model { force: true, ..model(&facts) });
     assert!(forced.is_ok(), "--force goes on");

@@ -171,7 +171,7 @@ impl Walk<'_> {
     }
 
     fn check_size(&self, sent: &BTreeMap<String, (PathBuf, u64)>) -> Result<(), BundleError> {
-        let total: u64 = sent.values().map(|(_, size)| size).sum();
+        let total = sent.values().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
         let files = || sent.iter().map(|(path, (_, size))| (path.as_str(), *size));
         let root = self.shown.to_path_buf();
         if total > MAX_SIZE {

@@ -199,8 +199,10 @@ impl Postgres {
     /// The port is free, or this very cluster's.
     fn check_port(&self, model: &Model, version: u32, port: u16) -> Result<(), Refusal> {
         let refuse = |what: String, hint: String| Err(Refusal::new(STEP, what, hint));
-        let other =
-            format!("another `port` in [steps.postgres] is the way around, such as port = {}", port + 1);
+        let other = format!(
+            "another `port` in [steps.postgres] is the way around, such as port = {}",
+            port.checked_add(1).unwrap_or(5433)
+        );
         let ours = model.file(&our_file(version)).is_some();
         if let Some(conf) = model.text(&main_file(version)) {
             let its = port_of(conf);

@@ -105,7 +105,9 @@ impl Stack {
             action: model
                 .watched(self.starting(self.action("up")))
                 .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
-                .within(self.patience(rolling.iter().map(|each| each.count).sum())),
+                .within(
+                    self.patience(rolling.iter().fold(0, |sum: u32, each| sum.saturating_add(each.count))),
+                ),
         })
     }
 
