@@ -17,9 +17,11 @@
 umask 077;
 tag=$1; size=$2; own=;
 # /dev/shm first: it takes the program even when the disk is full. A private folder, so that no
-# other user can put anything there.
+# other user can put anything there; and only where there is room, since any user can fill the first.
 for d in /dev/shm /run /tmp; do
-  own=$(mktemp -d "$d/provision.XXXXXXXX" 2>/dev/null) && break;
+  own=$(mktemp -d "$d/provision.XXXXXXXX" 2>/dev/null) || continue;
+  head -c "$size" /dev/zero 2>/dev/null >"$own/program" && break;
+  rm -rf "$own"; own=;
 done;
 [ -n "$own" ] || { echo "@$tag no-space"; exit 0; };
 f=$own/program;

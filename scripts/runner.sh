@@ -25,8 +25,9 @@ lease=/var/lib/provision/lease
 
 run=${dir##*/}
 scratch=/run/provision/$run
-mkdir -p "$scratch"
-chmod 0700 "$scratch"
+(umask 077 && mkdir -p "$scratch")
+# A lock in it is for root alone: whoever can open a file can also hold a lock on it.
+chmod 0700 "${scratch%/*}" "$scratch"
 head -c 65536 /dev/zero >"$dir/room"
 # Milliseconds without starting a program: the clock once, then the time since boot.
 read -r up _ </proc/uptime

@@ -72,6 +72,13 @@ out
 unfinished
 @tag exit 0'
     check 'nothing is left behind' is "$(find /dev/shm /run /tmp -maxdepth 1 -name 'provision.????????*')" ''
+    mount -t tmpfs -o size=16k tmpfs /dev/shm
+    head -c 100000 /dev/zero >/dev/shm/full 2>/dev/null
+    check 'memory that another user has filled is gone around' \
+        is "$(printf '%s' "$program" | framed ${#program} root 2>/dev/null)" '@tag begin
+unfinished
+@tag exit 0'
+    umount /dev/shm
     mkdir -p /mnt/none
     for tool in mktemp head wc id rm sh; do ln -sf "$(command -v "$tool")" "/mnt/none/$tool"; done
     program='echo never'
@@ -180,6 +187,8 @@ run failed"
     check 'a file is removed' [ ! -e '/mnt/there/a b' ]
     check 'and kept' is "$(cat "$dir/kept/mnt/there/a b")" gone
     check 'what was sent is gone' [ ! -e "$dir/changes" ]
+    # Whoever can open a file can hold a lock on it.
+    check 'locks are where no other user gets' is "$(stat -c %a /run/provision)" 700
     rm -rf "$base"
     prepare
     : >"$dir/cancel"
@@ -401,6 +410,22 @@ HOOK
     sh /mnt/hook "$HERE"
     stat -c %a /mnt/ufw/after.init
     cat /mnt/ufw/after.init
+}
+
+# The lock stays where it is when an earlier version has left its folder open.
+the_firewalls_lock() {
+    mkdir -p /mnt/lock && chmod 0755 /mnt/lock
+    (
+        # shellcheck disable=SC1091 # beside this file
+        . "$HERE/steps/firewall.sh"
+        # shellcheck disable=SC2034 # for room_for_lock
+        lock=/mnt/lock/firewall.lock
+        room_for_lock && : >"$lock"
+    )
+    check 'no other user can hold the lock of the firewall' is "$(stat -c %a /mnt/lock)" 700
+    check 'nor read it' \
+        eval '! setpriv --reuid=65534 --regid=65534 --clear-groups cat /mnt/lock/firewall.lock 2>/dev/null'
+    rm -rf /mnt/lock
 }
 
 the_firewall_is_hooked() {
@@ -949,6 +974,7 @@ for way in dash bash busybox; do
     folders_in_the_way
     containers_are_judged
     only_what_ended_at_the_start_is_blamed
+    the_firewalls_lock
     the_firewall_is_hooked
     keys_have_fingerprints
     secrets_are_made

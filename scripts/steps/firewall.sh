@@ -193,6 +193,11 @@ lint() {
         undo "ip6tables does not take the rules for containers"
 }
 
+# Whoever can open a file can hold a lock on it, readers too: this one is in a folder for root alone.
+room_for_lock() {
+    (umask 077 && mkdir -p "${lock%/*}") && chmod 0700 "${lock%/*}"
+}
+
 # arm: what stands there is kept, and a timer brings it back; also after a reboot.
 arm() {
     seconds=$(arg revert_after 90)
@@ -201,7 +206,7 @@ arm() {
         systemctl start --wait "$revert_unit.service"
         [ ! -e "$memory/reverting" ] || fail "the firewall is still being set back after an earlier change"
     fi
-    { mkdir -p "${lock%/*}" && exec 9>"$lock" && flock -w 60 9; } ||
+    { room_for_lock && exec 9>"$lock" && flock -w 60 9; } ||
         fail "the firewall is being changed by somebody else: $lock is held"
     { mkdir -p "$memory" && chmod 0700 "$memory"; } || fail "$memory could not be made"
     # Of two changes without proof the first found what was good.
@@ -376,7 +381,7 @@ enters() {
 
 # revert: what the timer does; the former rules are loaded again, and nothing of the new ones remains.
 rules_revert() {
-    mkdir -p "${lock%/*}"
+    room_for_lock
     exec 9>"$lock"
     # Who changes the rules gets to the point where a proof can be awaited, or has hung.
     flock -w 120 9 || ! read -r run <"$memory/armed" || systemctl kill -s KILL "provision-run-$run.service"
