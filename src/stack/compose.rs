@@ -17,6 +17,7 @@ mod ports;
 mod read;
 mod resources;
 mod source;
+mod written;
 mod yaml;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
 pub use resources::{Resource, ResourceKind};
 pub use source::Naming;
+pub use written::{Written, written};
 use yaml::Place;
 
 use super::images::Reference;

@@ -157,3 +157,45 @@ fn names_the_secrets_in_files() {
     ];
     assert_eq!(secrets_in_files(&files), [".env:3: DB_PASSWORD", ".env:4: TOKEN", "tls/site.key"]);
 }
+
+#[test]
+fn reads_env_files_as_compose_does() {
+    for (env, expected) in [
+        ("DB=hunter2\nDB_PASSWORD=${DB}\n", &[".env:2: DB_PASSWORD"][..]),
+        ("DB_PASSWORD=${NOT_SET}\n", &[]),
+        ("DB_PASSWORD=${NOT_SET:-hunter2}\n", &[".env:1: DB_PASSWORD"]),
+        ("DB_PASSWORD='$literal'\n", &[".env:1: DB_PASSWORD"]),
+        ("DB_PASSWORD: hunter2\n", &[".env:1: DB_PASSWORD"]),
+        ("export\tDB_PASSWORD = 'a # b'\n", &[".env:1: DB_PASSWORD"]),
+        ("DB_PASSWORD=\"\"\nX=1", &[]),
+        ("A=\"one\ntwo\"\nAPI_TOKEN=\"x\ny\"\n", &[".env:3: API_TOKEN"]),
+        // A line of a value is no variable.
+        ("A='one\nDB_PASSWORD=no'\n", &[]),
+        ("USER=a\nPW=b\nURL=postgres://$USER:$PW@db\n", &[".env:3: URL"]),
+        ("DB_PASSWORD=first\nDB_PASSWORD=\n", &[]),
+        ("\u{feff}DB_PASSWORD=x\n", &[".env:1: DB_PASSWORD"]),
+        // What cannot be read is looked through by lines.
+        ("DB_PASSWORD=x\nthis is no variable\n", &[".env:1: DB_PASSWORD"]),
+    ] {
+        assert_eq!(secrets_in_files(&[file(".env", env, true)]), expected, "{env}");
+    }
+}
+
+#[test]
+fn looks_into_compose_files() {
+    let compose = "services:\n  db:\n    environment:\n      POSTGRES_PASSWORD: hunter2\n      POSTGRES_USER: a\n  \
+                   app:\n    environment:\n      - API_TOKEN=${TOKEN}\n      - DB_PASSWORD=${PW:-changeme}\n      \
+                   - PASSWORD_FILE=/run/secrets/db\n    command: --db postgres://u:p@db/app\nsecrets:\n  \
+                   db: {content: s3cret}\n  key: {environment: KEY}\n";
+    let found = secrets_in_files(&[file("compose.yaml", compose, false)]);
+    assert_eq!(
+        found,
+        [
+            "compose.yaml:4: POSTGRES_PASSWORD",
+            "compose.yaml:9: DB_PASSWORD",
+            "compose.yaml:11: command",
+            "compose.yaml:13: secret db"
+        ]
+    );
+    assert!(secrets_in_files(&[file("compose.yaml", "services: {}\n", false)]).is_empty());
+}

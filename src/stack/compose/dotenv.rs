@@ -57,6 +57,11 @@ impl Environment {
         self
     }
 
+    /// All variables with their values, which may be secrets.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
