@@ -3,6 +3,9 @@
 /// Nested defaults deeper than this are refused.
 const MAX_DEPTH: usize = 50;
 
+/// The longest value that comes of it, in bytes: values that name each other twice grow fast.
+const MAX_LENGTH: usize = 1024 * 1024;
+
 /// Where values come from; it also hears which variables had none.
 pub(super) trait Scope {
     /// The value, `None` when the variable is not set.
@@ -54,6 +57,9 @@ fn expand_at(text: &str, scope: &mut dyn Scope, depth: usize) -> Result<String, 
                 name => out.push_str(&plain(name, scope)),
             }
             rest = tail;
+        }
+        if out.len() > MAX_LENGTH {
+            return Err(syntax(text, "its value is longer than a megabyte; let variables name fewer others"));
         }
     }
     out.push_str(rest);
@@ -225,6 +231,19 @@ mod tests {
         let _ = expand("$A ${B} ${C:-x} ${D+x} ${E:?x}", &mut few);
         let expected = [("A", false), ("B", false), ("C", true), ("D", true)];
         assert_eq!(few.unset, expected.map(|(n, f)| (n.to_owned(), f)));
+    }
+
+    #[test]
+    fn values_do_not_multiply() {
+        struct Large;
+        impl Scope for Large {
+            fn get(&mut self, _: &str) -> Option<String> {
+                Some("x".repeat(MAX_LENGTH / 2))
+            }
+            fn unset(&mut self, _: &str, _: bool) {}
+        }
+        assert!(expand("$A$A", &mut Large).is_ok());
+        assert!(expand("$A$A$A$A", &mut Large).is_err());
     }
 
     #[test]

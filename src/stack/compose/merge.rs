@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::yaml::{Entry, Node, Tag, Value};
 use super::{ComposeError, invalid, relative};
 
+/// So many services may extend each other in a row.
+const LONGEST_CHAIN: usize = 100;
+
 /// Lists of which an override replaces all, by the last keys of their path.
 const REPLACED: [&str; 3] = ["command", "entrypoint", "test"];
 
@@ -152,6 +155,10 @@ fn extended(service: Node, all: &Node, chain: &mut HashSet<String>) -> Result<No
     if !chain.insert(name.to_owned()) {
         let what = format!("`extends` leads back to {name:?}");
         return Err(invalid(&target.place, what, "break the circle"));
+    }
+    if chain.len() > LONGEST_CHAIN {
+        let what = format!("more than {LONGEST_CHAIN} services extend each other in a row, up to {name:?}");
+        return Err(invalid(&target.place, what, "let them extend one service"));
     }
     let base = extended(base, all, chain)?;
     let elsewhere = base.get("extends").is_some();

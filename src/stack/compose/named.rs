@@ -10,6 +10,9 @@ use super::source::{Variables, substitute};
 use super::yaml::{self, Node};
 use super::{Mount, Project};
 
+/// So many files that others take in are looked at.
+const MOST_TAKEN_IN: usize = 200;
+
 /// A folder that an image is built from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Context {
@@ -99,7 +102,7 @@ impl Named {
                     Some(base) => inside(&base),
                     None => file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned(),
                 };
-                if seen.insert((file.clone(), base.clone())) {
+                if seen.len() < MOST_TAKEN_IN && seen.insert((file.clone(), base.clone())) {
                     open.extend(
                         read(folder, &file, &base, env, &mut project.other_mounts).map(|named| (named, base)),
                     );

@@ -333,9 +333,48 @@ fn alias_bombs_are_refused() {
     for n in 1..40 {
         let _ = writeln!(text, "a{n}: &a{n} [*a{0}, *a{0}]", n - 1);
     }
-    insta::assert_snapshot!(show(read(&text)), @"error: compose.yaml:16:18: not valid YAML: the aliases of this file multiply beyond 200000 values; correct the file there");
+    insta::assert_snapshot!(show(read(&text)), @"error: compose.yaml:15:11: not valid YAML: the aliases of this file multiply beyond 200000 values; correct the file there");
     let deep = "[".repeat(100_000);
     assert!(read(&deep).is_err());
+    // Each anchor is kept beside what it stands in.
+    let nested = (0..90).fold(vec!["x"; 5000].join(", "), |inner, n| format!("&a{n} [{inner}]"));
+    assert!(read(&format!("x: {nested}")).is_err());
+}
+
+/// Whatever goes deep or in circles is refused, and ends neither the stack nor the patience.
+#[test]
+fn depth_has_an_end() {
+    let chain = |length: usize| {
+        let services = (0..length).map(|n| format!("  s{n}: {{extends: {{service: s{}}}}}\n", n + 1));
+        format!("services:\n{}  s{length}: {{image: a}}\n", services.collect::<String>())
+    };
+    let deep = |open: &str, close: &str| format!("x: {}{}", open.repeat(50_000), close.repeat(50_000));
+    for (what, text, expected) in [
+        ("a long chain", chain(3000), "extend each other in a row"),
+        ("lists", deep("[", "]"), ""),
+        ("mappings", deep("{a: ", "}"), ""),
+        ("lists in a line", format!("x:\n {}a", "- ".repeat(50_000)), "nested more than 100 deep"),
+        (
+            "defaults",
+            format!("services: {{a: {{image: '{}x{}'}}}}", "${A:-".repeat(9000), "}".repeat(9000)),
+            "nest fewer",
+        ),
+        ("itself", "services: {a: {extends: a}}".into(), "leads back"),
+        ("a circle", "services: {a: {extends: b}, b: {extends: c}, c: {extends: a}}".into(), "leads back"),
+        ("an alias of itself", "x: &x [*x]".into(), "inside the value"),
+        ("a mapping in itself", "x: &x {<<: *x}".into(), "inside the value"),
+    ] {
+        let shown = show(read(&text));
+        assert!(shown.starts_with("error") && shown.contains(expected), "{what}: {:.300}", shown);
+    }
+    assert!(!show(read(&chain(50))).starts_with("error"));
+    let mut env = "A=0123456789\n".to_owned();
+    for n in 0..60u8 {
+        let (from, to) = (char::from(b'A' + n % 26), n);
+        let _ = writeln!(env, "V{to}=${{V{0}:-{from}}}${{V{0}:-{from}}}", i32::from(n) - 1);
+    }
+    let env = env.replace("V-1", "A");
+    assert!(Environment::parse(&env, ".env").is_err_and(|error| error.to_string().contains(".env:")));
 }
 
 proptest::proptest! {

@@ -4,7 +4,7 @@
 //! and a wrong one is reported with its line. Anchors, aliases and merge keys
 //! are resolved while the tree is built.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -14,6 +14,9 @@ use super::ComposeError;
 
 /// Aliases multiply what they name; a file that grows beyond this is refused.
 const MAX_NODES: usize = 200_000;
+
+/// Values within values; a file that goes deeper is refused.
+const MAX_DEPTH: usize = 100;
 
 /// Where a value stands.
 #[derive(Clone, PartialEq, Eq)]
@@ -121,6 +124,7 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Node>, ComposeErro
         file: Rc::from(file),
         anchors: HashMap::new(),
         nodes: 0,
+        depth: 0,
     };
     let mut documents = Vec::new();
     while let Some((event, span)) = builder.next()? {
@@ -143,6 +147,7 @@ struct Builder<'a> {
     file: Rc<str>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    depth: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -190,11 +195,15 @@ impl<'a> Builder<'a> {
                 (value, anchor, meaning(core.as_deref()))
             }
             Event::SequenceStart(_, anchor, tag) => {
+                self.deeper(&place)?;
                 let items = self.list(&place)?;
+                self.depth -= 1;
                 (Value::List(items), anchor, meaning(tag.as_deref().map(|t| t.suffix())))
             }
             Event::MappingStart(_, anchor, tag) => {
+                self.deeper(&place)?;
                 let entries = self.map(&place)?;
+                self.depth -= 1;
                 (Value::Map(entries), anchor, meaning(tag.as_deref().map(|t| t.suffix())))
             }
             _ => return Err(fault(&place, "a value is missing here")),
@@ -202,6 +211,8 @@ impl<'a> Builder<'a> {
         let node = Node { value, place, tag };
         if anchor != 0 {
             let size = node.size();
+            // It is kept a second time: anchors within anchors multiply as aliases do.
+            self.count(size, &node.place)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
@@ -263,17 +274,22 @@ impl<'a> Builder<'a> {
     fn merge(&mut self, entries: &mut Vec<Entry>, source: Node) -> Result<(), ComposeError> {
         match source.value {
             Value::Map(found) => {
-                for entry in found {
-                    if entries.iter().all(|e| e.key != entry.key) {
-                        entries.push(entry);
-                    }
-                }
+                let there: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+                entries.extend(found.into_iter().filter(|entry| !there.contains(&entry.key)));
                 Ok(())
             }
             Value::List(sources) if sources.iter().all(Node::is_map) => {
                 sources.into_iter().try_for_each(|s| self.merge(entries, s))
             }
             _ => Err(fault(&source.place, "`<<` needs a mapping or a list of mappings")),
+        }
+    }
+
+    fn deeper(&mut self, place: &Place) -> Result<(), ComposeError> {
+        self.depth += 1;
+        match self.depth > MAX_DEPTH {
+            true => Err(fault(place, "the values of this file are nested more than 100 deep")),
+            false => Ok(()),
         }
     }
 
