@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::PlannedStep;
+
 /// A fingerprint of version 4 (RFC 4880): 40 hexadecimal digits, in capitals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -20,6 +22,25 @@ impl KeyFingerprint {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What a plan says where the key of a repository comes in the clear and could be anybody's.
+pub(super) fn warn_of_unproven_keys(step: &mut PlannedStep) {
+    let unproven = step.changes.iter().filter_map(|change| {
+        let arguments = &change.action.arguments;
+        let url = arguments.get("key_url").filter(|url| url.starts_with("http://"))?;
+        (!arguments.contains_key("key_fingerprint")).then_some(url)
+    });
+    let warnings: Vec<_> = unproven
+        .map(|url| {
+            format!(
+                "the key of the apt repository comes over plain http from {url}, and anyone on the way can replace it \
+                 and every package; set `key_fingerprint` in [steps.{}], or use https",
+                step.step
+            )
+        })
+        .collect();
+    step.warnings.extend(warnings);
 }
 
 /// In groups of four, as people compare them.

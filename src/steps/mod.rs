@@ -88,6 +88,7 @@ pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Mod
     {
         steps.insert(last + 1, record);
     }
+    steps.iter_mut().for_each(apt_key::warn_of_unproven_keys);
     let fingerprint = fingerprint(playbook, &steps);
     let plan = Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint };
     Ok(plan.without_passwords())

@@ -68,3 +68,24 @@ fn on_the_host_they_are_roots_alone() {
     let text = String::from_utf8_lossy(login.content.as_deref().expect("content"));
     assert!(text.contains("machine https://mirror.example login muser password PW3\n"), "{text}");
 }
+
+#[test]
+fn a_key_that_comes_in_the_clear_is_a_warning() {
+    const FINGERPRINT: &str = "key_fingerprint = \"9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88\"\n";
+    for (settings, expected) in [
+        ("mirror = \"http://mirror.example/docker\"\n".to_owned(), true),
+        (format!("mirror = \"http://mirror.example/docker\"\n{FINGERPRINT}"), false),
+        ("mirror = \"http://m.example\"\nkey = \"https://m.example/key\"\n".into(), false),
+        ("mirror = \"https://m.example\"\nkey = \"http://m.example/key\"\n".into(), true),
+        ("mirror = \"https://mirror.example/docker\"\n".into(), false),
+        (String::new(), false),
+    ] {
+        let options = options(&format!("[docker]\n{settings}"));
+        let steps: Vec<Box<dyn Step>> = vec![Box::new(Docker::new(options.docker))];
+        let mut model = Model { facts: bare(), ..Model::default() };
+        let plan = plan("web1", "compose", &steps, &mut model).expect("a plan");
+        let warned =
+            plan.steps.iter().flat_map(|step| &step.warnings).any(|text| text.contains("plain http"));
+        assert_eq!(warned, expected, "{settings}");
+    }
+}
