@@ -102,8 +102,7 @@ fn file(text: &mut String, file: &FileChange, contents: bool) {
             return;
         }
     };
-    // Markdown is not read inside an HTML block: HTML alone is to be escaped here.
-    let (path, facts) = (html(&harmless(&file.path)), html(&harmless(&facts)));
+    let (path, facts) = (html(&harmless(&file.path)), html_prose(&facts));
     text.push_str(&format!("  - <details><summary><code>{path}</code>: {facts}</summary>\n\n"));
     let longest = lines.iter().map(|line| longest_run(line)).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -136,36 +135,70 @@ fn finding_line(finding: &Finding) -> String {
     )
 }
 
-/// Text that Markdown takes for text. What GitHub makes a link or a mention of (`@ann`, `#12`,
-/// addresses) becomes code.
+/// Text that Markdown takes for text. Whatever could mean something to it, or to GitHub (`@ann`, `#12`,
+/// an address, a commit), becomes code.
 fn prose(text: &str) -> String {
+    words(text, str::to_owned, code)
+}
+
+/// The same inside an HTML block, where Markdown is not read.
+fn html_prose(text: &str) -> String {
+    words(text, html, |word| format!("<code>{}</code>", html(word)))
+}
+
+fn words(text: &str, plain: impl Fn(&str) -> String, code: impl Fn(&str) -> String) -> String {
     let text = harmless(text);
-    let words = text.split(' ').map(|word| if is_linked(word) { code(word) } else { escaped(word) });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn is_linked(word: &str) -> bool {
-    let is_issue = || {
-        word.match_indices(['#', '-']).any(|(at, _)| {
-            word.get(at + 1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-                && (word.get(at..at + 1) == Some("#") || word.to_ascii_uppercase().contains("GH-"))
-        })
-    };
-    word.contains('@') || word.contains("://") || word.to_ascii_lowercase().contains("www.") || is_issue()
-}
-
-fn escaped(word: &str) -> String {
-    let mut safe = String::with_capacity(word.len());
-    for character in word.chars() {
-        if matches!(
-            character,
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '!' | '$'
-        ) {
-            safe.push('\\');
+    let words = text.split(' ').filter(|word| !word.is_empty()).enumerate();
+    let shown = |(at, word): (usize, &str)| {
+        if is_plain(word) && !(at == 0 && begins_a_block(word)) {
+            return plain(word);
         }
-        safe.push(character);
-    }
-    safe
+        // The punctuation of the sentence is no part of the value.
+        let (open, rest) = word.strip_prefix('(').map_or(("", word), |rest| ("(", rest));
+        let inner = rest.trim_end_matches([',', ';', ':', '.']);
+        match rest.strip_prefix(inner).filter(|_| !inner.is_empty()) {
+            Some(close) => format!("{open}{}{close}", code(inner)),
+            None => code(word),
+        }
+    };
+    words.map(shown).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether neither Markdown nor GitHub sees anything but text in it.
+fn is_plain(word: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || ".,;:()'\"/+=%?-".contains(c);
+    word.chars().all(known)
+        && !word.contains("://")
+        && !word.to_ascii_lowercase().contains("www.")
+        // GitLab's milestones, and emoji.
+        && !word.starts_with('%')
+        && word.matches(':').count() < 2
+        && !word.split(|c: char| !c.is_ascii_alphanumeric()).any(is_commit)
+        && !is_ticket(word)
+}
+
+/// GitHub makes a link of a commit's hash, or of its beginning.
+fn is_commit(part: &str) -> bool {
+    (7..=64).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `GH-12`, `ABC-123`: a repository may make links of those.
+fn is_ticket(word: &str) -> bool {
+    word.match_indices('-').any(|(at, _)| {
+        let before = word.get(..at).unwrap_or_default();
+        let letters = before.chars().rev().take_while(char::is_ascii_alphabetic).collect::<Vec<_>>();
+        let named = letters.len() > 1 && letters.iter().all(char::is_ascii_uppercase);
+        let is_gh = letters.len() == 2 && letters.iter().rev().collect::<String>().eq_ignore_ascii_case("gh");
+        (named || is_gh)
+            && word.get(at + 1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+/// Whether a line that begins with it would be an item of a list, a heading or a rule.
+fn begins_a_block(word: &str) -> bool {
+    let number = word.trim_end_matches(['.', ')']);
+    let is_number = number.len() < word.len() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || word.chars().all(|c| "-+=".contains(c))
 }
 
 /// Text inside an HTML element.
@@ -176,6 +209,10 @@ fn html(text: &str) -> String {
 /// Text as code within a line, whatever backticks it has.
 fn code(text: &str) -> String {
     let text = harmless(text);
+    // Two backticks with nothing between them would begin a span that goes on.
+    if text.is_empty() {
+        return "` `".to_owned();
+    }
     let fence = "`".repeat(longest_run(&text) + 1);
     let pad = if text.contains('`') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
@@ -213,18 +250,98 @@ mod tests {
             if !text.is_empty() {
                 prop_assert_eq!(view.lines().count(), usual.lines().count());
             }
+            prop_assert_eq!(outside_of_code(&view).find(MEANT), None, "{}", view);
         }
+    }
+
+    /// What Markdown, HTML or GitHub may obey.
+    const MEANT: &[char] =
+        &['@', '#', '[', ']', '<', '>', '`', '\\', '&', '|', '*', '_', '~', '$', '!', '{', '}'];
+
+    /// What is left of a plan without our own markup and what stands in code: the values that are read.
+    fn outside_of_code(view: &str) -> String {
+        let mut rest = String::new();
+        let mut fence: Option<String> = None;
+        for line in view.lines() {
+            let trimmed = line.trim_start();
+            if let Some(open) = &fence {
+                if trimmed == open {
+                    fence = None;
+                }
+                continue;
+            }
+            let ticks: String = trimmed.chars().take_while(|c| *c == '`').collect();
+            if ticks.len() > 2 && trimmed == format!("{ticks}diff") {
+                fence = Some(ticks);
+                continue;
+            }
+            let line = match trimmed.strip_prefix("- <details><summary>") {
+                Some(summary) => {
+                    let summary = summary.strip_suffix("</summary>").expect("a summary has an end");
+                    without_html_code(summary)
+                }
+                None => without_spans(trimmed),
+            };
+            let ours = ["</details>", "> [!WARNING]", "> - ", "### ", "## ", "**", "<sub>", "</sub>"];
+            rest += &ours.iter().fold(line, |line, markup| line.replacen(markup, "", 2));
+            rest.push('\n');
+        }
+        assert!(fence.is_none(), "a fence is open at the end");
+        rest
+    }
+
+    fn without_html_code(text: &str) -> String {
+        let parts = text.split("<code>").enumerate();
+        let outside = parts
+            .map(|(at, part)| if at == 0 { part } else { part.split_once("</code>").expect("an end").1 });
+        outside.collect::<String>().replace("&amp;", "").replace("&lt;", "").replace("&gt;", "")
+    }
+
+    /// As CommonMark reads it: a run of backticks is closed by the next of the same length.
+    fn without_spans(line: &str) -> String {
+        let (mut out, mut rest) = (String::new(), line);
+        while let Some(at) = rest.find('`') {
+            out += &rest[..at];
+            let run = rest[at..].chars().take_while(|c| *c == '`').count();
+            let after = &rest[at + run..];
+            let mut from = 0;
+            let close = loop {
+                let Some(next) = after[from..].find('`') else { break None };
+                let length = after[from + next..].chars().take_while(|c| *c == '`').count();
+                if length == run {
+                    break Some(from + next + length);
+                }
+                from += next + length;
+            };
+            let Some(end) = close else { return out + &rest[at..] };
+            rest = &after[end..];
+        }
+        out + rest
+    }
+
+    #[test]
+    fn an_empty_value_opens_nothing() {
+        let view = render(&samples::hostile_plan(""), true);
+        assert_eq!(outside_of_code(&view).find(MEANT), None, "{view}");
     }
 
     #[test]
     fn nothing_is_a_link_or_a_mention() {
         for (text, expected) in [
             ("ask @ann now", "ask `@ann` now"),
-            ("see #12 or GH-12", "see `#12` or `GH-12`"),
+            ("see #12 or GH-12, gh-3, ABC-7", "see `#12` or `GH-12`, `gh-3`, `ABC-7`"),
+            ("at 0123abc or a/b@c1 or !4", "at `0123abc` or `a/b@c1` or `!4`"),
+            ("- a", "`-` a"),
+            ("12. a 12.", "`12`. a 12."),
+            ("=== x", "`===` x"),
+            ("a <!-- b | c", "a `<!--` b `|` c"),
+            ("  x   y ", "x y"),
+            ("50% of %v1", "50% of `%v1`"),
+            ("\u{ff20}ann :tada:", "\u{ff20}ann `:tada`:"),
             ("pull ghcr.io/a/b:1 from https://x.example", "pull ghcr.io/a/b:1 from `https://x.example`"),
             ("www.x.example", "`www.x.example`"),
             ("a`@b", "``a`@b``"),
-            ("web-1 *x*", "web-1 \\*x\\*"),
+            ("web-1 *x*", "web-1 `*x*`"),
         ] {
             assert_eq!(prose(text).replace("`` ", "``").replace(" ``", "``"), expected);
         }

@@ -192,6 +192,9 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
         Just("\u{1b}[2J\u{1b}[H".to_owned()),
         Just("\u{202e}gnp.exe\u{2066}\r".to_owned()),
         "[a-z日\u{fe0f}\n\u{1b}`\\[\\]<>| -]{0,300}",
+        "[`@#a0 ]{0,40}",
+        Just("@ann <!-- `` --> | [x](http://y) ![i](z) </summary></details> &#64;ann".to_owned()),
+        Just("1. a\r\n\r\n# b ```\n~~~ \\` @org/team deadbeef0".to_owned()),
     ]
 }
 
