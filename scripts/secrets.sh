@@ -4,8 +4,8 @@
 # Behind the marker at the end stand parameters, a line each ("verb list"):
 #
 #   list   STACK and NAME of each, separated by a tab
-#   show   the value of NAME in STACK; "none" where there is none
-#   put    VALUE lies ready for NAME in STACK; the run that follows takes it
+#   show   the value of NAME in STACK, in base64; "none" where there is none
+#   put    VALUE, in base64, lies ready for NAME in STACK; the run that follows takes it
 #   keep   VALUE is that of NAME, of which there was none; the next run finds it there. KIND
 #          is what it is in the list of them: "given", or "value" where the host could make it
 set -u
@@ -34,7 +34,8 @@ take() {
     umask 077
     mkdir -p "$root/$stack/values" && chmod 0711 /etc/provision &&
         chmod 0700 "$root" "$root/$stack" "$root/$stack/values" || exit 1
-    printf '%s' "$secret" >"$root/$stack/values/$1.new" && mv -f "$root/$stack/values/$1.new" "$root/$stack/values/$1" || exit 1
+    printf '%s' "$secret" | base64 -d >"$root/$stack/values/$1.new" && [ -s "$root/$stack/values/$1.new" ] &&
+        mv -f "$root/$stack/values/$1.new" "$root/$stack/values/$1" || exit 1
 }
 
 case $verb in
@@ -50,7 +51,7 @@ case $verb in
         case $stack/$name in /* | */) exit 64 ;; esac
         if [ -f "$root/$stack/values/$name" ]; then
             printf 'value '
-            cat "$root/$stack/values/$name"
+            base64 <"$root/$stack/values/$name" | tr -d '\n'
             printf '\n'
         else
             printf 'none\n'

@@ -594,6 +594,52 @@ backups_are_examined() {
     size=$(gzip -dc /mnt/whole.gz | wc -c)
     check 'a whole one' is "$(examined /mnt/whole.gz)" "whole 17.12 $size"
     head -c $(($(wc -c </mnt/whole.gz) / 2)) /mnt/whole.gz >/mnt/half.gz
+secrets_are_encoded() {
+    rm -rf /mnt/secrets /mnt/change
+    mkdir -p /mnt/change/arg /mnt/secrets/values
+    printf /mnt/secrets >/mnt/change/arg/folder
+    : >/mnt/change/arg/values
+    printf 'plain\nnasty\npem\n' >/mnt/change/arg/given
+    printf 'ge-heim.1~' >/mnt/secrets/values/plain
+    # shellcheck disable=SC2016 # none of it is a command
+    printf ' AKIA/ab+cd= "$X" \\n #\t\r\303\266'\'' ' >/mnt/secrets/values/nasty
+    printf -- '-----BEGIN-----\na/b=\n\n' >/mnt/secrets/values/pem
+    # shellcheck disable=SC2016
+    printf '%s\n' '@alone 0:0 a' '~{nasty:raw}' '@url 0:0 a' ' p://u:{nasty:url}@h/{plain:url}{pem:url}' \
+        '@json 0:0 a' ' {"a": "{nasty:json}", "{b:c}": {}, "p": "{pem:json}"}' '@env 0:0 a' '?A=x{plain:raw}$Y' '=A="x{plain:env}$Y"' \
+        '?B={nasty:raw}' '=B="{nasty:env}"' '?C={pem:raw}' '=C="{pem:env}"' '@pem 0:0 a' ' {pem:raw}' ' {.x}{}{' \
+        '@pgpass 0:0 a' ' *:{nasty:pgpass}:b\:' '@last 0:0 a' '~{pem:raw}' >/mnt/change/arg/templates
+    check 'files with any text are written' is "$(secret apply)" 0
+    check 'alone it is what it is' cmp -s /mnt/secrets/alone /mnt/secrets/values/nasty
+    check 'however it ends' cmp -s /mnt/secrets/last /mnt/secrets/values/pem
+    check 'in an address it is encoded' is "$(cat /mnt/secrets/url)" \
+        'p://u:%20AKIA%2Fab%2Bcd%3D%20%22%24X%22%20%5Cn%20%23%09%0D%C3%B6%27%20@h/ge-heim.1~-----BEGIN-----%0Aa%2Fb%3D%0A%0A'
+    # shellcheck disable=SC2016
+    check 'in JSON it is escaped' is "$(cat /mnt/secrets/json)" \
+        '{"a": " AKIA/ab+cd= \"$X\" \\n #\t\rö'\'' ", "{b:c}": {}, "p": "-----BEGIN-----\na/b=\n\n"}'
+    # shellcheck disable=SC2016
+    check 'in an env_file it is quoted where it has to be' is "$(cat /mnt/secrets/env)" \
+        'A=xge-heim.1~$Y
+B=" AKIA/ab+cd= \"\$X\" \\n #	\rö'\'' "
+C="-----BEGIN-----\na/b=\n\n"'
+    check 'lines are whole' is "$(od -An -c /mnt/secrets/pem | tr -d ' \n')" '-----BEGIN-----\na/b=\n\n\n{.x}{}{\n'
+    # shellcheck disable=SC2016
+    check 'pgpass has its own' is "$(od -An -c /mnt/secrets/pgpass | tr -d ' \n')" '*:AKIA/ab+cd="$X"\\n#\t\r303266'\'':b\:\n'
+    # Files used to end with a line break.
+    printf '\n' >>/mnt/secrets/last
+    stat -c %i /mnt/secrets/last >/mnt/before
+    secret apply >/mnt/said
+    check 'a line break more is nothing new' is "$(stat -c %i /mnt/secrets/last)" "$(cat /mnt/before)"
+    printf '%s\n' '@raw 0:0 a' ' A={plain:line}' ' B={pem:line}' >/mnt/change/arg/templates
+    check 'what a place cannot hold is refused' has "$(secret apply 2>&1)" 'error: the secret pem has a line break in it, which raw cannot hold'
+    check 'and the file is not there' [ ! -e /mnt/secrets/raw ]
+    printf '%s\n' '@raw 0:0 a' ' A={nasty:line}' >/mnt/change/arg/templates
+    printf 'x  "$y' >/mnt/secrets/values/nasty
+    check 'else it is as it is' is "$(secret apply; cat /mnt/secrets/raw)" '0
+A=x  "$y'
+    rm -rf /mnt/secrets /mnt/change
+}
+
     check 'half of one is cut' is "$(examined /mnt/half.gz | cut -d ' ' -f 1)" cut
     gzip -dc /mnt/whole.gz | head -n 2000 | gzip >/mnt/short.gz
     check 'one without its end is not complete' is "$(examined /mnt/short.gz | cut -d ' ' -f 1)" unfinished
@@ -752,16 +798,16 @@ asked() {
 
 secrets_are_asked_for() {
     check 'there are none' is "$(asked 'verb list')" 0
-    check 'one is kept' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value ge-heim.1~')" 0
-    check 'and there' is "$(asked 'verb show' 'stack shop' 'name mail')" 'value ge-heim.1~
+    check 'one is kept' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value Z2UtaGVpbS4xfg==')" 0
+    check 'and there' is "$(asked 'verb show' 'stack shop' 'name mail')" 'value Z2UtaGVpbS4xfg==
 0'
-    check 'once' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value other')" 73
+    check 'once' is "$(asked 'verb keep' 'stack shop' 'name mail' 'kind given' 'value b3RoZXI=')" 73
     check 'and told' is "$(cat /mnt/etc/secrets/shop/made)" 'given mail'
-    check 'another is kept beside it' is "$(asked 'verb keep' 'stack shop' 'name db' 'kind value' 'value x')" 0
+    check 'another is kept beside it' is "$(asked 'verb keep' 'stack shop' 'name db' 'kind value' 'value eA==')" 0
     check 'and told as well' is "$(cat /mnt/etc/secrets/shop/made)" 'given mail
 value db'
-    check 'one lies ready' is "$(asked 'verb put' 'stack shop' 'name mail' 'value neu')" 0
-    check 'and is not yet there' is "$(asked 'verb show' 'stack shop' 'name mail'; asked 'verb list')" 'value ge-heim.1~
+    check 'one lies ready' is "$(asked 'verb put' 'stack shop' 'name mail' 'value bmV1')" 0
+    check 'and is not yet there' is "$(asked 'verb show' 'stack shop' 'name mail'; asked 'verb list')" 'value Z2UtaGVpbS4xfg==
 0
 shop	db
 shop	mail
@@ -773,7 +819,7 @@ shop/values/db 600
 shop/values/mail 600
 shop/values/mail.next 600'
     check 'no value is none' is "$(asked 'verb put' 'stack shop' 'name mail' 'value ')" 64
-    check 'no path is a name' is "$(asked 'verb put' 'stack shop' 'name ../x' 'value x') $(asked 'verb keep' 'stack a/b' 'name x' 'kind value' 'value x')" '64 64'
+    check 'no path is a name' is "$(asked 'verb put' 'stack shop' 'name ../x' 'value eA==') $(asked 'verb keep' 'stack a/b' 'name x' 'kind value' 'value eA==')" '64 64'
     rm -rf /mnt/etc
 }
 
@@ -992,3 +1038,4 @@ for way in dash bash busybox; do
 done
 printf '%s passed, %s failed\n' "$passed" "$failures"
 [ "$failures" = 0 ]
+    secrets_are_encoded

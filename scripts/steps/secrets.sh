@@ -141,7 +141,7 @@ uses() {
             case $line in
                 "@$1 "*) inside=yes ;;
                 @*) inside= ;;
-                *"{$2}"*) [ -z "$inside" ] || exit 0 ;;
+                *"{$2}"* | *"{$2:"*) [ -z "$inside" ] || exit 0 ;;
             esac
         done
         exit 1
@@ -160,11 +160,16 @@ write_made() {
 
 # write_files: each at once, with its owner, readable for that one alone. One that is so
 # already stays: containers that mount a newer file are started anew.
+#
+#   @NAME OWNER HASH   a file; what follows is in it
+#    LINE              a line
+#   ~LINE              the same without a line break at its end
+#   ?LINE, =LINE       the first one where all values in it mean the same without quotes, else the second
 write_files() {
     arg templates >"$scratch/templates"
     # A last line without a file, so that the one before it is put in its place as well.
     printf '@\n' >>"$scratch/templates"
-    name='' owner=''
+    name='' owner='' unquoted=''
     while IFS= read -r line; do
         case $line in
             @*)
@@ -174,7 +179,14 @@ write_files() {
                 owner=${owner%% *}
                 [ -z "$name" ] || : >"$folder/$name.new" || return 1
                 ;;
-            *) filled "${line# }" >>"$folder/$name.new" || return 1 ;;
+            '?'*) unquoted=${line#'?'} ;;
+            =*)
+                line=${line#=}
+                ! are_plain "$line" || line=$unquoted
+                { filled "$line" && printf '\n'; } >>"$folder/$name.new" || return 1
+                ;;
+            '~'*) filled "${line#'~'}" >>"$folder/$name.new" || return 1 ;;
+            *) { filled "${line# }" && printf '\n'; } >>"$folder/$name.new" || return 1 ;;
         esac
     done <"$scratch/templates"
 }
@@ -182,26 +194,85 @@ write_files() {
 # place NAME OWNER: the file that was written beside it takes its place.
 place() {
     chown "$2" "$folder/$1.new" && chmod 0400 "$folder/$1.new" || return 1
-    if cmp -s "$folder/$1.new" "$folder/$1" && [ "$(stat -c '%a %u:%g' "$folder/$1")" = "400 $2" ]; then
+    if is_same "$1" && [ "$(stat -c '%a %u:%g' "$folder/$1")" = "400 $2" ]; then
         rm -f "$folder/$1.new"
     else
         mv -f "$folder/$1.new" "$folder/$1"
     fi
 }
 
-# filled LINE: with the values for the names in braces. What is printed by a builtin is no argument.
-filled() {
-    rest=$1 out=
+# is_same NAME: whether the new file has nothing new in it. Files used to end with a line break.
+is_same() {
+    cmp -s "$folder/$1.new" "$folder/$1" || { cat "$folder/$1.new"; printf '\n'; } | cmp -s - "$folder/$1"
+}
+
+# next_value: the first {NAME:ENCODING} of $rest, as $before, $inside and $encoding; $rest is what
+# follows. 1 where there is none.
+next_value() {
+    before=
     while :; do
-        case $rest in *'{'*'}'*) ;; *) break ;; esac
-        out=$out${rest%%'{'*}
+        case $rest in *'{'*'}'*) ;; *) return 1 ;; esac
+        before=$before${rest%%'{'*}
         rest=${rest#*'{'}
+        inside=${rest%%'}'*} encoding=
+        case $inside in
+            *:raw | *:url | *:json | *:env | *:pgpass | *:line) encoding=${inside##*:} inside=${inside%:*} ;;
+        esac
         # A brace that is none of ours: JSON has such.
-        case ${rest%%'}'*} in '' | *[!A-Za-z0-9._-]*) out=$out'{' && continue ;; esac
-        value=
-        IFS= read -r value <"$folder/values/${rest%%'}'*}" || [ -n "$value" ] || return 1
-        out=$out$value
+        case $inside in '' | [._-]* | *[!A-Za-z0-9._-]*) before=$before'{' && continue ;; esac
         rest=${rest#*'}'}
+        return 0
     done
-    printf '%s\n' "$out$rest"
+}
+
+# are_plain LINE: whether its values mean the same with quotes and without.
+are_plain() {
+    rest=$1
+    while next_value; do
+        [ "$(LC_ALL=C tr -d 'A-Za-z0-9._~-' <"$folder/values/$inside" | wc -c)" -eq 0 ] || return 1
+    done
+}
+
+# filled LINE: with the values for the names in braces, each encoded. What is printed by a builtin
+# is no argument.
+filled() {
+    rest=$1
+    while next_value; do
+        printf '%s' "$before"
+        [ -s "$folder/values/$inside" ] || return 1
+        case $encoding in
+            '' | raw) cat "$folder/values/$inside" || return 1 ;;
+            line)
+                # The rest of a line is all that there is for a value.
+                [ "$(LC_ALL=C tr -cd '\n\r' <"$folder/values/$inside" | wc -c)" -eq 0 ] || {
+                    hint "leave out 'format: raw' of the env_file, or give the secret as a file" >&2
+                    fail "the secret $inside has a line break in it, which $name cannot hold" >&2
+                }
+                cat "$folder/values/$inside" || return 1
+                ;;
+            *) encoded "$encoding" <"$folder/values/$inside" ;;
+        esac
+    done
+    printf '%s' "$before$rest"
+}
+
+# encoded ENCODING: stdin, byte by byte, so that neither a locale nor a line break matters.
+encoded() {
+    od -An -v -to1 | while read -r bytes; do
+        for byte in $bytes; do
+            case $1$byte in
+                # Letters, digits, "-", ".", "_" and "~".
+                url05[56] | url06? | url07[01] | url10[1-7] | url1[12]? | url13[0-2] | url137 | url14[1-7] | url1[56]? | url17[0-2] | url176)
+                    printf '%b' "\\0$byte"
+                    ;;
+                url*) printf '%%%02X' "0$byte" ;;
+                env042 | env044 | env134 | json042 | json134 | pgpass072 | pgpass134) printf '%b' "\\0134\\0$byte" ;;
+                env012 | json012) printf '%s' '\n' ;;
+                env015 | json015) printf '%s' '\r' ;;
+                json011) printf '%s' '\t' ;;
+                json0[0-3]? | json177) printf '\\u%04x' "0$byte" ;;
+                *) printf '%b' "\\0$byte" ;;
+            esac
+        done
+    done
 }

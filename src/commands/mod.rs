@@ -202,7 +202,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
     let project = stack.as_ref().map(|stack| &stack.project);
     match verb {
         Verb::Up(up) => {
-            let given = secrets::Given::by(&settings.options.secrets.commands);
+            let given = secrets::Given::by(&settings.options.secrets.clone().read_by(project));
             up::up(sessions, up, global, &*reporter, project, given).await
         }
         Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,

@@ -324,7 +324,8 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
                 stack.map(|input| input.project.clone()),
             ))),
             "secrets" => {
-                let step = Secrets::new(options.secrets.clone(), stack_name(settings, stack));
+                let secrets = options.secrets.clone().read_by(stack.map(|input| &input.project));
+                let step = Secrets::new(secrets, stack_name(settings, stack));
                 steps.push(Box::new(step.renewing(renewal.cloned())));
             }
             "postgres" => {

@@ -147,12 +147,23 @@ pub struct Service {
     pub reads: Vec<String>,
     /// The files and folders of the host that its containers see.
     pub mounts: Vec<Mount>,
+    /// Its files of `env_file`, as they are named.
+    pub env_files: Vec<EnvFile>,
 }
 
 impl Service {
     /// The image's full name, where it is known.
     #[must_use]
     pub fn reference(&self) -> Option<Reference> {
+/// A file that a service takes its environment from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// Its path, as the Compose file has it.
+    pub path: String,
+    /// Whether everything after `=` is the value (`format: raw`).
+    pub raw: bool,
+}
+
         // Reading the project has already refused what does not parse.
         self.image.as_deref().and_then(|image| Reference::parse(image).ok())
     }

@@ -35,7 +35,7 @@ pub use model::{Model, Refusal};
 pub use packages::{Packages, PackagesOptions};
 pub use postgres::{Mode as PostgresMode, Postgres, PostgresOptions, settle as settle_postgres};
 pub use requirement::Requirement;
-pub use secrets::{ASKED, Renewal, SecretFile, Secrets, SecretsOptions};
+pub use secrets::{ASKED, Format as SecretFormat, Renewal, SecretFile, Secrets, SecretsOptions};
 pub use size::Size;
 pub use stack::{Permission, SHIPPED, Stack, StackInput, StackOptions, stack_folder};
 pub use user::{User, UserOptions};

@@ -6,6 +6,8 @@
 //! the host writes: each with the owner that reads it in its container, each with the
 //! lines that it wants. No value is in a plan, a run, a journal or an argument.
 
+mod place;
+
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{Model, Refusal, Step, planned};
 use crate::facts::{Facts, Question, Questions};
 use crate::plan::{Action, Change, PlannedStep, Risk, sha256};
+pub use place::Format;
 
 const STEP: &str = "secrets";
 
@@ -70,7 +73,15 @@ pub struct SecretFile {
     /// Who reads it, as numbers: `UID:GID`. root's unless told.
     #[serde(default = "root")]
     pub owner: String,
-    /// Its lines. `{NAME}` stands for the value of that name.
+    /// How it is read: `plain`, `env`, `raw-env` or `json`. Without it, as the Compose file reads it
+    /// (`env_file`), or as its name ends (`.env`, `.json`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// How the Compose file reads it, where `format` is not set.
+    #[serde(skip)]
+    pub read_as: Option<Format>,
+    /// Its lines. `{NAME}` stands for the value of that name, encoded as the file needs it;
+    /// `{NAME:url}`, `{NAME:json}`, `{NAME:pgpass}` and `{NAME:raw}` name an encoding.
     pub lines: Vec<String>,
 }
 
@@ -119,14 +130,12 @@ impl Secrets {
     }
 
     /// What the files are made from, as the host reads it: `@NAME OWNER SHA256`, then the lines,
-    /// each behind a space.
+    /// each with its values marked.
     fn templates(&self) -> String {
         let mut text = String::new();
         for file in &self.options.files {
             text.push_str(&format!("@{} {} {}\n", file.path, file.owner, template_hash(file)));
-            for line in &file.lines {
-                text.push_str(&format!(" {line}\n"));
-            }
+            text.push_str(&place::lines(file));
         }
         text
     }
@@ -208,12 +217,20 @@ fn is_name(name: &str) -> bool {
 
 /// The names that stand in braces; other braces, JSON's for one, are none of ours.
 fn names(line: &str) -> impl Iterator<Item = &str> {
-    let inside = line.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
-    inside.map(|(name, _)| name).filter(|name| is_name(name))
+    place::parts(line).into_iter().filter_map(|part| match part {
+        place::Part::Value(name, _) => Some(name),
+        place::Part::Text(_) => None,
+    })
 }
 
 fn template_hash(file: &SecretFile) -> String {
-    sha256(format!("{}\n{}", file.owner, file.lines.join("\n")).as_bytes()).chars().take(16).collect()
+    // Files from before there were formats keep their hash.
+    let format = match file.format.or(file.read_as.filter(|read| *read == Format::RawEnv)) {
+        Some(format) => format!("\n{format:?}"),
+        None => String::new(),
+    };
+    let text = format!("{}\n{}{format}", file.owner, file.lines.join("\n"));
+    sha256(text.as_bytes()).chars().take(16).collect()
 }
 
 impl Step for Secrets {
@@ -383,7 +400,7 @@ impl Secrets {
         } else {
             format!("the host does not have the secret {} yet", renewal.name)
         };
-        Refusal::new(STEP, what, "run `provision up` first, with the same playbook")
+        Refusal::new(STEP, what, "run `provision up` with this host first, and with the same playbook")
     }
 }
 

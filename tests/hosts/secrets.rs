@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use super::Story;
 use super::lab::{Did, Folder, Host, Layer, eventually};
 
-pub const STORIES: &[Story] = &[("secrets::given", given)];
+pub const STORIES: &[Story] = &[("secrets::given", given), ("secrets::any_text", any_text)];
 
 const COMPOSE: &str = r#"
 name: shop
@@ -83,10 +83,13 @@ fn given() -> Result<(), Failed> {
     assert!(did.stdout.contains("take the secret cache, which will be asked for"), "{}", did.stdout);
     let did = without.provision(&["up", &host.name, "--yes"]);
     did.expect(3).said(&["PROVISION_SECRET_CACHE", "set cache", "nothing was changed"]);
-    without.provision(&secrets(&["rotate", "page", "--yes"])).expect(3).said(&["run `provision up` first"]);
+    without
+        .provision(&secrets(&["rotate", "page", "--yes"]))
+        .expect(3)
+        .said(&["run `provision up` with this host first"]);
     without.provision(&secrets(&["rotate", "pago", "--yes"])).expect(2).said(&["did you mean `page`?"]);
     without.provision(&secrets(&["rotate", "cache", "--yes"])).expect(2).said(&["set cache"]);
-    for (value, expected) in [("", "is empty"), ("a b", "alone may stand"), ("a\nb", "a control character")] {
+    for (value, expected) in [("", "is empty"), ("a\0b", "a NUL character"), ("\n", "is empty")] {
         piped(&without, value, &secrets(&["set", "cache"])).expect(2).said(&[expected]);
     }
     assert_eq!(host.inside("ls /etc/provision 2>/dev/null || true"), "", "nothing was changed");
@@ -138,4 +141,88 @@ fn given() -> Result<(), Failed> {
         assert!(!journals.contains(value) && !arguments.contains(value), "{value} is written down");
     }
     Ok(())
+}
+
+/// Values that some place misreads if they stand there as they are.
+const NASTY: [(&str, &str); 9] = [
+    ("key", "AKIA/ab+cd="),
+    ("long", "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4"),
+    ("pem", "-----BEGIN PRIVATE KEY-----\nMIIE/v+=\n\tAB\n-----END PRIVATE KEY-----\n"),
+    ("quotes", r#"it's "quoted" `twice`"#),
+    ("dollar", "$HOME ${HOME} $$ $(id) a$"),
+    ("hash", "# a #b \\n \\ \\\\"),
+    ("space", "  both ends  "),
+    ("unicode", "schön 🔑 \u{a0}end"),
+    ("ends", "\\\"\r\n'"),
+];
+
+const ANY_TEXT: &str = r#"
+name: nasty
+services:
+  app:
+    image: busybox:1.36
+    command: [sleep, infinity]
+    stop_signal: SIGKILL
+    env_file: /etc/provision/secrets/nasty/app.env
+    secrets: [SECRETS]
+secrets:
+"#;
+
+/// What a container sees is what was given, whichever way it gets there.
+fn any_text() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let names: Vec<_> = NASTY.iter().map(|(name, _)| *name).collect();
+    let mut compose = ANY_TEXT.replace("SECRETS", &names.join(", "));
+    let (mut files, mut lines) = (String::new(), String::new());
+    for name in &names {
+        compose.push_str(&format!("  {name}: {{file: /etc/provision/secrets/nasty/{name}}}\n"));
+        files.push_str(&format!("  {{ path = \"{name}\", lines = [\"{{{name}}}\"] }},\n"));
+        lines.push_str(&format!("\"V_{name}={{{name}}}\", \"U_{name}=db://u:{{{name}}}@h/d\", "));
+    }
+    let folder = Folder::empty();
+    folder.write("compose.yaml", &compose);
+    folder.settings(&format!(
+        "[steps.secrets]\ngiven = {names:?}\nfiles = [\n{files}  {{ path = \"app.env\", lines = [{lines}] }},\n]\n"
+    ));
+    let folder = NASTY.iter().take(8).fold(folder, |folder, (name, value)| {
+        let variable: &'static str = Box::leak(format!("PROVISION_SECRET_{}", name.to_uppercase()).into());
+        folder.with(variable, value)
+    });
+    let (name, value) = NASTY[8];
+    piped(&folder, &format!("{value}\n"), &["secrets", &host.name, "set", name]).expect(0);
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+    let container = host.inside("docker inspect -f '{{json .Config.Env}}' nasty-app-1");
+    let seen: Vec<String> = serde_json::from_str(&container)?;
+    let variable = |name: String| {
+        let start = format!("{name}=");
+        seen.iter().find_map(|entry| entry.strip_prefix(&start)).map(str::to_owned)
+    };
+    for (name, value) in NASTY {
+        assert_eq!(variable(format!("V_{name}")).as_deref(), Some(value), "{name} in the environment");
+        let address = variable(format!("U_{name}")).unwrap_or_default();
+        let encoded = address.strip_prefix("db://u:").and_then(|rest| rest.strip_suffix("@h/d"));
+        assert_eq!(encoded.map(decoded).as_deref(), Some(value), "{name} in an address: {address}");
+        let bytes = host.inside(&format!("docker exec nasty-app-1 od -An -v -tx1 /run/secrets/{name}"));
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!(" {byte:02x}")).collect::<String>();
+        assert_eq!(bytes.replace('\n', ""), hex(value.as_bytes()), "{name} as a file");
+        let shown = folder.provision(&["secrets", &host.name, "show", name]).stdout;
+        assert_eq!(shown.strip_suffix('\n').filter(|_| !value.ends_with('\n')).unwrap_or(&shown), value);
+    }
+    folder.provision(&["up", &host.name, "--yes"]).expect(0).said(&["nothing to change"]);
+    Ok(())
+}
+
+/// A percent-encoded text.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (byte, length) = match rest.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if first == '%' => (byte, 3),
+            _ => (first as u8, first.len_utf8()),
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

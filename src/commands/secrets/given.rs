@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read};
+use std::os::unix::ffi::OsStrExt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::ask;
 use super::printed::printed;
@@ -12,13 +16,11 @@ use crate::commands::session::Session;
 use crate::host::Password;
 use crate::plan::Plan;
 use crate::report::{Failure, Reporter};
-use crate::steps::ASKED;
+use crate::steps::{ASKED, SecretsOptions};
 
-/// The longest value that is taken.
-const LONGEST: usize = 1024;
-
-/// What may stand in a value besides letters and digits.
-const MARKS: &str = "-._~";
+/// The longest value that is taken, in bytes: a chain of certificates fits, and an environment
+/// variable of Linux holds four times as much.
+const LONGEST: usize = 32 * 1024;
 
 /// Values by the names of their secrets, each asked for once a command.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ pub(in crate::commands) struct Given {
     values: BTreeMap<String, Password>,
     /// Commands that print values, by the names of their secrets.
     commands: BTreeMap<String, String>,
+    /// Secrets that have to be one line, with the file that cannot hold another.
+    one_line: BTreeMap<String, String>,
 }
 
 /// The secrets that a plan takes from a person.
@@ -39,9 +43,9 @@ impl Given {
         Self { values: BTreeMap::from([(name.to_owned(), value)]), ..Self::default() }
     }
 
-    /// Values that these commands print.
-    pub fn by(commands: &BTreeMap<String, String>) -> Self {
-        Self { commands: commands.clone(), ..Self::default() }
+    /// Values for these secrets: from the commands that print them, or else from a person.
+    pub fn by(options: &SecretsOptions) -> Self {
+        Self { commands: options.commands.clone(), one_line: options.one_line(), ..Self::default() }
     }
 
     /// Takes from the environment what these plans want of a person; an error where something is
@@ -49,13 +53,14 @@ impl Given {
     pub fn look(&mut self, plans: &[&Plan]) -> Result<(), Failure> {
         for (name, host) in self.wanted(plans) {
             let variable = variable(name);
-            match std::env::var(&variable) {
+            match std::env::var_os(&variable).ok_or(()) {
                 Ok(value) => {
-                    check(&value).map_err(|mistake| mistake.told(&variable))?;
+                    let value = text(value.as_bytes(), self.one_line.get(name))
+                        .map_err(|mistake| mistake.told(&variable))?;
                     self.values.insert(name.to_owned(), Password::new(value));
                 }
-                Err(_) if can_ask() || self.commands.contains_key(name) => {}
-                Err(_) => {
+                Err(()) if can_ask() || self.commands.contains_key(name) => {}
+                Err(()) => {
                     let what = format!(
                         "{host} does not have the secret {name}, and there is no terminal to ask on; nothing was changed"
                     );
@@ -76,11 +81,13 @@ impl Given {
     pub fn ask(&mut self, plans: &[&Plan], reporter: &dyn Reporter) -> Result<(), Failure> {
         for (name, host) in self.wanted(plans) {
             if let Some(command) = self.commands.get(name) {
-                self.values.insert(name.to_owned(), of_command(name, command)?);
+                self.values.insert(name.to_owned(), of_command(name, command, self.one_line.get(name))?);
                 continue;
             }
             let mut answer = None;
-            while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host))));
+            while_a_person_thinks(|| {
+                reporter.suspend(&mut || answer = Some(prompt(name, host, self.one_line.get(name))))
+            });
             self.values.insert(name.to_owned(), answer.unwrap_or_else(|| Err(nothing_given(name)))?);
         }
         Ok(())
@@ -104,7 +111,8 @@ impl Given {
                 let what = format!("{} does not have the secret {name} any more", session.name);
                 return Err(failure::with_hint(Exit::Refused, what, "run the same again"));
             };
-            let parameters = [("verb", "put"), ("stack", &stack), ("name", name), ("value", value.reveal())];
+            let value = STANDARD.encode(value.reveal());
+            let parameters = [("verb", "put"), ("stack", &stack), ("name", name), ("value", &value)];
             ask(&mut session.link, &parameters).await?;
         }
         Ok(())
@@ -112,10 +120,15 @@ impl Given {
 }
 
 /// A value for that secret: hidden and twice on a terminal, and else what stands on stdin, to its end.
-pub(super) fn read(name: &str, host: &str, reporter: &dyn Reporter) -> Result<Password, Failure> {
+pub(super) fn read(
+    name: &str,
+    host: &str,
+    one_line: Option<&String>,
+    reporter: &dyn Reporter,
+) -> Result<Password, Failure> {
     if can_ask() {
         let mut answer = None;
-        while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host))));
+        while_a_person_thinks(|| reporter.suspend(&mut || answer = Some(prompt(name, host, one_line))));
         return answer.unwrap_or_else(|| Err(nothing_given(name)));
     }
     let failed = |what: String| failure::with_hint(Exit::Usage, what, PIPE_IT);
@@ -127,10 +140,8 @@ pub(super) fn read(name: &str, host: &str, reporter: &dyn Reporter) -> Result<Pa
         .take(LONGEST as u64 + 2)
         .read_to_end(&mut bytes)
         .map_err(|error| failed(format!("standard input cannot be read: {error}")))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    check(value).map_err(|mistake| mistake.told("standard input"))?;
-    Ok(Password::new(value.to_owned()))
+    let value = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    text(value, one_line).map(Password::new).map_err(|mistake| mistake.told("standard input"))
 }
 
 const PIPE_IT: &str =
@@ -147,23 +158,22 @@ fn can_ask() -> bool {
 }
 
 /// Asks for a value, hidden and twice; what is none is said, and asked for again.
-fn prompt(name: &str, host: &str) -> Result<Password, Failure> {
+fn prompt(name: &str, host: &str, one_line: Option<&String>) -> Result<Password, Failure> {
     // Ctrl-C is an answer: it must not end us before the cursor is shown again.
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     let answer = dialoguer::Password::new()
         .with_prompt(format!("the secret {name} for {host}"))
         .with_confirmation("the same again", "these are two; once more")
-        .validate_with(|value: &String| check(value).map_err(|mistake| mistake.what))
+        .validate_with(|value: &String| check(value, one_line).map_err(|mistake| mistake.what))
         .interact();
     let _ = console::Term::stderr().show_cursor();
     answer.map(Password::new).map_err(|_| nothing_given(name))
 }
 
 /// What a command of the settings prints, where that can be a secret.
-fn of_command(name: &str, command: &str) -> Result<Password, Failure> {
-    let value = printed(name, command)?;
-    check(&value).map_err(|mistake| mistake.told(&format!("the command for the secret {name}")))?;
-    Ok(Password::new(value))
+fn of_command(name: &str, command: &str, one_line: Option<&String>) -> Result<Password, Failure> {
+    let place = format!("the command for the secret {name}");
+    text(&printed(name, command)?, one_line).map(Password::new).map_err(|mistake| mistake.told(&place))
 }
 
 fn nothing_given(name: &str) -> Failure {
@@ -183,30 +193,40 @@ impl Mistake {
     }
 }
 
-/// Whether a value can be a secret: it is put into addresses, environments, JSON and configuration
-/// files as it is, and must mean the same in all of them.
-fn check(value: &str) -> Result<(), Mistake> {
+/// The text that a secret is.
+fn text(bytes: &[u8], one_line: Option<&String>) -> Result<String, Mistake> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(Mistake {
+            what: "the value is not UTF-8 text".into(),
+            hint: "encode it, as base64 does",
+        });
+    };
+    check(text, one_line).map(|()| text.to_owned())
+}
+
+/// Whether a value can be a secret. Any text can, as long as an environment variable can hold it;
+/// `one_line` is a file that has no way to write a line break.
+fn check(value: &str, one_line: Option<&String>) -> Result<(), Mistake> {
     let mistake = |what: String, hint| Err(Mistake { what, hint });
     if value.is_empty() {
         return mistake("the value is empty".into(), "nothing was changed");
     }
     if value.len() > LONGEST {
-        return mistake(format!("the value is longer than {LONGEST} bytes"), "nothing was changed");
+        let what = format!("the value is longer than {LONGEST} bytes");
+        return mistake(what, "nothing was changed; a secret of that size belongs in a file of its own");
     }
-    if value.chars().any(char::is_control) {
-        return mistake("there is a control character in the value".into(), "a value is one line");
+    if value.contains('\0') {
+        let what = "there is a NUL character in the value, which no environment variable can hold".into();
+        return mistake(what, "encode it, as base64 does");
     }
-    if !value.chars().all(|c| c.is_ascii_alphanumeric() || MARKS.contains(c)) {
+    if let Some(file) = one_line.filter(|_| value.contains(['\n', '\r'])) {
+        let what = format!("there is a line break in the value, which {file} cannot hold");
         return mistake(
-            format!("letters and digits of ASCII and {} alone may stand in a value", spaced(MARKS)),
-            "it gets into addresses, environments, JSON and configuration files, and must mean the same in all of them",
+            what,
+            "leave out `format: raw` of the env_file in the Compose file, or give the secret as a file",
         );
     }
     Ok(())
-}
-
-fn spaced(marks: &str) -> String {
-    marks.chars().map(|mark| format!("`{mark}`")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -214,39 +234,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_mean_the_same_everywhere() {
-        for good in ["x", "0aZ-._~", &"a".repeat(1024)] {
-            assert_eq!(check(good), Ok(()), "{good}");
+    fn any_text_is_a_value() {
+        let pem = "-----BEGIN KEY-----\nAKIA/ab+cd=\n-----END KEY-----\n";
+        for good in ["x", "AKIA/ab+cd=", pem, " ö '\"$(x) `\\ #\t\u{7f}", &"a".repeat(LONGEST)] {
+            assert_eq!(text(good.as_bytes(), None).as_deref(), Ok(good));
         }
-        for (bad, expected) in [
-            ("", "the value is empty"),
-            (&*"a".repeat(1025), "longer than 1024 bytes"),
-            ("a\nb", "a control character"),
-            ("a\u{7f}", "a control character"),
-            ("geheim!", "`-` `.` `_` `~` alone may stand"),
-            ("a b", "alone may stand"),
-            ("a@b", "alone may stand"),
-            ("a$b", "alone may stand"),
-            ("schön", "alone may stand"),
+        let file = "app.env".to_owned();
+        assert_eq!(check("a b$", Some(&file)), Ok(()));
+        for (bad, one_line, expected) in [
+            (&b""[..], None, "the value is empty"),
+            (&[b'a'; LONGEST + 1], None, "longer than 32768 bytes"),
+            (b"geheim\0", None, "a NUL character"),
+            (b"geheim\xff", None, "not UTF-8"),
+            (b"geheim\n1", Some(&file), "a line break in the value, which app.env cannot hold"),
+            (b"geheim\r", Some(&file), "a line break"),
         ] {
-            let mistake = check(bad).expect_err(bad);
-            assert!(mistake.what.contains(expected), "{bad}: {}", mistake.what);
-            assert!(bad.is_empty() || !format!("{mistake:?}").contains("geheim"), "{mistake:?}");
+            let mistake = text(bad, one_line).expect_err(expected);
+            assert!(mistake.what.contains(expected), "{}", mistake.what);
+            assert!(!format!("{mistake:?}").contains("geheim"), "{mistake:?}");
         }
     }
 
     #[test]
     fn a_command_prints_a_value() {
-        let value = |command: &str| of_command("mail", command).map(|value| value.reveal().to_owned());
-        assert_eq!(value("echo abc").ok().as_deref(), Some("abc"));
-        assert_eq!(value("printf abc").ok().as_deref(), Some("abc"));
+        let value = |command: &str| of_command("mail", command, None).map(|value| value.reveal().to_owned());
+        for (command, expected) in
+            [("echo abc", "abc"), ("printf abc", "abc"), ("printf 'a\\nb\\n\\n'", "a\nb\n")]
+        {
+            assert_eq!(value(command).ok().as_deref(), Some(expected));
+        }
         for (command, what) in [
             ("echo 'no such entry' >&2; exit 3", "the command for the secret mail failed (exit status: 3)"),
             ("true", "the value is empty"),
-            ("printf 'a\\nb'", "a control character"),
+            ("printf 'a\\000b'", "a NUL character"),
             ("/no/such/program", "failed (exit status: 127)"),
         ] {
-            let failure = of_command("mail", command).expect_err(command);
+            let failure = of_command("mail", command, None).expect_err(command);
             assert!(failure.what.contains(what), "{command}: {}", failure.what);
             assert!(failure.hints.iter().all(|hint| !hint.contains("abc")));
         }

@@ -5,6 +5,10 @@ mod printed;
 mod renew;
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 pub(super) use given::Given;
 pub(super) use renew::{Renewing, renew};
@@ -87,8 +91,8 @@ async fn show(link: &mut Link, stack: Option<&str>, name: &str) -> Result<String
         }
     };
     let lines = ask(link, &[("verb", "show"), ("stack", stack), ("name", name)]).await?;
-    let value = lines.first().and_then(|line| line.strip_prefix("value "));
-    value.map(|value| format!("{}\n", harmless(value))).ok_or_else(|| {
+    let value = lines.first().and_then(|line| STANDARD.decode(line.strip_prefix("value ")?).ok());
+    value.map(|value| shown(&value)).ok_or_else(|| {
         failure::plain(
             Exit::Refused,
             format!("the secret `{name}` was there a moment ago and is not any more"),
@@ -104,6 +108,19 @@ async fn names(link: &mut Link, only: Option<&str>) -> Result<Vec<(String, Strin
     Ok(pairs
         .filter(|(stack, _)| only.is_none_or(|only| only == *stack))
         .map(|(stack, name)| (harmless(stack), harmless(name)))
+/// A value on stdout: a terminal gets nothing that could steer it, a pipe gets what there is.
+fn shown(value: &[u8]) -> String {
+    let value = String::from_utf8_lossy(value);
+    let mut text = match std::io::stdout().is_terminal() {
+        true => value.lines().map(|line| format!("{}\n", harmless(line))).collect(),
+        false => value.into_owned(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
         .collect())
 }
 

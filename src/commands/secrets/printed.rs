@@ -21,11 +21,11 @@ const LINES: usize = 8;
 
 /// What a command of the settings prints, without the line break at its end. It may ask on the
 /// terminal, and sees none of the secrets that the environment holds for provision.
-pub(super) fn printed(name: &str, command: &str) -> Result<String, Failure> {
+pub(super) fn printed(name: &str, command: &str) -> Result<Vec<u8>, Failure> {
     within(name, command, PATIENCE)
 }
 
-fn within(name: &str, command: &str, patience: Duration) -> Result<String, Failure> {
+fn within(name: &str, command: &str, patience: Duration) -> Result<Vec<u8>, Failure> {
     let failed = |what: String, output: Vec<String>| Failure {
         output,
         ..failure::with_hint(
@@ -66,8 +66,7 @@ fn within(name: &str, command: &str, patience: Duration) -> Result<String, Failu
     if !status.success() {
         return Err(failed(format!("failed ({status})"), last));
     }
-    let text = String::from_utf8_lossy(&text);
-    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    Ok(text.strip_suffix(b"\n").unwrap_or(&text).to_vec())
 }
 
 /// Reads in a thread of its own: the first bytes are kept, and a program that never ends to print
@@ -107,7 +106,7 @@ mod tests {
         let what =
             |command: &str, patience| within("mail", command, patience).map_err(|failure| failure.what);
         let long = Duration::from_secs(60);
-        assert_eq!(what("echo abc", long).as_deref(), Ok("abc"));
+        assert_eq!(what("echo abc", long).as_deref(), Ok(&b"abc"[..]));
         let endless = what("cat /dev/zero", long).expect_err("endless");
         assert!(endless.contains("prints more than 66 kB"), "{endless}");
         let silent = what("sleep 30", Duration::from_millis(100)).expect_err("silent");

@@ -1,6 +1,9 @@
 //! `provision secrets HOST rotate NAME` and `set NAME`: another value, and the run that brings it
 //! to all that use the former one. It is the run that `up` makes, with one change more.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{Given, ask, given, names};
 use crate::cli::{Global, Renew, SecretsVerb, Up};
 use crate::commands::exit::Exit;
@@ -48,7 +51,7 @@ pub(in crate::commands) async fn renew(
     reporter: &dyn Reporter,
     project: Option<&Project>,
 ) -> Exit {
-    match begin(&mut session, renewal, settings, reporter).await {
+    match begin(&mut session, renewal, settings, reporter, project).await {
         Ok(Next::Run(given)) => up::up(vec![session], arguments, global, reporter, project, given).await,
         Ok(Next::Kept) => {
             session.link.close().await;
@@ -69,6 +72,7 @@ async fn begin(
     renewal: &Renewal,
     settings: &Settings,
     reporter: &dyn Reporter,
+    project: Option<&Project>,
 ) -> Result<Next, Failure> {
     let name = renewal.name.as_str();
     let options = &settings.options.secrets;
@@ -87,7 +91,8 @@ async fn begin(
         }
         return Ok(Next::Run(Given::default()));
     }
-    let value = given::read(name, &session.name, reporter)?;
+    let one_line = options.clone().read_by(project).one_line();
+    let value = given::read(name, &session.name, one_line.get(name), reporter)?;
     session.probe_when_settled().await?;
     if session.run_going_on().is_none() && !Secrets::has(&session.facts, session.stack_name(), name) {
         keep(session, name, if is_given { "given" } else { "value" }, &value).await?;
@@ -104,8 +109,9 @@ async fn keep(
     value: &Password,
 ) -> Result<(), Failure> {
     let stack = session.stack_name().to_owned();
+    let value = STANDARD.encode(value.reveal());
     let parameters =
-        [("verb", "keep"), ("stack", &stack), ("name", name), ("kind", kind), ("value", value.reveal())];
+        [("verb", "keep"), ("stack", &stack), ("name", name), ("kind", kind), ("value", &*value)];
     ask(&mut session.link, &parameters).await.map(|_| ())
 }
 

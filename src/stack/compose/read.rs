@@ -4,7 +4,7 @@ use super::backups::backups;
 use super::dotenv::Environment;
 use super::paths::{self, PathUse};
 use super::yaml::{Entry, Node, Place};
-use super::{ComposeError, Condition, Dependency, Service, invalid, ports};
+use super::{ComposeError, Condition, Dependency, EnvFile, Service, invalid, ports};
 use crate::stack::images::Reference;
 
 /// What the merged tree says.
@@ -130,10 +130,17 @@ fn names<'a>(service: &'a Node, kind: &str) -> impl Iterator<Item = &'a str> {
 }
 
 /// What a service takes its environment from, and what it mounts, of the host's own.
+/// The files that a service takes its environment from.
+fn env_files(service: &Node) -> Vec<EnvFile> {
+    let file = |node: &Node| {
+        let path = node.get("path").unwrap_or(node).text()?.to_owned();
+        Some(EnvFile { path, raw: node.get("format").and_then(Node::text) == Some("raw") })
+    };
+    files(service.get("env_file")).into_iter().filter_map(file).collect()
+}
+
 fn reads(service: &Node) -> Vec<String> {
-    let environments = files(service.get("env_file"))
-        .into_iter()
-        .filter_map(|file| file.get("path").unwrap_or(file).text().map(str::to_owned));
+    let environments = env_files(service).into_iter().map(|file| file.path);
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
     let mounts = volumes.iter().filter_map(|volume| match volume.get("source") {
         Some(source) => source.text().map(str::to_owned),
@@ -220,6 +227,7 @@ fn service(
         made_from: made_from(node),
         reads: reads(node),
         mounts,
+        env_files: env_files(node),
     };
     let place = entry.place.clone();
     Ok(Placed {
