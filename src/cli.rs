@@ -115,7 +115,7 @@ pub enum Command {
     Open(Open),
     /// List the runs that a host remembers
     Runs(Runs),
-    /// Show a run: what was done, what it said, which files it kept
+    /// Show a run (what was done, its output, which files it kept) or a saved plan
     Show(Show),
     /// List the secrets that a host has, show one, or change it
     Secrets(Secrets),
@@ -180,7 +180,7 @@ pub struct Plan {
     /// Print it as Markdown, for a review
     #[arg(long)]
     pub markdown: bool,
-    /// Save it for `provision up --plan`; it holds no file contents and no secrets
+    /// Save it for `provision up --plan` and `provision show`: what is printed here, and no secrets
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
     /// Plan from facts that `provision facts HOST --raw` printed, without a connection; HOST is only a name then
@@ -223,10 +223,13 @@ pub struct Runs {
 /// `provision show`
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The run's id, as `provision up` and `provision runs` print it
-    #[arg(value_name = "RUN")]
+    /// The run's id, as `provision up` and `provision runs` print it, or a plan that `provision plan --out` saved
+    #[arg(value_name = "RUN|FILE", value_hint = ValueHint::FilePath)]
     pub run: String,
-    /// The host, for a run that was not started from here
+    /// Print a saved plan as Markdown, for a review
+    #[arg(long)]
+    pub markdown: bool,
+    /// The host, for a run that was not started from here, or of several in a saved plan
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<Destination>,
 }

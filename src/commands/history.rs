@@ -164,9 +164,19 @@ fn shown(event: &Event) -> String {
     }
 }
 
+/// Whether a name can be that of a run: `20261122-073140-5cdc`.
+fn is_run(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+/// Whether `show` is asked for a file rather than a run.
+pub(super) fn is_file(name: &str) -> bool {
+    !name.is_empty() && (!is_run(name) || std::path::Path::new(name).exists())
+}
+
 /// The link to the host of a run.
 pub(super) fn host_of(run: &str, named: Option<&Destination>) -> Result<Destination, Failure> {
-    if run.is_empty() || !run.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+    if !is_run(run) {
         return Err(failure::with_hint(
             Exit::Usage,
             format!("`{}` is no run", harmless(run)),

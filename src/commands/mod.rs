@@ -73,6 +73,10 @@ async fn dispatch(cli: Cli) -> Exit {
             let reporter = choose(global.json, verbosity(&global), &[runs.host.to_string()]);
             history::runs(link(&runs.host, &global), global.json, &*reporter).await
         }
+        Command::Show(show) if history::is_file(&show.run) => {
+            let reporter = choose(global.json, verbosity(&global), &[]);
+            saved::show(Path::new(&show.run), show, &global, &*reporter)
+        }
         Command::Show(show) => match history::host_of(&show.run, show.host.as_ref()) {
             Ok(host) => {
                 let reporter = choose(global.json, verbosity(&global), &[host.to_string()]);

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Own, Recorded, load};
 
 /// One change to a host: what a person sees of it, and what the runner needs to make it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Change {
     /// Stable name, `step/action` with a subject where there are several: `user/member:deploy`.
     pub id: String,
@@ -15,10 +17,10 @@ pub struct Change {
     /// Why: what the host has now instead.
     pub reason: String,
     /// What a person should know before saying yes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub risks: Vec<Risk>,
     /// Files that it writes or removes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileChange>,
     /// How to undo it by hand, where it can be undone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,15 +30,17 @@ pub struct Change {
 }
 
 /// What the runner executes for a change: three functions in a step's shell file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Action {
     /// The step, and so the file: `docker` is `scripts/steps/docker.sh`.
-    pub step: &'static str,
+    #[serde(deserialize_with = "load::text")]
+    pub step: Own,
     /// The functions' common name: `engine` is `engine_guard`, `engine_apply`, `engine_verify`.
-    pub name: &'static str,
+    #[serde(deserialize_with = "load::text")]
+    pub name: Own,
     /// Values for those functions, which read them with `arg NAME`. Never a secret.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub arguments: BTreeMap<&'static str, String>,
+    #[serde(default, deserialize_with = "load::values", skip_serializing_if = "BTreeMap::is_empty")]
+    pub arguments: BTreeMap<Own, String>,
     /// Values that no plan shows: not secrets themselves, but what a short one could be guessed from.
     #[serde(skip)]
     pub unshown: BTreeMap<&'static str, String>,
@@ -77,7 +81,7 @@ impl Action {
 }
 
 /// What a person should know before saying yes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "risk", rename_all = "kebab-case")]
 pub enum Risk {
     /// The Docker daemon restarts; `live_restore` says whether containers run on meanwhile.
@@ -178,6 +182,8 @@ impl FileChange {
     fn shown_sha256(&self) -> Option<&str> {
         self.sha256.as_deref().filter(|_| !self.sensitive)
     }
+    /// What was shown of it, in a plan that was saved and loaded again.
+    pub recorded: Option<Recorded>,
 }
 
 impl Serialize for FileChange {

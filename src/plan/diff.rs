@@ -1,11 +1,13 @@
 //! What a file change looks like to a person.
 
+use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
-use super::FileChange;
+use super::{FileChange, Own, load};
 
 /// A file change, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FileDiff {
     /// The file is new; its lines.
     New(Vec<String>),
@@ -14,7 +16,17 @@ pub enum FileDiff {
     /// A unified diff, line by line, each with its sign: `+`, `-` or a space; `@@` heads a hunk.
     Text(Vec<String>),
     /// Something that is not shown: `binary`, `content hidden`, with how the size changes.
-    Opaque(&'static str),
+    Opaque(#[serde(deserialize_with = "load::text")] Own),
+}
+
+/// What a saved plan has of a file change: what was shown of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// What it looked like.
+    pub diff: FileDiff,
+    /// How long the new content is, in bytes, where it may be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// Works out what to show of a file change.
@@ -76,6 +88,7 @@ mod tests {
             content: after.map(|text| text.as_bytes().to_vec()),
             sensitive,
             exists: before.is_some(),
+            recorded: None,
         }
     }
 

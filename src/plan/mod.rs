@@ -4,18 +4,20 @@ mod change;
 mod diff;
 mod finding;
 mod fingerprint;
+mod load;
 mod login;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use change::{Action, Change, FileChange, Risk};
-pub use diff::{FileDiff, diff};
+pub use diff::{FileDiff, Recorded, diff};
 pub use finding::{Finding, Level};
 pub use fingerprint::{fingerprint, sha256};
+pub use load::Own;
 pub use login::{has_password, split_login, without_passwords};
 
 /// What a run will do on one host, as a person sees it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The host as it was named on the command line.
     pub host: String,
@@ -28,22 +30,23 @@ pub struct Plan {
 }
 
 /// A step in a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlannedStep {
     /// The step's name.
-    pub step: &'static str,
+    #[serde(deserialize_with = "load::text")]
+    pub step: Own,
     /// One line that says what holds when it has no change: `Engine 28.3.2, Compose 2.38.2`.
     pub state: String,
     /// Its changes, in order.
     pub changes: Vec<Change>,
     /// What a person should know of this step besides its changes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What has changed here and is not brought to the host: told even where nothing is to be changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
     /// What the step found (the machine step).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }
 

@@ -13,7 +13,7 @@ mod plain;
 mod plan_markdown;
 mod plan_view;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod terminal;
 mod text;
 mod time;
@@ -29,6 +29,7 @@ pub use plan_markdown::render_plan_markdown;
 pub use plan_view::render_plan;
 pub use text::{bytes, duration, harmless};
 pub use time::rfc3339;
+pub use words::{recorded, risk};
 
 /// Something that is told events.
 pub trait Reporter: Send + Sync {

@@ -31,6 +31,7 @@ pub(super) fn file(path: &str, before: Option<&str>, after: Option<&str>) -> Fil
         content: after.map(Into::into),
         sensitive: false,
         exists: before.is_some(),
+        recorded: None,
     }
 }
 
@@ -117,7 +118,7 @@ fn docker() -> PlannedStep {
 }
 
 /// A bare host: nearly everything is to be done.
-pub(super) fn bare() -> Plan {
+pub(crate) fn bare() -> Plan {
     let mut machine =
         step("machine", "Ubuntu 24.04.2 LTS (noble), amd64, 2 processors, 1.9 GB of memory", vec![]);
     machine.findings = findings().drain(..2).collect();
@@ -156,7 +157,7 @@ pub(super) fn bare() -> Plan {
 }
 
 /// A host with nothing to change.
-pub(super) fn converged() -> Plan {
+pub(crate) fn converged() -> Plan {
     plan(vec![
         step("machine", "Debian GNU/Linux 13 (trixie), arm64, 4 processors, 8.2 GB of memory", vec![]),
         step("docker", "Engine 28.3.2, Compose 2.38.2", vec![]),
@@ -166,7 +167,7 @@ pub(super) fn converged() -> Plan {
 }
 
 /// A host from which things are removed.
-pub(super) fn removal() -> Plan {
+pub(crate) fn removal() -> Plan {
     let old = vec!["docker.io".to_owned(), "podman-docker".to_owned()];
     let packages = change(
         "docker/conflicts",

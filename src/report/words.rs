@@ -1,11 +1,11 @@
 //! What the views of a plan have in common: the words for its parts.
 
 use super::text::{bytes, counted};
-use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Risk, diff};
+use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Recorded, Risk, diff};
 use crate::plan::{Finding, Level};
 
 /// What a person should know before saying yes, as a fragment.
-pub(super) fn risk(risk: &Risk) -> String {
+pub fn risk(risk: &Risk) -> String {
     match risk {
         Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
         Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
@@ -82,6 +82,9 @@ pub(super) fn shown(file: &FileChange) -> FileDiff {
     }
     diff(file)
 }
+    if let Some(recorded) = &file.recorded {
+        return recorded.diff.clone();
+    }
 
 /// The sign of one file.
 pub(super) fn file_sign(file: &FileChange, diff: &FileDiff) -> char {
@@ -107,9 +110,7 @@ pub(super) fn file_facts(file: &FileChange, diff: &FileDiff) -> String {
         FileDiff::Text(_) => rights,
         FileDiff::Opaque(reason) => {
             let new = if file.exists { "" } else { "new, " };
-            // How long a secret is, is no one else's business.
-            let size = file.content.as_ref().filter(|_| !file.sensitive);
-            let size = size.map(|content| format!(", {}", bytes(content.len() as u64))).unwrap_or_default();
+            let size = size(file).map(|size| format!(", {}", bytes(size))).unwrap_or_default();
             format!("{new}{rights}, {reason}{size}")
         }
     }
@@ -120,6 +121,17 @@ pub(super) fn standing(step: &PlannedStep) -> Level {
     let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
     if step.warnings.is_empty() && step.withheld.is_empty() { worst } else { worst.max(Level::Soft) }
 }
+/// How long a file's new content is; how long a secret is, is no one else's business.
+fn size(file: &FileChange) -> Option<u64> {
+    let content = file.content.as_ref().filter(|_| !file.sensitive);
+    content.map(|content| content.len() as u64).or_else(|| file.recorded.as_ref()?.size)
+}
+
+/// What a saved plan has of a file change.
+pub fn recorded(file: &FileChange) -> Recorded {
+    Recorded { diff: shown(file), size: size(file) }
+}
+
 
 /// The last line of a plan: `7 changes on web1, 112 MB to download`.
 pub(super) fn total(plan: &Plan) -> String {

@@ -195,6 +195,7 @@ impl Claims {
             content,
             sensitive: false,
             exists,
+            recorded: None,
             path,
         };
         let (title, reason) = match (wanted, exists) {

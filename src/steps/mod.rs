@@ -156,3 +156,4 @@ fn plain_file(model: &Model, path: &str, content: String, mode: u32) -> Option<F
         exists: present.is_some(),
     })
 }
+        recorded: None,

@@ -227,6 +227,7 @@ fn file_change(path: String, file: &BundleFile, before: Option<Vec<u8>>, exists:
         content: Some(file.content.clone()),
         sensitive: file.sensitive,
         exists,
+        recorded: None,
     }
 }
 
@@ -240,5 +241,6 @@ fn removal(path: String) -> FileChange {
         content: None,
         sensitive: false,
         exists: true,
+        recorded: None,
     }
 }
