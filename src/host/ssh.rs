@@ -7,6 +7,7 @@
 use std::fs::Permissions;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub(super) struct Ssh {
     name: String,
     session: Session,
     resolved: Resolved,
+    /// A client of the master's that asks for nothing. As long as there is one, the master does not
+    /// count the seconds to its end, however long a person thinks over a question.
+    _held: Option<UnixStream>,
 }
 
 /// What ssh's own configuration makes of a destination.
@@ -85,8 +89,10 @@ impl Ssh {
         })?;
         let said = start_master(way, &resolved, &directory).await?;
         let key = new_host_key(&said, &resolved).await;
+        // Without it the connection would only be made again.
+        let held = UnixStream::connect(socket(&directory)).ok();
         let session = Session::new_native_mux(directory);
-        Ok((Self { name: way.name.clone(), session, resolved }, key))
+        Ok((Self { name: way.name.clone(), session, resolved, _held: held }, key))
     }
 
     /// Where the host is, as seen from here.
@@ -134,6 +140,11 @@ impl Ssh {
     pub async fn close(self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.session.close()).await;
     }
+}
+
+/// Where the master listens.
+fn socket(directory: &TempDir) -> PathBuf {
+    directory.path().join("master")
 }
 
 /// A directory for ourselves alone, whatever the umask: with the socket in it one gets into the host.
@@ -204,10 +215,10 @@ async fn start_master(way: &Way, resolved: &Resolved, directory: &TempDir) -> Re
     })?;
     let mut command = way.ssh();
     // The first value wins, and the command line comes first: only what must hold stands here.
-    command.args(["-M", "-N", "-f", "-T", "-x", "-a", "-S"]).arg(directory.path().join("master"));
+    command.args(["-M", "-N", "-f", "-T", "-x", "-a", "-S"]).arg(socket(directory));
     command.args(["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"]);
     command.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
-    // Ends the master by itself when this process was killed.
+    // Ends the master by itself when this process was killed, and its socket is closed.
     command.args(["-o", "ControlPersist=30"]);
     if matches!(resolved.connect_timeout.as_str(), "" | "none" | "0") {
         command.args(["-o", &format!("ConnectTimeout={CONNECT_TIMEOUT}")]);
