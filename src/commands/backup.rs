@@ -63,6 +63,10 @@ async fn verb(
     };
     let refused = failure::from_refusal;
     let backup = Backup::of(&settings.options.stack, input).map_err(refused)?;
+    session.probe().await?;
+    if !session.is_there() {
+        return Err(failure::not_there(session.stack_name(), &session.name));
+    }
     let work = Work { backup: &backup, playbook: &settings.playbook.name, global, reporter };
     match &arguments.verb {
         None | Some(BackupVerb::List) => list(session, &backup, global).await,

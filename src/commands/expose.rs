@@ -28,6 +28,10 @@ pub(super) async fn expose(mut sessions: Vec<Session<'_>>, global: &Global) -> E
     let knocker = Knocker::default();
     let outcomes = join_all(sessions.iter_mut().map(async |session| {
         session.probe().await?;
+        if !session.is_there() {
+            let missing = failure::not_there(session.stack_name(), &session.name);
+            session.tell(&Event::Warning { text: format!("{}: {}", missing.what, missing.hints.join("; ")) });
+        }
         let exposure = look(session, &knocker).await;
         session.link.close().await;
         exposure

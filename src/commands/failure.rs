@@ -19,6 +19,15 @@ pub(super) fn with_hint(code: Exit, what: impl Into<String>, hint: impl Into<Str
     Failure { hints: vec![hint.into()], ..plain(code, what) }
 }
 
+/// A stack that is not on the host of which something is asked.
+pub(super) fn not_there(stack: &str, host: &str) -> Failure {
+    with_hint(
+        Exit::Refused,
+        format!("{stack} is not on {host}"),
+        format!("bring it there with `provision up {host}`, or go to the folder of the stack that you mean"),
+    )
+}
+
 /// What is wrong in a file, with the line that is.
 pub(super) fn from_config(error: ConfigError) -> Failure {
     Failure { output: error.excerpt(), hints: error.hints(), ..plain(Exit::Usage, error.to_string()) }

@@ -21,7 +21,7 @@ pub(super) async fn runs(mut link: Link, json: bool, reporter: &dyn Reporter) ->
             let text: String = if json {
                 rows.iter().map(|row| format!("{}\n", row.json())).collect()
             } else if rows.is_empty() {
-                format!("no runs on {} yet\n", link.name())
+                format!("no runs on {0} yet: `provision up {0}` makes the first\n", link.name())
             } else {
                 rows.iter().map(Row::text).collect()
             };

@@ -33,6 +33,10 @@ pub(super) async fn plan(
             session.tell(&Event::Warning { text });
         }
         let plan = session.plan().await;
+        let starting = session.starting().join(", ");
+        if !starting.is_empty() && plan.as_ref().is_ok_and(crate::plan::Plan::is_empty) {
+            session.tell(&Event::Warning { text: format!("containers are still starting: {starting}") });
+        }
         session.link.close().await;
         plan
     }))

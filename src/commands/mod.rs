@@ -102,7 +102,8 @@ async fn dispatch(cli: Cli) -> Exit {
         Command::CloudInit(arguments) => cloud_init::cloud_init(arguments, &global),
         Command::Status(status) => {
             let reporter = choose(global.json, verbosity(&global), &[status.host.to_string()]);
-            status::status(link(&status.host, &global), global.json, &*reporter).await
+            let stack = stack_here(&global);
+            status::status(link(&status.host, &global), stack.as_deref(), global.json, &*reporter).await
         }
         Command::Playbooks => {
             let width = config::shipped_playbooks().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -249,6 +250,14 @@ fn settings(target: &Target, global: &Global, verb: &Verb<'_>) -> Result<Setting
         other => other,
     };
     settings.map_err(failure::from_config)
+}
+
+/// The stack of this folder, where there is one that can be read.
+fn stack_here(global: &Global) -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let settings = config::load(&here, None, global.config.as_deref()).ok()?;
+    let stack = session::read_stack(&settings).ok().filter(|_| !settings.unnamed)??;
+    Some(stack.project.name)
 }
 
 fn link(host: &Destination, global: &Global) -> Link {

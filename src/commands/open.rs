@@ -70,7 +70,9 @@ fn choose(facts: &Facts, wanted: &str, host: &str) -> Result<Page, Failure> {
     let known: BTreeSet<&str> =
         tcp.iter().map(|port| port.service.as_str()).filter(|name| !name.is_empty()).collect();
     let hint = if known.is_empty() {
-        "no container there publishes anything; a port number is taken as well".to_owned()
+        format!(
+            "no container there publishes anything: `provision up {host}` starts a stack; a port number is taken as well"
+        )
     } else {
         format!("these do: {}", harmless(&crate::config::listed(known)))
     };

@@ -106,6 +106,32 @@ impl<'a> Session<'a> {
         stack_name(self.settings, self.stack)
     }
 
+    /// Whether the host has the stack: provision has sent it, or it runs.
+    pub fn is_there(&self) -> bool {
+        let name = self.stack_name();
+        self.stack.is_none()
+            || self.facts.containers.iter().any(|container| container.project == name)
+            || self.facts.stacks().any(|stack| stack == name)
+    }
+
+    /// The services of the stack that have been started a moment ago, and are not yet what they will be.
+    pub fn starting(&self) -> Vec<&str> {
+        let name = self.stack_name();
+        let own = self.facts.containers.iter().filter(|container| container.project == name);
+        let mut services: Vec<_> = own
+            .filter(|container| container.is_starting())
+            .map(|container| container.service.as_str())
+            .collect();
+        services.sort_unstable();
+        services.dedup();
+        services
+    }
+
+    /// How long its containers may take until they are healthy.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.settings.options.stack.wait.into())
+    }
+
     /// Takes the live lines away for good, before something else is printed.
     pub fn rest(&self) {
         self.reporter.rest();

@@ -20,8 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// `provision status HOST`
-pub(super) async fn status(mut link: Link, json: bool, reporter: &dyn Reporter) -> Exit {
-    let exit = match look(&mut link, json, reporter).await {
+///
+/// `stack` is that of the folder here, which is expected there.
+pub(super) async fn status(mut link: Link, stack: Option<&str>, json: bool, reporter: &dyn Reporter) -> Exit {
+    let exit = match look(&mut link, stack, json, reporter).await {
         Ok(exit) => exit,
         Err(failure) => {
             let exit = exit_of(&failure);
@@ -33,7 +35,12 @@ pub(super) async fn status(mut link: Link, json: bool, reporter: &dyn Reporter) 
     exit
 }
 
-async fn look(link: &mut Link, json: bool, reporter: &dyn Reporter) -> Result<Exit, Failure> {
+async fn look(
+    link: &mut Link,
+    stack: Option<&str>,
+    json: bool,
+    reporter: &dyn Reporter,
+) -> Result<Exit, Failure> {
     let Some(facts) = followed(link, reporter).await? else { return Ok(Exit::Detached) };
     if let Some(last) = &facts.last_run {
         index::remember(&last.id, &link.name());
@@ -44,13 +51,17 @@ async fn look(link: &mut Link, json: bool, reporter: &dyn Reporter) -> Result<Ex
         let value = json!({
             "host": link.name(), "system": system.name, "uptime": system.uptime, "cloud_init": cloud_init,
             "first_boot": first_boot, "last_run": last_run, "reboot_required": reboot_required,
+            "stacks": facts.stacks().collect::<Vec<_>>(),
         });
         print(&format!("{value}\n"));
     } else {
         print(&shown(&link.name(), &facts));
     }
-    match why(link, &facts).await? {
-        Some(failure) => Err(failure),
+    if let Some(failure) = why(link, &facts).await? {
+        return Err(failure);
+    }
+    match stack.filter(|stack| !facts.stacks().any(|other| other == *stack)) {
+        Some(stack) => Err(failure::not_there(stack, &link.name())),
         None => Ok(Exit::Done),
     }
 }
@@ -64,7 +75,7 @@ async fn followed(link: &mut Link, reporter: &dyn Reporter) -> Result<Option<Fac
     tell(&Event::Connecting);
     loop {
         link.connect().await.map_err(failure::from_host)?;
-        let facts = probe(link, &[Question::Docker].into()).await?.facts;
+        let facts = probe(link, &[Question::Docker, Question::Claims].into()).await?.facts;
         if let Some((run, holder)) = facts.run_going_on() {
             tell(&Event::RunAttached { run: run.to_owned(), holder: holder.to_owned() });
             match run::attach(link, run, &tell).await.map_err(|error| failure::from_run(error, &name))? {
@@ -105,6 +116,9 @@ fn shown(name: &str, facts: &Facts) -> String {
         ),
         ("docker", docker),
     ];
+    let stacks: Vec<_> = facts.stacks().collect();
+    let none = || "none that provision has brought".to_owned();
+    rows.push(("stacks", if stacks.is_empty() { none() } else { stacks.join(", ") }));
     if let Some(cloud_init) = &facts.cloud_init {
         rows.push(("cloud-init", cloud_init.status.clone()));
     }

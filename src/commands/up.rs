@@ -1,6 +1,7 @@
 //! `provision up`: plan, ask, do, prove.
 
 use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
@@ -107,12 +108,39 @@ async fn prepare(
             session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
         }
     }
-    let plan = session.plan().await?;
+    let plan = plan_when_started(session).await?;
     if let Some(saved) = saved {
         saved.must_be(&plan)?;
     }
     session.tell(&Event::Planned { plan: Box::new(plan.clone()) });
     Ok(Some(plan))
+}
+
+/// The plan, and where it has no change, once containers are not starting any more: right after a boot
+/// it is too early to judge them.
+async fn plan_when_started(session: &mut Session<'_>) -> Result<Plan, Failure> {
+    let began = Instant::now();
+    let mut said = false;
+    loop {
+        let plan = session.plan().await?;
+        let starting = session.starting().join(", ");
+        if !plan.is_empty() || starting.is_empty() {
+            return Ok(plan);
+        }
+        if began.elapsed() > session.patience() {
+            let text = format!("still starting, and not healthy yet: {starting}");
+            session.tell(&Event::Warning { text });
+            return Ok(plan);
+        }
+        if !said {
+            session.tell(&Event::Warning {
+                text: format!("containers are still starting; waiting for {starting}"),
+            });
+            said = true;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        session.probe().await?;
+    }
 }
 
 /// Probes, and follows what is going on there to its end; false when a person let go of it.

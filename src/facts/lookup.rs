@@ -52,6 +52,16 @@ impl Facts {
         Some((&last.id, &lease.holder))
     }
 
+    /// The stacks that provision has brought to the host; known where claims were asked for.
+    pub fn stacks(&self) -> impl Iterator<Item = &str> {
+        const STACKS: &str = "/var/lib/provision/stacks/";
+        let below = self.files.range(STACKS.to_owned()..);
+        below
+            .map_while(|(path, file)| Some((path.strip_prefix(STACKS)?, file)))
+            .filter_map(|(rest, file)| file.as_ref().and(rest.strip_suffix("/origin")))
+            .filter(|name| !name.contains('/'))
+    }
+
     /// Whether it is provisioning itself just now.
     pub fn is_at_first_boot(&self) -> bool {
         self.first_boot.as_ref().is_some_and(|first_boot| first_boot.state == "running")
@@ -148,5 +158,66 @@ impl Unit {
     /// Whether it starts at boot: enabled, or always (`static`, `alias`, `generated`, `indirect`).
     pub fn is_enabled(&self) -> bool {
         matches!(self.enabled.as_str(), "enabled" | "static" | "alias" | "generated" | "indirect")
+    }
+}
+
+/// How long a container that has just been started may still end at once, in seconds.
+const MOMENT: u64 = 10;
+
+impl Container {
+    /// Whether it has been started a moment ago: its health check has not spoken, or it has run for a
+    /// few seconds only.
+    pub fn is_starting(&self) -> bool {
+        if self.state != "running" || self.status.contains("(unhealthy)") || self.status.contains("(healthy)")
+        {
+            return false;
+        }
+        let up = self.status.strip_prefix("Up ").unwrap_or_default();
+        let seconds = match up.split_once(' ') {
+            Some(("Less", _)) => Some(0),
+            Some((number, rest)) if rest.starts_with("second") => number.parse::<u64>().ok(),
+            _ => None,
+        };
+        self.status.contains("(health: starting)") || seconds.is_some_and(|seconds| seconds < MOMENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_just_been_started_is_starting() {
+        for (state, status, expected) in [
+            ("running", "Up 3 minutes", false),
+            ("running", "Up 3 minutes (health: starting)", true),
+            ("running", "Up 4 seconds (healthy)", false),
+            ("running", "Up 4 seconds (unhealthy)", false),
+            ("running", "Up Less than a second", true),
+            ("running", "Up 1 second", true),
+            ("running", "Up 9 seconds", true),
+            ("running", "Up 10 seconds", false),
+            ("running", "Up About a minute", false),
+            ("restarting", "Restarting (1) 2 seconds ago", false),
+            ("exited", "Exited (0) 2 seconds ago", false),
+        ] {
+            let container = Container { state: state.into(), status: status.into(), ..Container::default() };
+            assert_eq!(container.is_starting(), expected, "{state} {status}");
+        }
+    }
+
+    #[test]
+    fn stacks_are_known_by_their_origins() {
+        let file = |path: &str, is_there: bool| (path.to_owned(), is_there.then(File::default));
+        let mut facts = Facts::default();
+        facts.files.extend([
+            file("/var/lib/provision/stacks", true),
+            file("/var/lib/provision/stacks/a/origin", true),
+            file("/var/lib/provision/stacks/b/origin", false),
+            file("/var/lib/provision/stacks/c/manifest", true),
+            file("/var/lib/provision/stacks/d/x/origin", true),
+            file("/var/lib/provision/stackz/e/origin", true),
+        ]);
+        assert_eq!(facts.stacks().collect::<Vec<_>>(), ["a"]);
     }
 }

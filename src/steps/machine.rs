@@ -314,13 +314,13 @@ fn network(address: &str, reach: Reach) -> Finding {
             Level::Forceable,
             "network",
             format!("the name in {address} does not resolve on the host"),
-            "check its DNS (`resolvectl status`), or set a mirror or proxy (docs/steps.md)",
+            "check its DNS (`resolvectl status`), or set `mirror` or `proxy` in [steps.docker]",
         ),
         Reach::NoConnection => finding(
             Level::Forceable,
             "network",
             format!("{address} is not reached from the host"),
-            "check its route and outgoing firewall, or set a mirror or proxy (docs/steps.md)",
+            "check its route and outgoing firewall, or set `mirror` or `proxy` in [steps.docker]",
         ),
     }
 }

@@ -59,8 +59,16 @@ async fn list(link: &mut Link, stack: Option<&str>, json: bool) -> Result<String
             .map(|(stack, name)| format!("{}\n", serde_json::json!({ "stack": stack, "name": name })))
             .collect());
     }
+    if let (true, Some(stack)) = (all.is_empty(), stack) {
+        let what = format!("{} has no secrets of a stack {stack}", link.name());
+        let hint = format!("`provision secrets {}` lists the secrets of all stacks there", link.name());
+        return Err(failure::with_hint(Exit::Refused, what, hint));
+    }
     if all.is_empty() {
-        return Ok(format!("{} has made no secrets\n", link.name()));
+        return Ok(format!(
+            "{0} has no secrets yet: `provision up {0}` makes those of a stack\n",
+            link.name()
+        ));
     }
     let width = all.iter().map(|(stack, _)| stack.len()).max().unwrap_or(0);
     Ok(all.iter().map(|(stack, name)| format!("{stack:<width$}  {name}\n")).collect())
@@ -78,7 +86,7 @@ async fn show(link: &mut Link, stack: Option<&str>, name: &str) -> Result<String
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.is_empty() => {
-                    "`provision up` makes those that the playbook asks for".to_owned()
+                    format!("`provision up {}` makes those that the playbook asks for", link.name())
                 }
                 None => format!("it has {}", listed(known)),
             };
@@ -100,14 +108,6 @@ async fn show(link: &mut Link, stack: Option<&str>, name: &str) -> Result<String
     })
 }
 
-/// Stack and name of each.
-async fn names(link: &mut Link, only: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
-    let lines = ask(link, &[("verb", "list")]).await?;
-    let pairs = lines.iter().filter_map(|line| line.split_once('\t'));
-    let harmless = |text| harmless(text).into_owned();
-    Ok(pairs
-        .filter(|(stack, _)| only.is_none_or(|only| only == *stack))
-        .map(|(stack, name)| (harmless(stack), harmless(name)))
 /// A value on stdout: a terminal gets nothing that could steer it, a pipe gets what there is.
 fn shown(value: &[u8]) -> String {
     let value = String::from_utf8_lossy(value);
@@ -121,6 +121,14 @@ fn shown(value: &[u8]) -> String {
     text
 }
 
+/// Stack and name of each.
+async fn names(link: &mut Link, only: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+    let lines = ask(link, &[("verb", "list")]).await?;
+    let pairs = lines.iter().filter_map(|line| line.split_once('\t'));
+    let harmless = |text| harmless(text).into_owned();
+    Ok(pairs
+        .filter(|(stack, _)| only.is_none_or(|only| only == *stack))
+        .map(|(stack, name)| (harmless(stack), harmless(name)))
         .collect())
 }
 
