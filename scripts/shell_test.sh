@@ -363,6 +363,46 @@ cron i4 keeps restarting (exit code 127)
         'api\trunning\tUp 1 minute\ti1\nold\texited\tExited (1) 1 minute ago\ti2\n')" 0
 }
 
+# watched FUNCTION LINES: what watch.sh makes of what `docker inspect` prints, with a start at NOW-n.
+watched() {
+    mkdir -p /mnt/change/arg
+    printf 'web service 1\ndb service 1\nprep job 1\n' >/mnt/change/arg/services
+    printf 10 >/mnt/change/arg/watch
+    printf 'x' >/mnt/change/arg/name
+    printf '/mnt' >/mnt/change/arg/folder
+    printf '%b' "$2" >/mnt/inspected
+    cat >/mnt/watch <<'WATCH'
+change=/mnt/change scratch=/mnt
+arg() { cat "$change/arg/$1"; }
+result() { echo "result: $*"; }
+. "$1/steps/stack.sh"
+. "$1/steps/watch.sh"
+TAB='	'
+containers() { cat /mnt/containers; }
+docker() { sed "s/NOW/$(date -u -d "@$(($(date +%s) - 4))" +%Y-%m-%dT%H:%M:%S).5Z/" /mnt/inspected; }
+seen >"$scratch/seen"
+"$2"
+WATCH
+    sh /mnt/watch "$HERE" "$1"
+}
+
+containers_are_watched() {
+    rm -f /mnt/restarts
+    printf 'web\trunning\tUp 4 seconds\ti1\ndb\trunning\tUp 4 seconds (healthy)\ti2\nprep\texited\tExited (0) 1 second ago\ti3\n' >/mnt/containers
+    young='web i1 0 NOW - 0\ndb i2 0 NOW healthy 0\n'
+    check 'one without a health check is young' is "$(watched young "$young")" web
+    check 'and later it is not' is "$(watched young 'web i1 0 2020-01-01T00:00:00.123456789Z - 0\n')" ''
+    check 'nothing is started again' is "$(watched loops 'web i1 7 NOW - 1\ndb i2 0 NOW healthy 0\n')" ''
+    check 'nor twice' is "$(watched loops 'web i1 9 NOW - 1\ndb i2 1 NOW healthy 0\n')" ''
+    check 'three times at once are none' is "$(watched loops 'web i1 10 NOW - 3\ndb i2 2 NOW healthy 0\n')" ''
+    printf 'i1 7 %s\ni3 0 1\n' $(($(date +%s) - 21)) >/mnt/restarts
+    check 'three times in a while are a loop' has "$(watched loops 'web i1 10 NOW - 3\nprep i3 9 NOW - 3\n')" \
+        'web i1 was started again 3 times in 2'
+    check 'what is said at the end' is "$(watched outcome "$young")" \
+        'result: healthy: db; running for 10 s, no health check: web; completed: prep'
+    rm -f /mnt/restarts /mnt/containers
+}
+
 # blamed REPORT: what is left of it for a start at noon; web ended before, prep behind it.
 blamed() {
     cat >/mnt/blame <<'BLAME'
@@ -554,46 +594,6 @@ file db bb22'
     rm -rf /mnt/secrets /mnt/change
 }
 
-# --- backups --------------------------------------------------------------------------------
-
-# dump_of END: a dump as pg_dump writes one, on stdout.
-dump_of() {
-    printf -- '--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version %s (Debian)\n' "$2"
-    seq 1 3000
-    printf '%b' "$1"
-}
-
-# examined FILE: what dump.sh makes of it.
-examined() {
-    cat >/mnt/examine <<'EXAMINE'
-scratch=/mnt
-. "$1/dump.sh"
-examine "$2"
-echo "$verdict $from $unpacked"
-EXAMINE
-    sh /mnt/examine "$HERE" "$1"
-    find /mnt -maxdepth 1 -name 'dump.*'
-}
-
-# queued ACTION: what the queues are told, and what comes of an answer.
-queued() {
-    cat >/mnt/queue <<'QUEUE'
-dir=/mnt/runs/20260101-000000-abcd
-arg() { [ "$1" != queues ] || echo redis; }
-. "$1/steps/backup.sh"
-compose() { cat >/mnt/told; cat /mnt/answers; }
-queues "$2"
-echo "$?"
-QUEUE
-    sh /mnt/queue "$HERE" "$1"
-}
-
-backups_are_examined() {
-    whole='--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n'
-    dump_of "$whole" 17.12 | gzip >/mnt/whole.gz
-    size=$(gzip -dc /mnt/whole.gz | wc -c)
-    check 'a whole one' is "$(examined /mnt/whole.gz)" "whole 17.12 $size"
-    head -c $(($(wc -c </mnt/whole.gz) / 2)) /mnt/whole.gz >/mnt/half.gz
 secrets_are_encoded() {
     rm -rf /mnt/secrets /mnt/change
     mkdir -p /mnt/change/arg /mnt/secrets/values
@@ -640,6 +640,46 @@ A=x  "$y'
     rm -rf /mnt/secrets /mnt/change
 }
 
+# --- backups --------------------------------------------------------------------------------
+
+# dump_of END: a dump as pg_dump writes one, on stdout.
+dump_of() {
+    printf -- '--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version %s (Debian)\n' "$2"
+    seq 1 3000
+    printf '%b' "$1"
+}
+
+# examined FILE: what dump.sh makes of it.
+examined() {
+    cat >/mnt/examine <<'EXAMINE'
+scratch=/mnt
+. "$1/dump.sh"
+examine "$2"
+echo "$verdict $from $unpacked"
+EXAMINE
+    sh /mnt/examine "$HERE" "$1"
+    find /mnt -maxdepth 1 -name 'dump.*'
+}
+
+# queued ACTION: what the queues are told, and what comes of an answer.
+queued() {
+    cat >/mnt/queue <<'QUEUE'
+dir=/mnt/runs/20260101-000000-abcd
+arg() { [ "$1" != queues ] || echo redis; }
+. "$1/steps/backup.sh"
+compose() { cat >/mnt/told; cat /mnt/answers; }
+queues "$2"
+echo "$?"
+QUEUE
+    sh /mnt/queue "$HERE" "$1"
+}
+
+backups_are_examined() {
+    whole='--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n'
+    dump_of "$whole" 17.12 | gzip >/mnt/whole.gz
+    size=$(gzip -dc /mnt/whole.gz | wc -c)
+    check 'a whole one' is "$(examined /mnt/whole.gz)" "whole 17.12 $size"
+    head -c $(($(wc -c </mnt/whole.gz) / 2)) /mnt/whole.gz >/mnt/half.gz
     check 'half of one is cut' is "$(examined /mnt/half.gz | cut -d ' ' -f 1)" cut
     gzip -dc /mnt/whole.gz | head -n 2000 | gzip >/mnt/short.gz
     check 'one without its end is not complete' is "$(examined /mnt/short.gz | cut -d ' ' -f 1)" unfinished
@@ -1019,11 +1059,13 @@ for way in dash bash busybox; do
     links
     folders_in_the_way
     containers_are_judged
+    containers_are_watched
     only_what_ended_at_the_start_is_blamed
     the_firewalls_lock
     the_firewall_is_hooked
     keys_have_fingerprints
     secrets_are_made
+    secrets_are_encoded
     backups_are_examined
     backups_are_listed
     queues_are_set_aside
@@ -1038,4 +1080,3 @@ for way in dash bash busybox; do
 done
 printf '%s passed, %s failed\n' "$passed" "$failures"
 [ "$failures" = 0 ]
-    secrets_are_encoded

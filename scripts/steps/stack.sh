@@ -218,10 +218,23 @@ told() {
 wait_until_settled() {
     limit=$(arg wait 300)
     waited=0 said='' good=0 bad=0
+    rm -f "$scratch/restarts"
     while :; do
         report=$(settled)
-        case $? in
-            0) good=$((good + 1)) bad=0; [ "$good" -lt 3 ] || return 0 ;;
+        verdict=$?
+        seen >"$scratch/seen"
+        looping=$(loops)
+        [ -z "$looping" ] || { report=$looping && blame && fail "the stack is not well: $(told "$report")"; }
+        case $verdict in
+            0)
+                good=$((good + 1)) bad=0
+                watching=$(young | joined)
+                [ "$good" -lt 3 ] || [ -n "$watching" ] || return 0
+                if [ -n "$watching" ] && [ "$watching" != "$said" ]; then
+                    say "watching for $(arg watch 10) s, as there is no health check: $watching"
+                    said=$watching
+                fi
+                ;;
             2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not well: $(told "$report")"; } ;;
             *)
                 good=0 bad=0
@@ -403,6 +416,7 @@ up_apply() {
     join_networks
     restart_stale
     wait_until_settled
+    outcome
     printf '%s\n' "$(arg hash)" >"$state/applied"
 }
 

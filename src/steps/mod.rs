@@ -107,12 +107,14 @@ pub fn script(step: &str) -> Option<&'static str> {
         "stack" => Some(concat!(
             include_str!("../../scripts/steps/stack.sh"),
             include_str!("../../scripts/steps/bundle.sh"),
+            include_str!("../../scripts/steps/watch.sh"),
             include_str!("../../scripts/steps/rolling.sh")
         )),
         // Its restore ends with a start of the stack, and both of its scripts read backups.
         "backup" => Some(concat!(
             include_str!("../../scripts/steps/stack.sh"),
             include_str!("../../scripts/steps/bundle.sh"),
+            include_str!("../../scripts/steps/watch.sh"),
             include_str!("../../scripts/steps/rolling.sh"),
             include_str!("../../scripts/dump.sh"),
             include_str!("../../scripts/steps/backup.sh")
@@ -154,6 +156,6 @@ fn plain_file(model: &Model, path: &str, content: String, mode: u32) -> Option<F
         content: Some(content.into_bytes()),
         sensitive: false,
         exists: present.is_some(),
+        recorded: None,
     })
 }
-        recorded: None,

@@ -50,6 +50,8 @@ pub struct StackOptions {
     pub folder: Option<String>,
     /// How long containers may take until they are well, in seconds.
     pub wait: u32,
+    /// How long a container without a health check is watched after its start, in seconds.
+    pub watch: u32,
     /// Values that go over those of the folder's `.env`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, EnvValue>,
@@ -89,6 +91,7 @@ impl Default for StackOptions {
             name: None,
             folder: None,
             wait: 300,
+            watch: 10,
             env: BTreeMap::new(),
             queues: Vec::new(),
             proof: None,

@@ -132,6 +132,7 @@ impl Stack {
             .saturating_mul(replaced.saturating_add(2))
             .saturating_add(if builds { 3480 } else { 480 })
     }
+            .with("watch", self.options.watch.min(self.options.wait).to_string())
 }
 
 impl Stack {
