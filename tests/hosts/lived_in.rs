@@ -1,6 +1,8 @@
 //! Servers that have been in use for a year: what is the application's, a person's or another
 //! project's stays theirs.
 
+mod bytes;
+
 use libtest_mimic::Failed;
 
 use super::Story;
@@ -17,6 +19,7 @@ pub const STORIES: &[Story] = &[
     ("lived_in::tags_that_move", tags_that_move),
     ("lived_in::a_service_that_is_not_root", a_service_that_is_not_root),
     ("lived_in::an_older_engine", an_older_engine),
+    ("lived_in::every_byte", bytes::every_byte),
 ];
 
 /// An application that keeps a row a second in a file of its folder.
