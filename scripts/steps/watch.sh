@@ -3,14 +3,14 @@
 # ends every few seconds is running in between.
 
 # seen: of containers that run or are started again, SERVICE, ID, RESTARTS, SECONDS since the start,
-# HEALTH ("-" without a health check) and EXIT (the last exit code), a line each.
+# HEALTH ("-" without a health check), a line each.
 seen() {
     now=$(date +%s)
     ids=$(containers | awk -F'\t' '$2 == "running" || $2 == "restarting" { print $4 }')
     [ -n "$ids" ] || return 0
     # Not .Id: with it docker reads its own JSON, where a container without a health check has no Health.
     # shellcheck disable=SC2086 # words
-    docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.RestartCount}} {{.State.StartedAt}} {{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.ExitCode}}' \
+    docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}} {{.ID}} {{.RestartCount}} {{.State.StartedAt}} {{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}}' \
         $ids 2>/dev/null | while read -r service id restarts started rest; do
         # GNU's date reads Docker's times, busybox' only without the T and the rest of a second.
         day=${started%T*} clock=${started#*T}
@@ -24,20 +24,19 @@ seen() {
 loops() {
     touch "$scratch/restarts"
     now=$(date +%s)
-    while read -r service id restarts _ _ code; do
+    while read -r service id restarts _; do
         services | grep -q "^$service job " && continue
         first=$(sed -n "s/^$id //p" "$scratch/restarts")
         [ -n "$first" ] || { first="$restarts $now" && printf '%s %s\n' "$id" "$first" >>"$scratch/restarts"; }
         times=$((restarts - ${first% *})) seconds=$((now - ${first#* }))
         if [ "$times" -lt 3 ] || [ "$seconds" -lt $((2 * $(arg watch 10))) ]; then continue; fi
-        printf '%s %s was started again %s times in %s s, and last ended with exit code %s\n' "$service" "$id" "$times" \
-            "$seconds" "$code"
+        printf '%s %s keeps ending: it was started again %s times in %s s\n' "$service" "$id" "$times" "$seconds"
     done <"$scratch/seen"
 }
 
 # young: of what is in $scratch/seen, services without a health check that have not run long enough.
 young() {
-    while read -r service _ _ seconds health _; do
+    while read -r service _ _ seconds health; do
         if [ "$health" != - ] || [ "$seconds" -ge "$(arg watch 10)" ]; then continue; fi
         services | grep -qx "$service service [0-9]*" || continue
         printf '%s\n' "$service"
