@@ -228,8 +228,7 @@ fn set(table: &mut Table, step: &str, key: &str, value: &str) {
 fn released(settings: &Settings, warn: &dyn Fn(String)) -> Result<(String, Sha256), Failure> {
     let Some(folder) = settings.release.folder() else {
         let what = "where a server can fetch the released binary is not known";
-        let hint =
-            "say it in provision.toml: `url` in [release], the folder on the web that holds the released files";
+        let hint = "say it in provision.toml: `url` in [release], the folder on the web that holds the released files";
         return Err(failure::with_hint(Exit::Usage, what, hint));
     };
     must_be_address(folder, "`url` in [release]")?;

@@ -94,6 +94,13 @@ pub enum Risk {
         /// Which services.
         services: Vec<String>,
     },
+    /// An image is built on the host.
+    Builds {
+        /// The service that runs it.
+        service: String,
+        /// The images that it begins from.
+        from: Vec<String>,
+    },
     /// A port is published on addresses that others may reach.
     OpensPort {
         /// The published port or range, with protocol: `8080/tcp`.
@@ -175,6 +182,8 @@ pub struct FileChange {
     pub sensitive: bool,
     /// Whether a file stands there now.
     pub exists: bool,
+    /// What was shown of it, in a plan that was saved and loaded again.
+    pub recorded: Option<Recorded>,
 }
 
 impl FileChange {
@@ -182,8 +191,6 @@ impl FileChange {
     fn shown_sha256(&self) -> Option<&str> {
         self.sha256.as_deref().filter(|_| !self.sensitive)
     }
-    /// What was shown of it, in a plan that was saved and loaded again.
-    pub recorded: Option<Recorded>,
 }
 
 impl Serialize for FileChange {

@@ -13,6 +13,8 @@ pub fn risk(risk: &Risk) -> String {
             "may interrupt running services".into()
         }
         Risk::InterruptsService { services } => format!("may interrupt {}", services.join(", ")),
+        Risk::Builds { service, from } if from.is_empty() => format!("builds the image of {service}"),
+        Risk::Builds { service, from } => format!("builds the image of {service} from {}", from.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::LetsIn { port, from, behind } => {
             let who = if from.is_empty() { "anybody".to_owned() } else { from.join(", ") };
@@ -46,7 +48,10 @@ pub fn risk(risk: &Risk) -> String {
 pub(super) fn is_grave(risk: &Risk) -> bool {
     !matches!(
         risk,
-        Risk::Downloads { .. } | Risk::RestartsDocker { live_restore: true } | Risk::LetsIn { .. }
+        Risk::Downloads { .. }
+            | Risk::Builds { .. }
+            | Risk::RestartsDocker { live_restore: true }
+            | Risk::LetsIn { .. }
     ) || matches!(risk, Risk::LetsIn { from, .. } if from.is_empty())
 }
 
@@ -75,16 +80,16 @@ pub(super) fn sign(change: &Change) -> char {
     }
 }
 
-/// What to show of a file. A plan that was saved and loaded again has no contents.
+/// What to show of a file. A plan that was saved and loaded again has what was shown then.
 pub(super) fn shown(file: &FileChange) -> FileDiff {
+    if let Some(recorded) = &file.recorded {
+        return recorded.diff.clone();
+    }
     if file.content.is_none() && file.sha256.is_some() {
         return FileDiff::Opaque(if file.sensitive { "content hidden" } else { "content not in this plan" });
     }
     diff(file)
 }
-    if let Some(recorded) = &file.recorded {
-        return recorded.diff.clone();
-    }
 
 /// The sign of one file.
 pub(super) fn file_sign(file: &FileChange, diff: &FileDiff) -> char {
@@ -116,11 +121,6 @@ pub(super) fn file_facts(file: &FileChange, diff: &FileDiff) -> String {
     }
 }
 
-/// How a step without changes stands.
-pub(super) fn standing(step: &PlannedStep) -> Level {
-    let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
-    if step.warnings.is_empty() && step.withheld.is_empty() { worst } else { worst.max(Level::Soft) }
-}
 /// How long a file's new content is; how long a secret is, is no one else's business.
 fn size(file: &FileChange) -> Option<u64> {
     let content = file.content.as_ref().filter(|_| !file.sensitive);
@@ -132,6 +132,11 @@ pub fn recorded(file: &FileChange) -> Recorded {
     Recorded { diff: shown(file), size: size(file) }
 }
 
+/// How a step without changes stands.
+pub(super) fn standing(step: &PlannedStep) -> Level {
+    let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
+    if step.warnings.is_empty() && step.withheld.is_empty() { worst } else { worst.max(Level::Soft) }
+}
 
 /// The last line of a plan: `7 changes on web1, 112 MB to download`.
 pub(super) fn total(plan: &Plan) -> String {

@@ -15,6 +15,7 @@ mod networks;
 mod paths;
 mod ports;
 mod read;
+mod recipe;
 mod resources;
 mod source;
 mod written;
@@ -32,6 +33,7 @@ pub use named::Context;
 pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
+pub use recipe::{Recipe, bases};
 pub use resources::{Resource, ResourceKind};
 pub use source::Naming;
 pub use written::{Written, written};
@@ -104,6 +106,8 @@ pub struct Service {
     pub image: Option<String>,
     /// Whether it is built from a Dockerfile.
     pub build: bool,
+    /// The instructions by which it is built, where they are in the folder.
+    pub recipe: Option<Recipe>,
     /// Whether a newer image for its tag is asked for at each start (`pull_policy: always`, and
     /// those that name a time).
     pub asks_again: bool,
@@ -143,18 +147,14 @@ pub struct Service {
     /// Files and folders of the folder that it is made from: `env_file`, `label_file`, what it is
     /// built from. Compose recreates its containers when they change.
     pub made_from: Vec<String>,
+    /// Its files of `env_file`, as they are named.
+    pub env_files: Vec<EnvFile>,
     /// Files and folders of the host that it takes its environment from or mounts, by absolute path.
     pub reads: Vec<String>,
     /// The files and folders of the host that its containers see.
     pub mounts: Vec<Mount>,
-    /// Its files of `env_file`, as they are named.
-    pub env_files: Vec<EnvFile>,
 }
 
-impl Service {
-    /// The image's full name, where it is known.
-    #[must_use]
-    pub fn reference(&self) -> Option<Reference> {
 /// A file that a service takes its environment from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvFile {
@@ -164,6 +164,10 @@ pub struct EnvFile {
     pub raw: bool,
 }
 
+impl Service {
+    /// The image's full name, where it is known.
+    #[must_use]
+    pub fn reference(&self) -> Option<Reference> {
         // Reading the project has already refused what does not parse.
         self.image.as_deref().and_then(|image| Reference::parse(image).ok())
     }

@@ -150,7 +150,7 @@ impl Postgres {
             ));
         };
         let pulling = Action::new("stack", "images").with("name", self.name()).with("folder", "/");
-        let file = self.stack.as_ref().map_or("compose.yaml", |stack| &stack.project.file);
+        let file = self.stack.as_ref().map_or("compose.yaml", |stack| stack.place());
         let pulled = pull(STEP, image.into_iter().collect(), pulling, file, model, &mut step.warnings)?;
         step.changes.extend(pulled.change);
         model.write(&files);

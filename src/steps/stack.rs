@@ -161,6 +161,11 @@ impl StackInput {
     fn is_shipped(&self) -> bool {
         self.origin == SHIPPED
     }
+
+    /// Where a person changes it: a stack that ships has no Compose file to edit.
+    pub(super) fn place(&self) -> &str {
+        if self.is_shipped() { "[steps.stack.env] of provision.toml" } else { &self.project.file }
+    }
 }
 
 /// The folder on the host of a project with this name.
@@ -315,7 +320,7 @@ impl Stack {
     }
 
     fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Pull, Refusal> {
-        pull(STEP, self.images(), self.action("images"), &self.input.project.file, model, warnings)
+        pull(STEP, self.images(), self.action("images"), self.input.place(), model, warnings)
     }
 
     /// The proof that it works, behind every start, and until it has succeeded once.

@@ -139,6 +139,15 @@ fn settled() -> Facts {
         let (state, status) = (state.into(), status.into());
         facts.containers.push(Container { project, service, state, status, ..Container::default() });
     }
+    facts.published.push(facts::Published {
+        container: "three-web-1".into(),
+        project: "three".into(),
+        service: "web".into(),
+        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        port: 8080,
+        target: 80,
+        protocol: "tcp".into(),
+    });
     facts
 }
 

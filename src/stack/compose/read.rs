@@ -3,6 +3,7 @@
 use super::backups::backups;
 use super::dotenv::Environment;
 use super::paths::{self, PathUse};
+use super::recipe::recipe;
 use super::yaml::{Entry, Node, Place};
 use super::{ComposeError, Condition, Dependency, EnvFile, Service, invalid, ports};
 use crate::stack::images::Reference;
@@ -129,7 +130,6 @@ fn names<'a>(service: &'a Node, kind: &str) -> impl Iterator<Item = &'a str> {
     wanted.iter().filter_map(|secret| secret.get("source").unwrap_or(secret).text())
 }
 
-/// What a service takes its environment from, and what it mounts, of the host's own.
 /// The files that a service takes its environment from.
 fn env_files(service: &Node) -> Vec<EnvFile> {
     let file = |node: &Node| {
@@ -139,6 +139,7 @@ fn env_files(service: &Node) -> Vec<EnvFile> {
     files(service.get("env_file")).into_iter().filter_map(file).collect()
 }
 
+/// What a service takes its environment from, and what it mounts, of the host's own.
 fn reads(service: &Node) -> Vec<String> {
     let environments = env_files(service).into_iter().map(|file| file.path);
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
@@ -203,6 +204,7 @@ fn service(
         name: name.to_owned(),
         image,
         build,
+        recipe: recipe(node),
         asks_again: text("pull_policy").is_some_and(|policy| {
             matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
         }),
@@ -225,9 +227,9 @@ fn service(
         uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
         given: Vec::new(),
         made_from: made_from(node),
+        env_files: env_files(node),
         reads: reads(node),
         mounts,
-        env_files: env_files(node),
     };
     let place = entry.place.clone();
     Ok(Placed {

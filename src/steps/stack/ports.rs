@@ -60,7 +60,7 @@ impl Stack {
             what: "a port that the stack publishes is taken on the host; nothing was changed".into(),
             details: taken,
             hints: vec![
-                format!("publish another one in {}, or stop that program", self.input.project.file),
+                format!("publish another one in {}, or stop that program", self.input.place()),
                 "`--force` goes on all the same".into(),
             ],
             findings: Vec::new(),

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::containers::{expected, outdated, troubles};
 use super::rolling::rolling;
 use super::{Pulled, Stack, lines};
+use crate::facts::Published;
 use crate::plan::{Action, Change, Risk};
-use crate::stack::compose::Service;
+use crate::stack::compose::{Port, Recipe, Service, bases};
 use crate::steps::Model;
 
 impl Stack {
@@ -61,16 +62,27 @@ impl Stack {
             None => applied,
         };
         touched.extend(affected.iter().flat_map(|affected| affected.keys().copied()));
+        let is_affected = |name: &str| affected.as_ref().is_some_and(|affected| affected.contains_key(name));
+        let exists = |name: &str| containers.iter().any(|container| container.service == name);
+        let is_built = |service: &&&Service| {
+            service.build && (!is_known || is_affected(&service.name) || !exists(&service.name))
+        };
+        let built: Vec<_> = services.iter().filter(is_built).map(|service| self.built(service)).collect();
         let (replaced, interrupted): (Vec<_>, Vec<_>) = services
             .iter()
             .map(|service| service.name.as_str())
             .filter(|name| runs(name) && (!is_known || touched.contains(name)))
             .partition(|name| rolling.iter().any(|each| each.service == *name));
-        let mut risks = Vec::new();
+        let mut risks = built;
         let mut reason = reason;
-        if containers.is_empty() {
-            risks.extend(opened(&services));
-        } else {
+        // What a container that does not run would publish is not known to the host.
+        let opening: Vec<_> = services
+            .iter()
+            .copied()
+            .filter(|service| !exists(&service.name) || (!is_known && runs(&service.name)))
+            .collect();
+        risks.extend(self.opened(&opening, &model.facts.published));
+        if !containers.is_empty() {
             if !interrupted.is_empty() {
                 let services = interrupted.into_iter().map(str::to_owned).collect();
                 risks.push(Risk::InterruptsService { services });
@@ -120,6 +132,7 @@ impl Stack {
             .with("services", lines(&expected))
             .with("hash", self.input.bundle.hash())
             .with("wait", self.options.wait.to_string())
+            .with("watch", self.options.watch.min(self.options.wait).to_string())
             .with("build", if builds { "yes" } else { "no" })
             .with("join", lines(&self.joins()))
             .within(self.patience(0))
@@ -132,7 +145,6 @@ impl Stack {
             .saturating_mul(replaced.saturating_add(2))
             .saturating_add(if builds { 3480 } else { 480 })
     }
-            .with("watch", self.options.watch.min(self.options.wait).to_string())
 }
 
 impl Stack {
@@ -160,6 +172,48 @@ impl Stack {
             Some((service.name.as_str(), (*path).to_owned()))
         });
         Some(used.collect())
+    }
+
+    /// That the image of a service is built, and what from.
+    fn built(&self, service: &Service) -> Risk {
+        let text = match &service.recipe {
+            None => String::new(),
+            Some(Recipe::Inline(text)) => text.clone(),
+            Some(Recipe::File(path)) => {
+                let file = self.input.bundle.files.iter().find(|file| file.path == *path);
+                file.map(|file| String::from_utf8_lossy(&file.content).into_owned()).unwrap_or_default()
+            }
+        };
+        Risk::Builds { service: service.name.clone(), from: bases(&text) }
+    }
+
+    /// Ports that are published on addresses that others may reach, and are not yet.
+    fn opened(&self, services: &[&Service], present: &[Published]) -> Vec<Risk> {
+        let is_open = |service: &Service, port: &Port| {
+            present.iter().any(|open| {
+                (&open.project, &open.service) == (&self.input.project.name, &service.name)
+                    && open.protocol == port.protocol.to_string()
+                    && !open.address.is_loopback()
+                    && port.target.first <= open.target
+                    && open.target <= port.target.last
+                    && port.published.is_none_or(|range| range.first <= open.port && open.port <= range.last)
+            })
+        };
+        let ports =
+            services.iter().flat_map(|service| service.ports.iter().map(move |port| (*service, port)));
+        ports
+            .filter(|(service, port)| {
+                !port.host_ip.is_some_and(|ip| ip.is_loopback()) && !is_open(service, port)
+            })
+            .map(|(service, port)| {
+                let published =
+                    port.published.map_or_else(|| "a free port".into(), |range| range.to_string());
+                Risk::OpensPort {
+                    port: format!("{published}/{}", port.protocol),
+                    service: service.name.clone(),
+                }
+            })
+            .collect()
     }
 
     /// Why a start follows, in terms of what has changed.
@@ -196,14 +250,4 @@ impl Stack {
             }
         }
     }
-}
-
-/// Ports that are published on addresses that others may reach.
-fn opened<'a>(services: &'a [&Service]) -> impl Iterator<Item = Risk> + 'a {
-    services.iter().flat_map(|service| {
-        service.ports.iter().filter(|port| !port.host_ip.is_some_and(|ip| ip.is_loopback())).map(|port| {
-            let published = port.published.map_or_else(|| "a free port".into(), |range| range.to_string());
-            Risk::OpensPort { port: format!("{published}/{}", port.protocol), service: service.name.clone() }
-        })
-    })
 }

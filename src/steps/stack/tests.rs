@@ -422,6 +422,49 @@ fn a_start_names_the_services_that_it_interrupts() {
     assert!(start(&case).is_some_and(|start| start.ends_with(": web api made cache")));
 }
 
+#[test]
+fn a_start_names_what_is_built_and_published_for_the_first_time() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:\n  web: {image: a, ports: [\"8080:80\", \"127.0.0.1:81:81\"]}\n  made: {build: ./app}\n  \
+             two: {build: {context: app, dockerfile: two/Dockerfile}}\n  in: {build: {context: app, dockerfile_inline: \"FROM c\"}}\n",
+        ),
+        ("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n"),
+        ("app/two/Dockerfile", "FROM a:2\nFROM b\n"),
+        ("page", "1\n"),
+    ]);
+    let named = |case: &Case| {
+        let planned = case.plan().expect("a plan");
+        let start = planned.changes.into_iter().find(|change| change.id == "stack/up").expect("a start");
+        let words = start.risks.iter().filter_map(|risk| match risk {
+            Risk::Builds { service, from } => Some(format!("{service}<{}", from.join("+"))),
+            Risk::OpensPort { port, service } => Some(format!("{service}>{port}")),
+            _ => None,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(named(&case), "made<python:1 two<a:2+b in<c web>8080/tcp");
+    running(&mut case);
+    case.facts.published.push(crate::facts::Published {
+        container: "notes-web-1".into(),
+        project: "notes".into(),
+        service: "web".into(),
+        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        port: 8080,
+        target: 80,
+        protocol: "tcp".into(),
+    });
+    case.write("page", "2\n");
+    assert_eq!(named(&case), "", "what is there is not named again");
+    case.write("app/Dockerfile", "FROM python:2\n");
+    assert_eq!(named(&case), "made<python:2 two<a:2+b in<c", "all that is built from the folder");
+    case.write("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n");
+    let text = fs::read_to_string(case.folder.path().join("compose.yaml")).expect("a file");
+    case.write("compose.yaml", &text.replace("127.0.0.1:81:81", "81:81"));
+    assert!(named(&case).ends_with("web>81/tcp"), "{}", named(&case));
+}
+
 fn folder_on_host(facts: &mut Facts, path: &str) {
     let folder = File { kind: "directory".into(), mode: 0o755, owner: "root:root".into(), ..File::default() };
     facts.files.insert(path.into(), Some(folder));
