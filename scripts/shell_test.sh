@@ -199,9 +199,9 @@ run failed"
 
 # --- a change that may cut the way in ------------------------------------------------------
 
-# watched LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
+# cutting LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
 # the kernel would say: routes, bridges, and the interface that leads to the person.
-watched() {
+cutting() {
     rm -rf /mnt/place /mnt/net
     mkdir -p /mnt/place/changes/001/arg /mnt/place/steps /mnt/net /run/provision/place
     printf '001 try cuts 5 try/cuts\n' >/mnt/place/changes/list
@@ -233,27 +233,27 @@ STEP
 }
 
 watching() {
-    check 'a change that leaves the routes alone needs no proof' is "$(watched 'echo done')" 'done
+    check 'a change that leaves the routes alone needs no proof' is "$(cutting 'echo done')" 'done
 code 0'
-    check 'its failure is its own' is "$(watched 'fail no')" 'error: no
+    check 'its failure is its own' is "$(cutting 'fail no')" 'error: no
 code 1'
-    check 'another route asks for a proof' is "$(watched 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' \
+    check 'another route asks for a proof' is "$(cutting 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' \
         'while [ ! -e /mnt/place/awaits ]; do sleep 0.1; done; : >/mnt/place/proven; sleep 0.5')" 'await: new-connection
 code 0'
     check 'nothing is undone' [ ! -e /mnt/net/back ]
-    said=$(watched 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' 'sleep 10')
+    said=$(cutting 'echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes' 'sleep 10')
     check 'without a proof it is undone' has "$said" 'no new connection from the laptop succeeded within 1 seconds'
     check 'once' is "$(cat /mnt/net/back)" back
-    said=$(watched 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device' \
+    said=$(cutting 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device' \
         'echo 198.51.100.0/24 dev br-new >>/mnt/net/routes; sleep 10')
     check 'a network over the client is undone' has "$said" \
         'error: Docker was stopped again: 198.51.100.7 (the address that you connect from) lies in the new network 198.51.100.0/24'
     check 'and no proof is asked for' [ "$said" = "${said#*await}" ]
     check 'its code' has "$said" 'code 1'
-    said=$(watched 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo lo >/mnt/net/device' \
+    said=$(cutting 'echo "4: br-new: <UP>" >>/mnt/net/bridges; echo lo >/mnt/net/device' \
         'echo 198.51.100.0/24 dev br-new >>/mnt/net/routes; sleep 10')
     check 'so is one whose bridge takes the client address itself' has "$said" 'lies in the new network 198.51.100.0/24'
-    said=$(watched 'echo eth1 >/mnt/net/device; echo 198.51.100.0/24 dev eth1 >>/mnt/net/routes' \
+    said=$(cutting 'echo eth1 >/mnt/net/device; echo 198.51.100.0/24 dev eth1 >>/mnt/net/routes' \
         'while [ ! -e /mnt/place/awaits ]; do sleep 0.1; done; : >/mnt/place/proven')
     check 'another way that is no new bridge is proven' is "$said" 'await: new-connection
 code 0'
