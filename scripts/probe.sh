@@ -237,8 +237,9 @@ docker_root() {
         line=${line%%[\ \"\']*}
         case $line in /*) ROOT=$line ;; esac
     done
-    DISKS=$DISKS$ROOT$NL
-    QUESTIONS=$QUESTIONS${NL}disk$TAB$ROOT
+    # Where containerd keeps the images, its store is elsewhere.
+    DISKS=$DISKS$ROOT$NL/var/lib/containerd$NL
+    QUESTIONS=$QUESTIONS${NL}disk$TAB$ROOT${NL}disk$TAB/var/lib/containerd
 }
 
 # systemctl stops at a name that cannot be one, and the rest would go unanswered.

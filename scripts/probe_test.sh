@@ -504,7 +504,7 @@ docker-root
 disk${TAB}/var/lib/docker
 QUESTIONS
         says 'docker-root\t/mnt/big'
-        check 'both disks' [ "$(grep -c '^disk' "$root/opt/answer")" = 2 ]
+        check 'both disks, and that of the images' [ "$(grep -c '^disk' "$root/opt/answer")" = 3 ]
     done
     printf '{"data-root": "$(touch /tmp/pwned)\t", "data-root": "relative"}' | put /etc/docker/daemon.json
     probe <<QUESTIONS

@@ -46,7 +46,8 @@ pub enum Question {
     /// Whether `host:port` is reached; tried only when there is no `docker` program on the host
     /// (a converged host is not made to wait for the network).
     Reach(String),
-    /// Where the host's daemon.json says that Docker keeps its data, and the free space there.
+    /// Where Docker keeps its data by its service's command line or daemon.json, and the free space
+    /// there and at containerd's.
     DockerRoot,
     /// Docker's version and state, how its service is started, and engines beside it.
     Docker,

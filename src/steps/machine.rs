@@ -69,7 +69,6 @@ impl Step for Machine {
     fn questions(&self, questions: &mut Questions) {
         questions.insert(Question::Disk(self.data_root.clone().unwrap_or_else(|| DOCKER_ROOT.into())));
         questions.insert(Question::DockerRoot);
-        questions.insert(Question::Disk(CONTAINERD_ROOT.into()));
         // Where apt and the runner write.
         questions.insert(Question::Disk("/var/lib/provision".into()));
     }
