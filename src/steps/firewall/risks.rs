@@ -15,7 +15,11 @@ impl Firewall {
             .iter()
             .map(|opening| Risk::LetsIn {
                 port: format!("{}/{}", opening.ports, opening.protocol.as_str()),
-                from: opening.narrowed_to(),
+                from: match (opening.containers, opening.narrowed_to()) {
+                    (true, from) if from.is_empty() => vec!["containers".into()],
+                    (true, from) => vec![format!("containers ({})", from.join(", "))],
+                    (false, from) => from,
+                },
                 behind: self.behind(facts, opening),
             })
             .collect()
