@@ -356,7 +356,7 @@ mod tests {
         let present = read(&tuples.join("\n"));
         assert_eq!(present[1].as_rule().as_ref(), Some(bound[1]));
         assert!(present[1].is(bound[1]) && !present[1].is(bound[0]) && !present[1].plain);
-        // A rule of before, for all interfaces, is not it.
+        // An earlier rule, on all interfaces, is not it.
         let before = read("### tuple ### allow tcp 5432 0.0.0.0/0 any 172.16.0.0/12 in");
         assert!(!before[0].is(bound[0]) && !present[0].is(&before[0].as_rule().expect("a rule")));
         assert_eq!(openings[2].to_string(), "5432/tcp from containers (172.16.0.0/12)");

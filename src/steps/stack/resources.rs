@@ -28,7 +28,7 @@ impl Stack {
         }
     }
 
-    /// What Compose would refuse, or take from somebody else, when all else is done.
+    /// What Compose would refuse, or take from another project, when all else is done.
     pub(super) fn check_resources(&self, model: &Model) -> Result<(), Refusal> {
         let resources = &self.input.project.resources;
         let missing: Vec<_> = resources
@@ -106,7 +106,7 @@ impl Stack {
     }
 }
 
-/// Whether its name may be that of somebody else's.
+/// Whether another project may have this name.
 fn is_asked(resource: &Resource) -> bool {
     resource.external || resource.fixed
 }
