@@ -71,7 +71,7 @@ const CONNECT_TIMEOUT: u32 = 20;
 /// How long a host that has let us in may take to open a session.
 const SESSION_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long ssh may take to log in: where a person may have to answer, and where nobody is asked.
+/// How long ssh may take to log in: where a person may have to answer, and without a terminal.
 const LOGIN_PATIENCE: [Duration; 2] = [Duration::from_secs(15 * 60), Duration::from_secs(2 * 60)];
 
 /// The most that ssh may say until it has logged in, in bytes: a server's greeting is part of it.
