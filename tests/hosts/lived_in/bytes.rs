@@ -12,7 +12,7 @@ const YEAR: &str = r#"
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get -q update
-apt-get install -q -y --no-install-recommends ufw cron
+apt-get install -q -y --no-install-recommends ufw cron curl ca-certificates
 echo 'deb http://10.91.0.1:8080/gone/pve trixie pve-enterprise' >/etc/apt/sources.list.d/pve-enterprise.list
 apt-mark hold cron openssh-server
 printf 'Package: nano\nPin: release *\nPin-Priority: -1\n' >/etc/apt/preferences.d/no-nano
@@ -49,9 +49,9 @@ ufw allow 22/tcp
 ufw allow from 10.91.0.0/16 to any port 9090 proto tcp comment 'theirs'
 ufw deny from 198.51.100.7
 ufw --force enable
-nft add table ip theirs
-nft add chain ip theirs count '{ type filter hook input priority 5; }'
-nft add rule ip theirs count tcp dport 9999 counter accept
+iptables -t mangle -N THEIRS
+iptables -t mangle -A THEIRS -p tcp --dport 9999 -j ACCEPT
+iptables -t mangle -A INPUT -j THEIRS
 apt-get -q update || true
 "#;
 
@@ -86,18 +86,26 @@ echo 'held'; apt-mark showhold; echo 'packages'; dpkg-query -W -f '${Package} ${
 echo 'manual'; apt-mark showmanual
 echo 'crontab'; crontab -u ann -l
 echo 'logins'; getent passwd; getent group
-echo 'nft theirs'; nft list table ip theirs | sed 's/packets [0-9]* bytes [0-9]*//'
+echo 'chain of theirs'; iptables -t mangle -S THEIRS; iptables -t mangle -S INPUT
 echo 'sysctl'; cat /proc/sys/net/ipv4/ip_forward /proc/sys/vm/swappiness
 "#;
 
 /// ufw's rules, and how it stands.
 const UFW: &str = "ufw status verbose; ufw show added";
 
+/// What any login by ssh and sudo leaves, also for a plan.
+const SUDO: [(&str, &str); 1] =
+    [("/home/deploy/.sudo_as_admin_successful", "sudo notes that the login has used it")];
+
 /// What may differ, each with its reason; a name that ends in `/` is all that is below it.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 8] = [
+    SUDO[0],
     ("/etc/provision/", "provision's own: settings and secrets"),
     ("/srv/newcomer/", "the stack's own folder"),
     ("/etc/group", "the login's membership in docker, which the plan names"),
+    ("/etc/gshadow", "the same membership"),
+    ("/etc/gshadow-", "its former copy"),
+    ("/etc/docker/daemon.json", "the lab's registry mirror, asked for in provision.toml"),
     ("/etc/group-", "groupadd's copy of the former file"),
 ];
 
@@ -172,7 +180,7 @@ pub(super) fn every_byte() -> Result<(), Failed> {
     let plan = folder.provision(&["plan", &host.name]);
     plan.expect(0);
     let after = look();
-    assert_eq!(differences(&before.0, &after.0, &[]), Vec::<String>::new(), "after plan");
+    assert_eq!(differences(&before.0, &after.0, &SUDO), Vec::<String>::new(), "after plan");
     assert_eq!((&before.1, &before.2), (&after.1, &after.2), "after plan");
 
     folder.provision(&["up", "--yes", &host.name]).expect(0);
