@@ -30,7 +30,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # Lists hold a value a line: no value can hold a line break.
 read_questions() {
-    FILES='' REGULAR='' LINKS='' UNLESS=$NL SECRETS=$NL
+    FILES='' REGULAR='' LINKS='' FOLDERS='' UNLESS=$NL SECRETS=$NL
     UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
     PUBLISHED='' FIREWALL='' BRIDGE='' ROUTES='' ROOT='' NAMES='' VOLUMES='' OWNERS='' SERVICE='' ENGINES=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
@@ -105,6 +105,8 @@ add_file() {
         LINKS=$LINKS$1$NL
     elif [ -f "$1" ]; then
         REGULAR=$REGULAR$1$NL
+    elif [ -d "$1" ]; then
+        FOLDERS=$FOLDERS$1$NL
     fi
 }
 
@@ -680,6 +682,10 @@ file_facts() {
     for path in $LINKS; do
         target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
     done
+    for path in $FOLDERS; do
+        # A file gives way to no folder that holds one; rare, so it may cost a process.
+        [ -z "$(find "$path/" -xdev ! -type d 2>/dev/null | head -n 1)" ] || printf '%s\n' --full "$path"
+    done
     [ -n "$REGULAR" ] || return 0
     # shellcheck disable=SC2086
     sums=$(sha256sum -- $REGULAR 2>/dev/null)
@@ -1053,7 +1059,7 @@ function file(path,    a, o, h, bits, kind) {
     split(a[2], o, ":")
     kind = digit(h, 3)
     kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
-    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2])
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2]) (path in full ? "\tfull" : "")
 }
 
 function unit_ends(    a, n, i) {
@@ -1159,6 +1165,7 @@ section == "--stat" {
 section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
 section == "--disk" { split($0, a, "\t"); free[a[4]] = sprintf("\t%.0f\t%.0f", a[1] * a[3], a[2] * a[3]); next }
 section == "--link" { if (at++) target[linked] = $0; else linked = $0; next }
+section == "--full" { full[$0] = 1; next }
 section == "--sum" {
     # A name with a backslash in it is escaped, and the line begins with one.
     if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }

@@ -46,7 +46,8 @@ for part in root etc/apt var/lib/apt var/lib/dpkg var/cache/apt; do
 done
 rm -rf "$root/var/lib/provision"
 mkdir -p "$root"/etc/apt/sources.list.d "$root"/var/lib/apt/lists "$root"/var/lib/dpkg/updates \
-    "$root"/root/there "$root"/opt/tools
+    "$root"/root/there "$root"/root/full/below "$root"/opt/tools
+: >"$root"/root/full/below/file
 
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
 
@@ -370,6 +371,7 @@ file${TAB}/root/empty${TAB}-
 file${TAB}/root/limit${TAB}-
 file${TAB}/root/beyond${TAB}-
 file${TAB}/root/there${TAB}-
+file${TAB}/root/full${TAB}-
 file${TAB}/root/link${TAB}-
 file${TAB}/root/dangling${TAB}-
 file${TAB}/root/fifo${TAB}-
@@ -398,6 +400,7 @@ QUESTIONS
     says "file\t/root/beyond\t644\troot:root\t65537\tregular\t$(head -c 65537 /dev/zero | sum)\t\t0:0"
     never '^content\t/root/beyond'
     says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
+    says 'file\t/root/full\t755\troot:root\t60\tdirectory\t\t\t0:0\tfull'
     says 'file\t/root/link\t777\troot:root\t12\tsymlink\t\t/root/a file\t0:0'
     says 'file\t/root/dangling\t777\troot:root\t8\tsymlink\t\t/nowhere\t0:0'
     says 'file\t/root/fifo\t644\troot:root\t0\tother\t\t\t0:0'

@@ -405,6 +405,7 @@ fn read_file(line: &Line<'_>) -> Result<File, ParseError> {
         sha256,
         target: line.optional(6),
         ids: line.text(7),
+        holds_files: line.text(8) == "full",
         content: None,
     })
 }

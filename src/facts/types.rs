@@ -225,6 +225,9 @@ pub struct File {
     /// Where a symbolic link points to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Whether it is a folder with a file in it, at any depth. Known where a file was expected there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub holds_files: bool,
     /// The content, where the question asked for it and it is at most 64 KiB.
     #[serde(skip)]
     pub content: Option<Vec<u8>>,

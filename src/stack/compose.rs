@@ -80,6 +80,8 @@ pub struct Project {
     /// Files and folders of the folder that it names anywhere: they are sent although git ignores
     /// them. An absolute path is the host's own.
     pub named: Vec<String>,
+    /// What services that are on read by an absolute path: files of the host's own.
+    pub on_host: Vec<OnHost>,
     /// The folders of the folder that images are built from.
     pub contexts: Vec<Context>,
     /// The networks that Compose makes for it.
@@ -95,6 +97,17 @@ pub struct Project {
     pub environment: Environment,
     /// What a person should know, each with its file and line.
     pub warnings: Vec<String>,
+}
+
+/// A file that a project names by an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnHost {
+    /// The path.
+    pub path: String,
+    /// What it is for, as a person would say.
+    pub role: &'static str,
+    /// The file and line that say so.
+    pub place: String,
 }
 
 /// A service of a project.
@@ -290,6 +303,13 @@ impl Project {
     pub fn localise(&mut self, folder: &str) {
         let mounts =
             self.services.iter_mut().flat_map(|service| &mut service.mounts).chain(&mut self.other_mounts);
+        // From its own folder on, it is asked for there.
+        for path in self.on_host.iter_mut().map(|file| &mut file.path) {
+            if let Some(rest) = path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
+            {
+                *path = format!("{folder}{rest}");
+            }
+        }
         let contexts = self.contexts.iter_mut().map(|context| &mut context.folder);
         for path in mounts.map(|mount| &mut mount.source).chain(&mut self.named).chain(contexts) {
             for root in [folder, paths::WORKING_FOLDER] {

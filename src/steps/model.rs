@@ -103,6 +103,7 @@ impl Model {
                 sha256: file.sha256.clone().unwrap_or_default(),
                 kind: "regular".to_owned(),
                 target: None,
+                holds_files: false,
                 content: (!file.sensitive).then(|| content.clone()),
             });
             self.facts.files.insert(file.path.clone(), state);

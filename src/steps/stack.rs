@@ -1,5 +1,6 @@
 //! The stack step: a Compose project from a folder here, running there.
 
+mod absolute;
 mod containers;
 mod files;
 mod images;
@@ -251,6 +252,7 @@ impl Step for Stack {
             });
         }
         questions.insert(Question::File { path: self.state("seeds"), unless: None });
+        questions.extend(self.on_host_already().map(|file| Question::Presence(file.path.clone())));
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
     }
 
@@ -261,6 +263,8 @@ impl Step for Stack {
         self.check_names(model)?;
         self.check_resources(model)?;
         self.check_mounts(model)?;
+        self.check_absolute(model)?;
+        self.check_ways(model)?;
         self.check_ports(model)?;
         self.check_networks(model)?;
         let project = &self.input.project;

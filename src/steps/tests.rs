@@ -55,6 +55,7 @@ pub(super) fn put(facts: &mut Facts, path: &str, text: &str) {
         sha256: crate::plan::sha256(text.as_bytes()),
         kind: "regular".into(),
         target: None,
+        holds_files: false,
         content: Some(text.as_bytes().to_vec()),
     };
     facts.files.insert(path.into(), Some(file));

@@ -5,7 +5,7 @@
 //! from its first run on.
 
 use super::yaml::{Node, Place};
-use super::{ComposeError, invalid};
+use super::{ComposeError, OnHost, invalid};
 
 /// What stands for the folder in which Compose runs on the host (`PWD`) until that is known.
 pub(super) const WORKING_FOLDER: &str = "/proc/self/cwd";
@@ -106,6 +106,13 @@ pub(super) struct PathUse {
     pub place: Place,
 }
 
+impl PathUse {
+    /// As a file of the host's own.
+    pub(super) fn on_host(&self) -> OnHost {
+        OnHost { path: self.path.clone(), role: self.role, place: self.place.to_string() }
+    }
+}
+
 /// What a path of the project leads to.
 pub(super) enum Resolved {
     /// Within the stack's folder; blank for the folder itself.
@@ -139,6 +146,13 @@ pub(super) fn resolve(base: &str, path: &str) -> Resolved {
 
 /// The refusal of a path that leads out of the folder.
 pub(super) fn outside(usage: &PathUse) -> ComposeError {
+    if usage.path.starts_with(['/', '~']) {
+        let what = format!(
+            "the {} {} is an absolute path, and only the stack's folder is sent to the host",
+            usage.role, usage.path
+        );
+        return invalid(&usage.place, what, "copy it into the folder, and write its path from there");
+    }
     let what = format!(
         "the {} {} lies outside the stack's folder, and only that folder is sent to the host",
         usage.role, usage.path
@@ -267,7 +281,10 @@ fn is_local(path: &str) -> bool {
 /// What a file that is included or extended is for.
 pub(super) const TAKEN_IN: &str = "Compose file";
 
-/// Other Compose files that this one takes in.
+/// The folder from which the paths of included files count.
+pub(super) const BASE: &str = "project_directory";
+
+/// Other Compose files that this one takes in, and what it says of them.
 pub(super) fn files_taken_in(root: &Node) -> Vec<PathUse> {
     let mut uses = Vec::new();
     let mut add = |node: &Node, role: &'static str| {
@@ -281,6 +298,13 @@ pub(super) fn files_taken_in(root: &Node) -> Vec<PathUse> {
         if let Some(path) = item.get("path") {
             add(path, TAKEN_IN);
             path.items().iter().for_each(|path| add(path, TAKEN_IN));
+        }
+        if let Some(base) = item.get("project_directory") {
+            add(base, BASE);
+        }
+        if let Some(file) = item.get("env_file") {
+            add(file, super::read::ENV_FILE);
+            file.items().iter().for_each(|file| add(file, super::read::ENV_FILE));
         }
     }
     for service in root.get("services").map(Node::entries).unwrap_or_default() {

@@ -61,7 +61,7 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     let folder = absolute.file_name().unwrap_or_default().to_string_lossy();
     let naming = Naming { explicit: loading.name.as_deref(), folder: &folder };
     let mut assembled = assemble(&sources, &env, naming)?;
-    resolve_uses(dir, within, &mut assembled.uses)?;
+    resolve_uses(dir, within, &mut assembled, &mut notes)?;
     resolve_mounts(dir, within, &mut assembled.project, &assembled.mounts)?;
     assembled.project.sensitive = sensitive(&assembled.uses);
     let read = assembled.uses.iter().map(|usage| usage.path.clone());
@@ -73,15 +73,30 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
 }
 
 /// Makes what is read relative to the folder. What is needed has to be there.
-fn resolve_uses(dir: &Path, within: &str, uses: &mut Vec<PathUse>) -> Result<(), ComposeError> {
-    let mut inside = Vec::with_capacity(uses.len());
-    for usage in uses.drain(..) {
+fn resolve_uses(
+    dir: &Path,
+    within: &str,
+    assembled: &mut Assembled,
+    notes: &mut Vec<String>,
+) -> Result<(), ComposeError> {
+    let mut inside = Vec::with_capacity(assembled.uses.len());
+    for usage in assembled.uses.drain(..) {
         match paths::resolve(within, &usage.path) {
+            Resolved::OnHost if usage.required => assembled.project.on_host.push(usage.on_host()),
             Resolved::OnHost => {}
             Resolved::Outside if usage.required => return Err(paths::outside(&usage)),
-            Resolved::Outside => {}
+            Resolved::Outside => {
+                if dir.join(within).join(&usage.path).exists() {
+                    notes.push(format!(
+                        "{}: the {} {} lies outside the stack's folder and is not sent",
+                        usage.place, usage.role, usage.path
+                    ));
+                }
+            }
             Resolved::Inside(path) => {
-                if usage.required && !dir.join(&path).exists() {
+                // Compose counts paths from a folder of that name, whether it is there or not.
+                let is_needed = usage.required && usage.role != paths::BASE;
+                if is_needed && !dir.join(&path).exists() {
                     let what = format!("the {} {path} is not in the folder", usage.role);
                     return Err(invalid(&usage.place, what, "create it, or correct the path"));
                 }
@@ -89,7 +104,7 @@ fn resolve_uses(dir: &Path, within: &str, uses: &mut Vec<PathUse>) -> Result<(),
             }
         }
     }
-    *uses = inside;
+    assembled.uses = inside;
     Ok(())
 }
 
@@ -103,6 +118,9 @@ fn resolve_mounts(
     for (service, places) in project.services.iter_mut().zip(places) {
         for (mount, usage) in service.mounts.iter_mut().zip(places) {
             match paths::resolve(within, &mount.source) {
+                Resolved::OnHost if service.enabled && mount.looks_like_a_file() => {
+                    project.on_host.push(usage.on_host());
+                }
                 Resolved::OnHost => {}
                 Resolved::Outside if service.enabled => return Err(paths::outside(usage)),
                 Resolved::Outside => {}
@@ -222,6 +240,7 @@ pub(super) fn assemble(
         own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
         other_mounts: Vec::new(),
         named: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
+        on_host: Vec::new(),
         contexts: Vec::new(),
         networks: networks::networks(&root),
         resources,

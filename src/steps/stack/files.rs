@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Stack;
+use super::{STEP, Stack};
 use crate::facts::File;
 use crate::plan::{Change, FileChange, Risk};
 use crate::report::bytes;
 use crate::stack::bundle::{Bundle, BundleFile};
-use crate::steps::Model;
+use crate::steps::{Model, Refusal};
 
 /// Files that are the application's, since a container may write to them.
 #[derive(Default)]
@@ -57,6 +57,30 @@ impl Stack {
             }
         }
         seeds
+    }
+
+    /// A folder with files in it gives way to no file of ours; what we have sent of it goes first.
+    pub(super) fn check_ways(&self, model: &Model) -> Result<(), Refusal> {
+        let manifest = model.text(&self.state("manifest")).unwrap_or_default();
+        let sent: Vec<_> = manifest.lines().filter_map(manifest_line).map(|(_, path)| path).collect();
+        let path = |file: &BundleFile| format!("{}/{}", self.folder(), file.path);
+        let is_full = |path: &str| model.file(path).is_some_and(|there| there.holds_files);
+        let in_the_way = self
+            .input
+            .bundle
+            .files
+            .iter()
+            .filter(|file| is_full(&path(file)) && !sent.iter().any(|below| is_above(&file.path, below)));
+        let in_the_way: Vec<_> = in_the_way.map(path).collect();
+        let Some(first) = in_the_way.first() else { return Ok(()) };
+        Err(Refusal {
+            step: STEP,
+            hints: vec![format!("look at what is in it on the host, and move it away: sudo ls -A {first}")],
+            what: "a folder on the host that is not empty is in the place of a file; nothing was changed"
+                .into(),
+            details: in_the_way,
+            findings: Vec::new(),
+        })
     }
 
     /// Files that differ, and files that were sent once and are no longer part of it.
