@@ -29,7 +29,7 @@ loops() {
         first=$(sed -n "s/^$id //p" "$scratch/restarts")
         [ -n "$first" ] || { first="$restarts $now" && printf '%s %s\n' "$id" "$first" >>"$scratch/restarts"; }
         times=$((restarts - ${first% *})) seconds=$((now - ${first#* }))
-        if [ "$times" -lt 3 ] || [ "$seconds" -lt $((2 * $(arg watch 10))) ]; then continue; fi
+        if [ "$times" -lt 3 ] || [ "$seconds" -lt $((2 * $(arg watch 5))) ]; then continue; fi
         printf '%s %s keeps ending: it was started again %s times in %s s\n' "$service" "$id" "$times" "$seconds"
     done <"$scratch/seen"
 }
@@ -37,7 +37,7 @@ loops() {
 # young: of what is in $scratch/seen, services without a health check that have not run long enough.
 young() {
     while read -r service _ _ seconds health; do
-        if [ "$health" != - ] || [ "$seconds" -ge "$(arg watch 10)" ]; then continue; fi
+        if [ "$health" != - ] || [ "$seconds" -ge "$(arg watch 5)" ]; then continue; fi
         services | grep -qx "$service service [0-9]*" || continue
         printf '%s\n' "$service"
     done <"$scratch/seen" | sort -u
@@ -56,7 +56,7 @@ outcome() {
     completed=$(services | while read -r service _; do ! containers | grep -q "^$service${TAB}exited${TAB}Exited (0)" || echo "$service"; done | joined)
     text=
     [ -z "$healthy" ] || text="healthy: $healthy"
-    [ -z "$runs" ] || text="$text${text:+; }running for $(arg watch 10) s, no health check: $runs"
+    [ -z "$runs" ] || text="$text${text:+; }running for $(arg watch 5) s, no health check: $runs"
     [ -z "$completed" ] || text="$text${text:+; }completed: $completed"
     [ -z "$text" ] || result "$text"
 }

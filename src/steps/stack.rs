@@ -92,7 +92,7 @@ impl Default for StackOptions {
             name: None,
             folder: None,
             wait: 300,
-            watch: 10,
+            watch: 5,
             env: BTreeMap::new(),
             queues: Vec::new(),
             proof: None,
