@@ -110,7 +110,11 @@ const OURS: [(&str, &str); 8] = [
 ];
 
 /// The same, where the firewall is asked to let something in.
-const OURS_OF_UFW: [(&str, &str); 5] = [
+const OURS_OF_UFW: [(&str, &str); 9] = [
+    ("/etc/default/ufw", "`ufw default` writes the policies again"),
+    ("/etc/ufw/after.rules", "the same bytes with another time: `ufw default` writes it again"),
+    ("/etc/ufw/after6.rules", "the same for IPv6"),
+    ("/etc/ufw/ufw.conf", "the same bytes with another time: `ufw enable` writes it again"),
     ("/etc/ufw/user.rules", "ufw's own list of rules, with one more for 8080"),
     ("/etc/ufw/user6.rules", "the same for IPv6"),
     ("/etc/ufw/provision", "the rules for containers, provision.rules and provision6.rules"),
