@@ -99,7 +99,8 @@ rules_apply() {
     # What is off is only written: nothing is loaded before all of it is there, and each call is quick.
     sed -i 's/^[[:space:]]*ENABLED=.*/ENABLED=no/I' /etc/ufw/ufw.conf || undo "/etc/ufw/ufw.conf could not be written"
     ufw default deny incoming >/dev/null || undo "ufw did not take the default for what comes in"
-    { sed -i '/^[[:space:]]*IPV6=/d' /etc/default/ufw && printf 'IPV6=yes\n' >>/etc/default/ufw; } ||
+    [ "$(sed -n 's/^[[:space:]]*IPV6=//p' /etc/default/ufw | tail -n 1)" = yes ] ||
+        { sed -i '/^[[:space:]]*IPV6=/d' /etc/default/ufw && printf 'IPV6=yes\n' >>/etc/default/ufw; } ||
         undo "/etc/default/ufw could not be written"
     # The ports of ssh are let in before anything else, and before what somebody denied.
     arg add >"$memory/add"

@@ -59,7 +59,7 @@ impl Model {
     /// An action that makes networks on the host, which is undone there where it cuts the way in or out
     /// (`scripts/way-back.sh`).
     pub fn watched(&self, action: Action) -> Action {
-        let action = action.with("way", if self.local { "local" } else { "new-connection" });
+        let action = action.with_unshown("way", if self.local { "local" } else { "new-connection" });
         match self.facts.identity.ssh_client {
             // Not a part of the plan: the same person may come from elsewhere tomorrow.
             Some(client) => action.with_unshown("client", client.to_canonical().to_string()),

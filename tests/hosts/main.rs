@@ -38,11 +38,17 @@ fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 
 /// What the short run leaves out, by how the names begin, and why. `scripts/test --full` tells all,
 /// and whoever names a story is told it.
-const LONG: [(&str, &str); 10] = [
+const LONG: [(&str, &str); 13] = [
     ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
     ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
     ("prefect::backup_at_each_moment", "prefect::backup is interrupted at the worst moment"),
     ("prefect::secrets_each", "prefect::secrets rotates one of each kind"),
+    (
+        "prefect::postgres::elsewhere",
+        "prefect::postgres::on_the_host has another place for the same database",
+    ),
+    ("prefect::worker", "prefect::from_nothing has workers, and prefect::minimal a smaller stack"),
+    ("networks::a_bridge_over_the_laptop", "networks::a_network_over_the_laptop is undone by the same code"),
     ("up::debian13_sudo", "up::ubuntu2604_sudo asks for the password as well"),
     ("up::ubuntu2404", "up::debian13 has the same packages, and up::ubuntu2204 the other names"),
     ("up::ubuntu2604", "up::ubuntu2604_sudo is the same with a password"),

@@ -111,7 +111,7 @@ const OURS: [(&str, &str); 8] = [
 
 /// The same, where the firewall is asked to let something in.
 const OURS_OF_UFW: [(&str, &str); 9] = [
-    ("/etc/default/ufw", "the firewall step writes its line IPV6=yes again, at the end"),
+    ("/etc/default/ufw", "the same bytes with another time: `ufw default` writes it again"),
     ("/etc/ufw/after.rules", "the same bytes with another time: `ufw default` writes it again"),
     ("/etc/ufw/after6.rules", "the same for IPv6"),
     ("/etc/ufw/ufw.conf", "the same bytes with another time: `ufw enable` writes it again"),
