@@ -31,8 +31,7 @@ pub(super) type Wanted = (String, IpNet);
 pub(super) fn bridge(model: &Model) -> Option<IpNet> {
     let settings = daemon_settings(model).unwrap_or_default();
     let named = settings.get("bip").and_then(Value::as_str).and_then(|bip| bip.parse::<IpNet>().ok());
-    let present =
-        || model.facts.routes.iter().find(|route| route.device == "docker0").map(|route| route.network);
+    let present = || routes(model).find(|route| route.device == "docker0").map(|route| route.network);
     named.map(|network| network.trunc()).or_else(present).or_else(|| automatic(model).next())
 }
 
@@ -40,7 +39,7 @@ pub(super) fn bridge(model: &Model) -> Option<IpNet> {
 /// directly connected network or a name server has.
 pub(super) fn automatic(model: &Model) -> impl Iterator<Item = IpNet> {
     let taken = |network: &IpNet| {
-        model.facts.routes.iter().any(|route| !route.by_gateway && overlaps(network, &route.network))
+        routes(model).any(|route| !route.by_gateway && overlaps(network, &route.network))
             || model.facts.name_servers.iter().any(|server| network.contains(server))
     };
     pools(model)
@@ -123,7 +122,16 @@ fn covered<'a>(model: &'a Model, network: &IpNet) -> Option<Covered<'a>> {
         return Some(Covered::NameServer(*server));
     }
     let is_used = |route: &&Route| route.network.prefix_len() > WIDEST && !is_dockers(&route.device);
-    facts.routes.iter().filter(is_used).find(|route| overlaps(network, &route.network)).map(Covered::Route)
+    routes(model).filter(is_used).find(|route| overlaps(network, &route.network)).map(Covered::Route)
+}
+
+/// The host's routes, without those of addresses that each interface gives itself.
+fn routes(model: &Model) -> impl Iterator<Item = &Route> {
+    let is_of_the_link = |network: &IpNet| match network {
+        IpNet::V4(network) => network.addr().is_link_local(),
+        IpNet::V6(network) => network.addr().is_unicast_link_local(),
+    };
+    model.facts.routes.iter().filter(move |route| !is_of_the_link(&route.network))
 }
 
 /// Whether Docker has given an interface its name.
@@ -196,7 +204,7 @@ mod tests {
         for (routes, daemon, found) in [
             (&[][..], "", "172.17.0.0/16"),
             (&["172.17.0.0/16 eth0"], "", "172.18.0.0/16"),
-            (&["172.25.0.0/16 docker0"], "", "172.25.0.0/16"),
+            (&["fe80::/64 docker0", "172.25.0.0/16 docker0"], "", "172.25.0.0/16"),
             (&["172.25.0.0/16 docker0"], r#"{"bip": "10.200.0.1/24"}"#, "10.200.0.0/24"),
             (&[], r#"{"bip": "10.200.0.1/24"}"#, "10.200.0.0/24"),
             (&[], r#"{"default-address-pools": [{"base": "10.201.0.0/16", "size": 24}]}"#, "10.201.0.0/24"),
@@ -217,6 +225,7 @@ mod tests {
             ("", &["10.8.0.0/24 tun0"], &[], "10.8.0.0/16", "10.8.0.0/24, which the host reaches by tun0"),
             ("", &["10.0.0.0/8 eth0 via"], &[], "10.8.0.0/16", "10.0.0.0/8, which the host reaches by eth0"),
             ("", &["172.17.0.0/16 docker0", "10.8.0.0/16 br-0123456789ab"], &[], "10.8.0.0/16", ""),
+            ("", &["fe80::/64 eth0"], &[], "fe80::/64", ""),
             ("", &["0.0.0.0/0 eth0 via", "0.0.0.0/1 tun0 via"], &[], "10.8.0.0/16", ""),
         ] {
             let mut model = model(client, routes, servers, "");
