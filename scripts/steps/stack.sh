@@ -424,10 +424,16 @@ up_apply() {
 # before, and are left, run again.
 up_back() {
     kill -s KILL -- "-$1" 2>/dev/null
-    docker network ls -q --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r network; do
-        ! grep -qxF "$network" "$scratch/networks" || continue
-        docker ps -aq --filter "network=$network" | xargs -r docker rm -f >/dev/null
-        docker network rm "$network" >/dev/null
+    # The daemon may still be making what it was asked to: its route is there before its network is.
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        docker network ls -q --no-trunc --filter "label=com.docker.compose.project=$name" |
+            grep -vxF -f "$scratch/networks" >"$scratch/new"
+        [ -s "$scratch/new" ] || lost_way >/dev/null || break
+        while read -r network; do
+            docker ps -aq --filter "network=$network" | xargs -r docker rm -f >/dev/null
+            docker network rm "$network" >/dev/null
+        done <"$scratch/new"
+        sleep 0.5
     done
     drop_halves
     while read -r id; do docker start "$id" >/dev/null 2>&1; done <"$scratch/ran"
