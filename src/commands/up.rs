@@ -260,6 +260,7 @@ async fn drive(
                 let withheld = plan.steps.iter().flat_map(|step| &step.withheld);
                 withheld.for_each(|text| session.tell(&Event::Warning { text: text.clone() }));
             }
+            warn_of_what_lasts(session, &plan);
             session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
             return Outcome::Done;
         }
@@ -279,6 +280,7 @@ async fn drive(
                     None => {
                         let ruled = session.openings().is_some() && !session.link.is_local();
                         let exposed = if ruled { super::expose::after_run(session).await } else { None };
+                        warn_of_what_lasts(session, &plan);
                         session.tell(&Event::Summary(summary(session, &plan, run, counts, project).await));
                         return exposed.map_or(Outcome::Done, Outcome::Failed);
                     }
@@ -307,6 +309,12 @@ async fn drive(
         }
     }
     Outcome::Failed(busy("of another one", "somebody"))
+}
+
+/// What the plan has warned of and the run could not change.
+fn warn_of_what_lasts(session: &Session<'_>, plan: &Plan) {
+    let lasting = plan.steps.iter().flat_map(|step| &step.lasting);
+    lasting.for_each(|text| session.tell(&Event::Warning { text: text.clone() }));
 }
 
 fn goes_on(host: &str) -> String {

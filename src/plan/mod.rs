@@ -45,9 +45,23 @@ pub struct PlannedStep {
     /// What has changed here and is not brought to the host: told even where nothing is to be changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
+    /// Warnings that hold as long as the settings do: repeated when the run has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lasting: Vec<String>,
     /// What the step found (the machine step).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+}
+
+impl PlannedStep {
+    /// All that a person should know of this step besides its changes.
+    pub fn remarks(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter().chain(&self.withheld).chain(&self.lasting)
+    }
+
+    fn remarks_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.warnings.iter_mut().chain(&mut self.withheld).chain(&mut self.lasting)
+    }
 }
 
 impl Plan {
@@ -60,7 +74,7 @@ impl Plan {
         };
         for step in &mut self.steps {
             shown(&mut step.state);
-            step.warnings.iter_mut().chain(&mut step.withheld).for_each(shown);
+            step.remarks_mut().for_each(shown);
             for change in &mut step.changes {
                 [&mut change.title, &mut change.reason].into_iter().chain(&mut change.undo).for_each(shown);
                 for file in &mut change.files {

@@ -118,7 +118,7 @@ fn remarks(text: &mut String, step: &PlannedStep, indent: &str) {
     for finding in step.findings.iter().filter(|finding| finding.level > Level::Fine) {
         text.push_str(&format!("{indent}- {}\n", finding_line(finding)));
     }
-    for warning in step.warnings.iter().chain(&step.withheld) {
+    for warning in step.remarks() {
         text.push_str(&format!("{indent}- ⚠️ {}\n", prose(warning)));
     }
 }

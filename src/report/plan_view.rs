@@ -126,7 +126,7 @@ impl View {
             self.line("  ", line);
         }
         let warning = self.paint.word(Word::Warning);
-        for text in step.warnings.iter().chain(&step.withheld) {
+        for text in step.remarks() {
             self.item(2, &warning, text, bare);
         }
     }

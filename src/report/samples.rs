@@ -43,6 +43,7 @@ pub(super) fn step(step: &'static str, state: &str, changes: Vec<Change>) -> Pla
         changes,
         warnings: Vec::new(),
         withheld: Vec::new(),
+        lasting: Vec::new(),
         findings: Vec::new(),
     }
 }

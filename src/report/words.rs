@@ -135,7 +135,7 @@ pub fn recorded(file: &FileChange) -> Recorded {
 /// How a step without changes stands.
 pub(super) fn standing(step: &PlannedStep) -> Level {
     let worst = step.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine);
-    if step.warnings.is_empty() && step.withheld.is_empty() { worst } else { worst.max(Level::Soft) }
+    if step.remarks().next().is_none() { worst } else { worst.max(Level::Soft) }
 }
 
 /// The last line of a plan: `7 changes on web1, 112 MB to download`.

@@ -131,6 +131,7 @@ fn planned(step: &'static str) -> PlannedStep {
         changes: Vec::new(),
         warnings: Vec::new(),
         withheld: Vec::new(),
+        lasting: Vec::new(),
         findings: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ mod files;
 mod images;
 mod join;
 mod left_out;
+mod logins;
 mod mounts;
 mod names;
 mod neighbours;
@@ -70,6 +71,10 @@ pub struct StackOptions {
     /// Docker networks of others that services join where they exist, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub join: BTreeMap<String, Vec<String>>,
+    /// Services that ask for a password, each with the files on the host that give it TLS: without
+    /// them, one that everybody reaches is warned of. `{NAME}` is a value of `.env`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub logins: BTreeMap<String, Vec<String>>,
     /// Files that are not sent, as patterns (`*.log`, `data/`), besides those in `.provisionignore`.
     pub ignore: Vec<String>,
     /// Files that are sent although they would be left out, as patterns: what git or `.dockerignore`
@@ -98,6 +103,7 @@ impl Default for StackOptions {
             proof: None,
             afterwards: Vec::new(),
             join: BTreeMap::new(),
+            logins: BTreeMap::new(),
             ignore: Vec::new(),
             include: Vec::new(),
             permissions: Vec::new(),
@@ -254,6 +260,7 @@ impl Step for Stack {
         questions.insert(Question::File { path: self.state("seeds"), unless: None });
         questions.extend(self.on_host_already().map(|file| Question::Presence(file.path.clone())));
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
+        questions.extend(self.tls_files().map(Question::Presence));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
@@ -279,6 +286,7 @@ impl Step for Stack {
         step.warnings.extend(self.renamed(model));
         step.warnings.extend(self.remarks_on_volumes(model));
         step.withheld = self.kept_back(&seeds);
+        step.lasting = self.remarks_on_logins(model);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds);
         if let Some(change) = &sent {
