@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod hardened;
 mod leaks;
 mod postgres;
 mod queries;
@@ -60,6 +61,7 @@ PREFECT_API_REPLICAS = 2
 const WITHOUT_WORKERS: &str = "
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup\"
+REDIS_PAGE_IMAGE = \"rediscommander/redis-commander:0.9.0\"
 PREFECT_API_REPLICAS = 2
 ";
 
@@ -166,6 +168,11 @@ fn from_nothing() -> Result<(), Failed> {
     // What a person needs next is said.
     let summary = did.events().into_iter().find(|event| event["event"] == "summary").expect("a summary");
     let (named, next) = (summary["host"].as_str().expect("a host"), summary["next"].to_string());
+    let warned = did.events().iter().any(|event| {
+        let text = event["text"].as_str().unwrap_or_default();
+        event["event"] == "warning" && text.contains("nginx asks for a password at 4200/tcp without TLS")
+    });
+    assert!(warned, "a login without TLS");
     for line in [":4200/api", &format!("provision secrets {named} show prefect")] {
         assert!(next.contains(line), "{line}: {next}");
     }
@@ -197,6 +204,7 @@ fn from_nothing() -> Result<(), Failed> {
 
     client::works(&host, &folder)?;
     queries::are_answered(&host)?;
+    hardened::holds(&host, &folder)?;
 
     folder.settings(&format!("{PREFECT_SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let did = up(&host, &[]);

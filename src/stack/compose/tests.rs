@@ -387,3 +387,4 @@ proptest::proptest! {
 }
 
 mod folder;
+mod shipped;

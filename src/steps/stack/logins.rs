@@ -59,7 +59,7 @@ fn remark(service: &str, port: &Port, files: &[String]) -> String {
     };
     let certificate = match files {
         [] => String::new(),
-        files => format!("put a certificate on the host ({}), ", files.join(", ")),
+        files => format!("put {} on the host, ", files.join(" and ")),
     };
     let firewall = format!("`allow = [{{ port = {number}, from = [\"10.0.0.0/8\"] }}]` in [steps.firewall]");
     format!(

@@ -23,10 +23,11 @@ pub enum Layer {
     Three,
 }
 
-/// What the lab has no image for stays off.
+/// What the lab has no image for stays off; its registry stands in for Docker Hub alone.
 pub const PREFECT_SETTINGS: &str = "
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
+REDIS_PAGE_IMAGE = \"rediscommander/redis-commander:0.9.0\"
 ";
 
 impl Layer {

@@ -8,13 +8,15 @@ use super::super::lab::{Folder, Host, eventually};
 
 /// Whoever has values in its environment, where `docker inspect` shows them: Prefect's own
 /// programs read theirs from nowhere else. All other services read files.
-const BY_ENVIRONMENT: [(&str, &[&str]); 6] = [
+const BY_ENVIRONMENT: [(&str, &[&str]); 7] = [
     // The password that it asks for, and its ways to Redis and to the database.
     ("prefect-api", &["postgres", "prefect", "redis"]),
     // The same settings: it is the same server's other half.
     ("prefect-background", &["postgres", "prefect", "redis"]),
     // The database, and nothing else.
     ("prefect-migrate", &["postgres"]),
+    // What tells the login from others.
+    ("nginx", &["prefect"]),
     // Those who ask the API.
     ("prefect-exporter", &["prefect"]),
     ("prefect-probe", &["prefect"]),

@@ -28,7 +28,7 @@ fn on_the_host() -> Result<(), Failed> {
     let folder = Folder::empty();
     folder.settings(
         "[steps.postgres]\nmode = \"host\"\n[steps.stack.env]\nCOMPOSE_PROFILES = \"admin,monitoring,backup\"\n\
-         PREFECT_API_REPLICAS = 1\n",
+         REDIS_PAGE_IMAGE = \"rediscommander/redis-commander:0.9.0\"\nPREFECT_API_REPLICAS = 1\n",
     );
     up(&folder, &host).expect(0).said(&[
         "let in 22/tcp (ssh), 4200/tcp, 5432/tcp from containers (172.16.0.0/12, 192.168.0.0/16) and nothing else",
