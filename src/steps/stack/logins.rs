@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::facts::Facts;
     use crate::facts::Questions;
-    use crate::stack::bundle::Bundle;
+    use crate::stack::bundle::{Bundle, Choice};
     use crate::stack::compose::Project;
     use crate::steps::stack::{StackInput, StackOptions};
     use crate::steps::tests::{options, put, with_docker};
@@ -92,7 +92,7 @@ mod tests {
         fs::write(folder.path().join("compose.yaml"), text).expect("a file");
         fs::write(folder.path().join(".env"), "TLS=/etc/tls\n").expect("a file");
         let project = Project::load(folder.path(), Some("shop")).expect("a project");
-        let bundle = Bundle::collect(folder.path(), &[], &project.sensitive).expect("files");
+        let bundle = Bundle::collect(folder.path(), &Choice::default()).expect("files");
         let owned = |files: &[&str]| files.iter().map(|file| (*file).to_owned()).collect();
         let logins = logins.iter().map(|(name, files)| ((*name).to_owned(), owned(files)));
         let options = StackOptions { logins: logins.collect::<BTreeMap<_, _>>(), ..StackOptions::default() };

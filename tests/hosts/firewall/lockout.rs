@@ -122,7 +122,8 @@ fn nobody_proves() -> Result<(), Failed> {
     host.inside("systemctl kill -s KILL 'provision-run-*'");
     host.inside("iptables -D ufw-before-input -p tcp --dport 22 -m conntrack --ctstate NEW -j DROP");
     let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
-    up().expect(0).said(&["an earlier change was not proven to let us in again", "the new connection succeeded"]);
+    up().expect(0)
+        .said(&["an earlier change was not proven to let us in again", "the new connection succeeded"]);
     host.nothing_is_armed();
     up().expect(0).said(&["nothing to change"]);
     assert!(host.inside("ufw status").contains("8080/tcp"));

@@ -91,7 +91,8 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The disk is large enough by what was asked for, and not for what is in the image.
+/// The disk is large enough by what was asked for, and not for the images: it is refused, and where it is
+/// forced, Docker says so.
 fn an_image_that_does_not_fit() -> Result<(), Failed> {
     let host = Host::make("debian13-docker");
     let folder = three("[steps.machine]\ndisk = \"10 MB\"");
@@ -100,6 +101,13 @@ fn an_image_that_does_not_fit() -> Result<(), Failed> {
     };
     docker("mount -t tmpfs -o size=60m tmpfs /var/lib/docker");
     folder.provision(&["up", "--yes", &host.name]).fails(
+        3,
+        &[
+            "at /var/lib/docker, of at least 132 MB: images of 44 MB are to be downloaded",
+            "go on with --force",
+        ],
+    );
+    folder.provision(&["up", "--yes", "--force", &host.name]).fails(
         6,
         &[
             "nginx:1.27 could not be pulled",
