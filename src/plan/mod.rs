@@ -46,7 +46,7 @@ pub struct PlannedStep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
     /// Warnings that hold as long as the settings do: repeated when the run has ended.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lasting: Vec<String>,
     /// What the step found (the machine step).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
