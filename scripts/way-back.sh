@@ -38,15 +38,15 @@ ways() {
     done
 }
 
-# lost_way: the first of those that now leads into a bridge that was not there before, in words.
+# lost_way: the first of those that now leads into a bridge and did not before, in words.
 lost_way() {
     bridges >"$scratch/bridges-now"
     while read -r address before what; do
         device=$(device_to "$address")
         # Docker gives its bridge the first address of a network, perhaps this very one.
         [ "$device" != lo ] || device=$(holder_of "$address")
+        # Also one that was there before: a restart gives docker0 another network.
         { [ "$device" != "$before" ] && grep -qxF "$device" "$scratch/bridges-now"; } || continue
-        ! grep -qxF "$device" "$scratch/bridges" || continue
         network=$(ip route show dev "$device" proto kernel | sed -n '1s/ .*//p')
         printf '%s (%s) lies in the new network %s' "$address" "$what" "$network"
         return

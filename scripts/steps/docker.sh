@@ -215,10 +215,15 @@ daemon_apply() {
     answers
 }
 
-# former_daemon: what stood there before, and Docker with it.
-former_daemon() {
+# former_file: the daemon.json that stood there before.
+former_file() {
     former=$dir/kept/etc/docker/daemon.json
     if [ -e "$former" ]; then cp -a "$former" /etc/docker/daemon.json; else rm -f /etc/docker/daemon.json; fi
+}
+
+# former_daemon: the same, and Docker with it.
+former_daemon() {
+    former_file
     systemctl reset-failed docker.service
     systemctl restart docker.service
 }
@@ -228,7 +233,18 @@ daemon_back() {
     kill -s KILL -- "-$1" 2>/dev/null
     systemctl stop docker.service
     remove_bridges
-    former_daemon
+    ip link delete docker0 2>/dev/null
+    # Docker gives its bridge the network that it had last, and only a `bip` changes that: it starts once
+    # with the address of before.
+    if [ -n "$(arg back)" ]; then
+        former_file
+        (umask 077 && arg back >/etc/docker/daemon.json)
+        systemctl reset-failed docker.service
+        systemctl start docker.service
+        former_file
+    else
+        former_daemon
+    fi
 }
 
 daemon_verify() {

@@ -1,5 +1,6 @@
 //! daemon.json: merged with what stands there, never overwritten.
 
+use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
 use super::{Docker, command_line, settings};
@@ -105,10 +106,27 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
         risks: if activate == "restart" { vec![Risk::RestartsDocker { live_restore }] } else { Vec::new() },
         undo: Some("the former file is kept beside the run's journal".into()).filter(|_| file.exists),
         files: vec![file],
-        action: if activate == "restart" { model.watched(action) } else { action },
+        action: match activate {
+            "restart" => model.watched(action).with_unshown("back", with_bridge(&present, model)),
+            _ => action,
+        },
     };
     model.write(&change.files);
     Ok(Some(change))
+}
+
+/// The present settings with the address that Docker's bridge has now; blank where they say it.
+fn with_bridge(present: &Map<String, Value>, model: &Model) -> String {
+    let bridge = model.facts.routes.iter().find_map(|route| match route.network {
+        IpNet::V4(network) if route.device == "docker0" => {
+            Some(format!("{}/{}", network.hosts().next()?, network.prefix_len()))
+        }
+        _ => None,
+    });
+    let (false, Some(bridge)) = (present.contains_key("bip"), bridge) else { return String::new() };
+    let mut settings = present.clone();
+    settings.insert("bip".into(), bridge.into());
+    Value::Object(settings).to_string()
 }
 
 fn is_list(path: &[String]) -> bool {
