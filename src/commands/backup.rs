@@ -63,10 +63,6 @@ async fn verb(
     };
     let refused = failure::from_refusal;
     let backup = Backup::of(&settings.options.stack, input).map_err(refused)?;
-    session.probe().await?;
-    if !session.is_there() {
-        return Err(failure::not_there(session.stack_name(), &session.name));
-    }
     let work = Work { backup: &backup, playbook: &settings.playbook.name, global, reporter };
     match &arguments.verb {
         None | Some(BackupVerb::List) => list(session, &backup, global).await,
@@ -84,6 +80,10 @@ async fn verb(
 
 async fn list(session: &mut Session<'_>, backup: &Backup, global: &Global) -> Result<Exit, Failure> {
     let listing = Listing::ask(&mut session.link, backup, BUDGET).await?;
+    if listing.entries.is_empty() && listing.state.is_empty() {
+        session.probe().await?;
+        must_be_there(session)?;
+    }
     session.rest();
     if !backup.service.enabled || listing.state != "running" {
         let text = match backup.must_be_on(&session.name) {
@@ -96,6 +96,14 @@ async fn list(session: &mut Session<'_>, backup: &Backup, global: &Global) -> Re
     }
     print(&if global.json { listing.json() } else { listing.text(&backup.folder, &session.name) });
     Ok(Exit::Done)
+}
+
+/// Refuses a stack that the host does not have, as the last probe found it.
+fn must_be_there(session: &Session<'_>) -> Result<(), Failure> {
+    match session.is_there() {
+        true => Ok(()),
+        false => Err(failure::not_there(session.stack_name(), &session.name)),
+    }
 }
 
 /// What a person wants done, once.
@@ -142,6 +150,7 @@ impl Work<'_> {
                     return Ok(Exit::Done);
                 }
             }
+            must_be_there(session)?;
             let step = match wanted {
                 Wanted::Now => self.take(session).await?,
                 Wanted::Restore { file, force } => self.restore(session, file, *force).await?,
