@@ -4,12 +4,12 @@
 # to one of these leads into a new network, and also when no new connection gets in, ACTION_back
 # undoes the change. All of it runs on the host, so a connection that breaks does not matter.
 
-# routes: what the kernel knows, without what changes by itself.
+# routes: what the kernel knows, without what changes by itself and with each container.
 routes() {
     {
         ip -4 route show table main
         ip -6 route show table main
-    } 2>/dev/null | sed 's/ expires [0-9]*sec//; s/ linkdown//; s/ pref [a-z]*//' | sort
+    } 2>/dev/null | sed '/^fe80/d; s/ expires [0-9]*sec//; s/ dead//; s/ linkdown//; s/ pref [a-z]*//; s/ *$//' | sort
 }
 
 # bridges: the names of all bridges.

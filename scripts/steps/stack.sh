@@ -286,6 +286,16 @@ blame() {
     fi
 }
 
+# restart_waiting: containers that have ended so often that Docker lets them wait for up to a minute.
+# Compose does not start them either, and what has been fixed since would not show.
+restart_waiting() {
+    docker ps -q --no-trunc --filter "label=com.docker.compose.project=$name" --filter status=restarting |
+        while read -r id; do
+            say "restarting $(service_of "$id"): Docker was waiting to start it again"
+            docker restart "$id" >/dev/null
+        done
+}
+
 # restart_stale [SERVICE…]: Compose looks at its own file alone. A container that mounts
 # files of the bundle which are newer than its start has old ones: a file that was replaced
 # stays the former one inside, and programs read their settings when they start.
@@ -414,6 +424,7 @@ up_apply() {
     fi
     remove_unwanted
     join_networks
+    restart_waiting
     restart_stale
     wait_until_settled
     outcome

@@ -37,7 +37,7 @@ loops() {
 # young: of what is in $scratch/seen, services without a health check that have not run long enough.
 young() {
     while read -r service _ _ seconds health; do
-        if [ "$health" != - ] || [ "$seconds" -ge "$(arg watch 5)" ]; then continue; fi
+        if [ "$health" != - ] || [ "$seconds" -gt "$(arg watch 5)" ]; then continue; fi
         services | grep -qx "$service service [0-9]*" || continue
         printf '%s\n' "$service"
     done <"$scratch/seen" | sort -u

@@ -19,8 +19,8 @@ use crate::stack::compose::{Environment, Loading, Project, Service, write_env};
 use crate::stack::images::{Lookup, Platform};
 use crate::stack::{origin, shipped};
 use crate::steps::{
-    self, Claims, Docker, Firewall, Machine, Model, Opening, Packages, Permission, Postgres, PostgresMode,
-    Renewal, Secrets, Stack, StackInput, Step, User,
+    self, Claims, Docker, Firewall, FirewallOptions, Machine, Model, Opening, Packages, Permission, Postgres,
+    PostgresMode, Renewal, Secrets, Stack, StackInput, Step, User,
 };
 
 /// How long cloud-init may go on before we go ahead without it.
@@ -313,7 +313,13 @@ impl<'a> Session<'a> {
     pub fn declared(&self) -> Vec<Declaration> {
         match self.openings() {
             Some(openings) => exposure::by_rules(&openings),
-            None => exposure::by_compose(&self.facts, self.stack.map(|stack| &stack.project)),
+            None => {
+                let claims = Claims::read(&self.facts, self.stack_name()).unwrap_or_default();
+                let others = FirewallOptions::openings_of_others(&claims, &self.facts.ssh_ports());
+                let mut declared = exposure::by_compose(&self.facts, self.stack.map(|stack| &stack.project));
+                declared.extend(exposure::by_rules(&others));
+                declared
+            }
         }
     }
 

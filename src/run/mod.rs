@@ -137,6 +137,8 @@ struct State {
     refused: Option<String>,
     /// Whether the run waits for the proof that a new connection gets in.
     awaits_proof: bool,
+    /// How often it has begun to wait for one.
+    asked: u32,
 }
 
 enum Step {
@@ -270,8 +272,12 @@ impl<'a> Following<'a> {
                 self.proof.notified().await;
                 continue;
             }
+            let asked = self.state.borrow().asked;
             if self.link.exec_anew(&request).await.is_ok_and(|ended| ended.code == 0) {
-                self.state.borrow_mut().awaits_proof = false;
+                let mut state = self.state.borrow_mut();
+                // It may have asked again meanwhile.
+                state.awaits_proof = state.asked != asked;
+                drop(state);
                 (self.tell)(&Event::Proven);
             } else {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -370,7 +376,10 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
             }
             Some(event) => {
                 match event {
-                    Event::Proving => state.awaits_proof = true,
+                    Event::Proving => {
+                        state.awaits_proof = true;
+                        state.asked = state.asked.wrapping_add(1);
+                    }
                     Event::ChangeEnded { .. } => state.awaits_proof = false,
                     _ => {}
                 }

@@ -117,7 +117,7 @@ fn on_the_host_itself() -> Result<(), Failed> {
     let did = Did::of(here("up local --yes --json"));
     assert_eq!(did.ended("applied"), ids(&from_outside));
     assert!(host.get(8080)?.contains("three services, one page"));
-    assert!(host.ssh("docker ps --format '{{.Names}}'").contains("three-web-1"));
+    assert!(host.inside("docker ps --format '{{.Names}}'").contains("three-web-1"));
 
     assert!(here("up local 2>&1").contains("nothing to change"));
     nothing_left(&folder, &host.name);

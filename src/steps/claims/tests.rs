@@ -3,7 +3,7 @@
 use crate::facts::{Facts, Group};
 use crate::plan::{Change, FileChange, PlannedStep};
 use crate::steps::tests::{options, put};
-use crate::steps::{Claims, Docker, Model, Refusal, Step, User, plan};
+use crate::steps::{Claims, Docker, FirewallOptions, Model, Refusal, Step, User, plan};
 
 const DAEMON: &str = "/etc/docker/daemon.json";
 
@@ -162,6 +162,19 @@ fn others_are_named_in_the_plan() {
         step.state,
         "claims of other stacks: shop (ann in the group docker; log-driver, insecure-registries in daemon.json)"
     );
+}
+
+#[test]
+fn openings_of_others_are_known_to_one_that_asks_for_none() {
+    let mut facts = host();
+    put(&mut facts, "/var/lib/provision/claims/shop.json", "{\"firewall\": {\"allow\": [8080, \"ssh\"]}}");
+    let of = |stack: &str| -> Vec<String> {
+        let claims = Claims::read(&facts, stack).expect("claims");
+        let openings = FirewallOptions::openings_of_others(&claims, &[22]);
+        openings.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(of("blog"), ["8080/tcp for shop"]);
+    assert_eq!(of("shop"), [""; 0]);
 }
 
 #[test]

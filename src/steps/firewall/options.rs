@@ -456,6 +456,17 @@ impl FirewallOptions {
         let asked: Vec<_> = own.into_iter().chain(others).collect();
         Some(union(&asked, ssh_ports))
     }
+
+    /// What other stacks and the host let in, where this stack asks for nothing.
+    pub fn openings_of_others(claims: &Claims, ssh_ports: &[u16]) -> Vec<Opening> {
+        let others = claims.else_asked();
+        let asked: Vec<_> =
+            others.filter_map(|(name, claim)| Some((Some(name), claim.firewall.allow.as_deref()?))).collect();
+        match asked.is_empty() {
+            true => Vec::new(),
+            false => union(&asked, ssh_ports).into_iter().filter(|opening| !opening.ssh).collect(),
+        }
+    }
 }
 
 /// All that is asked for, by this stack (which has no name here) and by others: ports of ssh first,
