@@ -6,7 +6,7 @@ use super::{STEP, Stack};
 use crate::facts::File;
 use crate::plan::{Change, FileChange, Risk};
 use crate::report::bytes;
-use crate::stack::bundle::{Bundle, BundleFile};
+use crate::stack::bundle::{Bundle, BundleFile, Patterns};
 use crate::steps::{Model, Refusal};
 
 /// Files that are the application's, since a container may write to them.
@@ -20,6 +20,8 @@ pub(super) struct Seeds<'a> {
     pub(super) kept: Vec<&'a str>,
     /// Those of them that have changed here since they were sent.
     pub(super) changed: Vec<&'a str>,
+    /// Those that no container mounts any more, and that were written to while one did.
+    pub(super) lived_in: Vec<&'a str>,
 }
 
 impl Stack {
@@ -54,6 +56,18 @@ impl Stack {
             seeds.list.push_str(&format!("{} {}\n", sum.unwrap_or("-"), file.path));
             if is_blocked || sum.is_some_and(|sum| sum != "-" && sum != file.sha256) {
                 seeds.changed.push(&file.path);
+            }
+        }
+        let overwritten = Patterns::of_option("overwrite", &self.options.overwrite).ok();
+        let is_overwritten = |path: &str| overwritten.as_ref().is_some_and(|all| all.matches(path, false));
+        for file in self.input.bundle.kept().filter(|file| !is_overwritten(&file.path)) {
+            let Some(sum) = before.get(file.path.as_str()) else { continue };
+            let there = model.file(&format!("{}/{}", self.folder(), file.path));
+            if there.is_some_and(|there| {
+                there.kind == "regular" && there.sha256 != *sum && there.sha256 != file.sha256
+            }) {
+                seeds.list.push_str(&format!("{sum} {}\n", file.path));
+                seeds.lived_in.push(&file.path);
             }
         }
         seeds
@@ -101,7 +115,7 @@ impl Stack {
             |path: &str, sum: &str| sent.iter().any(|(known, name)| *name == path && *known == sum);
         let mut risks = Vec::new();
         let mut files = Vec::new();
-        for file in bundle.kept() {
+        for file in bundle.kept().filter(|file| !seeds.lived_in.contains(&file.path.as_str())) {
             let path = format!("{folder}/{}", file.path);
             let present = model.file(&path);
             // Images make what they mount read-write their own user's: that is theirs to do.

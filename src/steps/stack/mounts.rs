@@ -83,6 +83,12 @@ impl Stack {
                 service.name, mount.place
             ))
         });
-        kept.collect()
+        let lived_in = seeds.lived_in.iter().map(|path| {
+            format!(
+                "{path} is kept as it is on the host: an application wrote to it while it was mounted read-write; \
+                 send yours all the same with `overwrite = [\"{path}\"]` in [steps.stack]"
+            )
+        });
+        kept.chain(lived_in).collect()
     }
 }

@@ -158,6 +158,30 @@ fn what_containers_write_is_overwritten_only_when_it_is_named() {
     assert_eq!(change.risks, [Risk::OverwritesData { path: "/srv/notes/data/settings.yml".into() }]);
 }
 
+#[test]
+fn what_containers_wrote_stays_when_the_mount_goes() {
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one"), ("data/still", "same")]);
+    case.sent();
+    put(&mut case.facts, "/srv/notes/data/app.db", "rows of a year");
+    case.write("compose.yaml", "services:\n  app:\n    image: busybox:1.36\n");
+    case.write("data/app.db", "two");
+    case.write("data/still", "new");
+    // Nothing has written to the other one: it is the folder's again.
+    assert_eq!(
+        paths(&case.bundle().expect("a change").files),
+        ["/srv/notes/compose.yaml", "/srv/notes/data/still"]
+    );
+    for _ in ["at once", "and later"] {
+        let warnings = case.plan().expect("a plan").withheld;
+        assert!(warnings.iter().any(|text| text.starts_with("data/app.db is kept")), "{warnings:?}");
+        if case.bundle().is_some() {
+            case.sent();
+        }
+    }
+    case.options.overwrite = vec!["data/app.db".into()];
+    assert_eq!(paths(&case.bundle().expect("it is named").files), ["/srv/notes/data/app.db"]);
+}
+
 /// What an earlier provision has sent, which kept no list of what is sent once.
 #[test]
 fn what_containers_write_is_known_from_an_older_manifest() {
