@@ -161,8 +161,9 @@ impl Unit {
     }
 }
 
-/// How long a container that has just been started may still end at once, in seconds.
-const MOMENT: u64 = 10;
+/// How long a container that has just been started may still end at once, in seconds: as long as `watch`
+/// in `[steps.stack]` unless it is set, so that what an `up` has watched is not waited for by the next.
+const MOMENT: u64 = 5;
 
 impl Container {
     /// Whether it has been started a moment ago: its health check has not spoken, or it has run for a
@@ -195,8 +196,8 @@ mod tests {
             ("running", "Up 4 seconds (unhealthy)", false),
             ("running", "Up Less than a second", true),
             ("running", "Up 1 second", true),
-            ("running", "Up 9 seconds", true),
-            ("running", "Up 10 seconds", false),
+            ("running", "Up 4 seconds", true),
+            ("running", "Up 5 seconds", false),
             ("running", "Up About a minute", false),
             ("restarting", "Restarting (1) 2 seconds ago", false),
             ("exited", "Exited (0) 2 seconds ago", false),
