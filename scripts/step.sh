@@ -411,7 +411,7 @@ done <"$dir/changes/list"
 case $phase in
     apply)
         [ -n "$(arg way)" ] || { "${action}_apply"; exit; }
-        # shellcheck source=scripts/way-back.sh
+        # shellcheck source=/dev/null
         . "$dir/way-back.sh"
         under_watch "$3"
         ;;

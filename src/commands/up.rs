@@ -330,7 +330,7 @@ pub(super) fn ended(follower: &Follower, run: &str, again: &str) -> Option<Failu
         }
         Some(RunOutcome::Failed) => Some(follower.failed().cloned().map_or_else(
             || failure::plain(Exit::Failed, "the run failed"),
-            |failed| failure::from_change(failed, run, format!("once mended, {again}; what was done stands")),
+            |failed| failure::from_change(failed, run, format!("once fixed, {again}; what was done stands")),
         )),
         _ => Some(Failure {
             change: follower.current().map(str::to_owned),

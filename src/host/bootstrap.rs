@@ -343,13 +343,13 @@ mod tests {
 
     use super::*;
 
-    fn nobody() -> Passwords {
+    fn no_passwords() -> Passwords {
         Passwords::new(|_, _, _| Err("there is no prompt here".into()))
     }
 
     #[test]
     fn the_frame_is_one_word_for_any_login_shell() {
-        let (passwords, asked) = (nobody(), Cell::new(false));
+        let (passwords, asked) = (no_passwords(), Cell::new(false));
         let command = Framed::new("web1", b"echo", &passwords, &asked).command();
         assert_eq!(command.matches('\'').count(), 2, "{command}");
         assert!(!command.contains('\n'), "{command}");
@@ -360,7 +360,7 @@ mod tests {
 
     /// What a host answers, fed to the laptop's side.
     fn heard(answer: &[u8]) -> (Result<Ended, HostError>, Vec<String>) {
-        let (passwords, asked) = (nobody(), Cell::new(false));
+        let (passwords, asked) = (no_passwords(), Cell::new(false));
         let frame = Framed::new("web1", b"echo", &passwords, &asked);
         let answer = String::from_utf8_lossy(answer).replace("@TAG", &format!("@{}", frame.tag));
         let mut lines = Vec::new();
@@ -402,7 +402,7 @@ mod tests {
     /// A host that goes on and on, or says nothing at all.
     #[test]
     fn no_host_is_waited_for_for_ever() {
-        let (passwords, asked) = (nobody(), Cell::new(false));
+        let (passwords, asked) = (no_passwords(), Cell::new(false));
         let short = |what, total| Bounds {
             what,
             silence: Duration::from_millis(60),

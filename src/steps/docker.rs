@@ -10,6 +10,7 @@ mod verdict;
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -337,7 +338,13 @@ impl Docker {
 
     /// Refuses the network that Docker's own bridge gets at the daemon's next start, where it is in use.
     fn check_bridge(&self, model: &mut Model) -> Result<(), Refusal> {
-        let Some(network) = networks::bridge(model) else { return Ok(()) };
+        let has_it = |network: &IpNet| {
+            model.facts.routes.iter().any(|route| route.device == "docker0" && route.network == *network)
+        };
+        // The one that it has now is part of how the host is reached.
+        let Some(network) = networks::bridge(model).filter(|network| !has_it(network)) else {
+            return Ok(());
+        };
         networks::check(STEP, model, &[("Docker's bridge".to_owned(), network)])?;
         let device = "docker0".to_owned();
         model.facts.routes.retain(|route| route.device != device);

@@ -15,6 +15,7 @@ mod tests;
 
 use ipnet::IpNet;
 
+pub(super) use containers::is_dockers;
 use containers::{Bridges, ruleset};
 use host::{Host, families, is_loaded, knows_ipv6};
 pub use options::{Allow, FirewallOptions, Opening, Transport};

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::docker::daemon_settings;
+use super::firewall::is_dockers;
 use super::{Model, Refusal};
 use crate::facts::Route;
 
@@ -134,14 +135,6 @@ fn routes(model: &Model) -> impl Iterator<Item = &Route> {
     model.facts.routes.iter().filter(move |route| !is_of_the_link(&route.network))
 }
 
-/// Whether Docker has given an interface its name.
-fn is_dockers(device: &str) -> bool {
-    device == "docker0"
-        || device == "docker_gwbridge"
-        || device.starts_with("br-")
-        || device.starts_with("veth")
-}
-
 fn overlaps(one: &IpNet, other: &IpNet) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }
@@ -225,6 +218,13 @@ mod tests {
             ("", &["10.8.0.0/24 tun0"], &[], "10.8.0.0/16", "10.8.0.0/24, which the host reaches by tun0"),
             ("", &["10.0.0.0/8 eth0 via"], &[], "10.8.0.0/16", "10.0.0.0/8, which the host reaches by eth0"),
             ("", &["172.17.0.0/16 docker0", "10.8.0.0/16 br-0123456789ab"], &[], "10.8.0.0/16", ""),
+            (
+                "",
+                &["10.8.0.0/24 br-lan"],
+                &[],
+                "10.8.0.0/16",
+                "10.8.0.0/24, which the host reaches by br-lan",
+            ),
             ("", &["fe80::/64 eth0"], &[], "fe80::/64", ""),
             ("", &["0.0.0.0/0 eth0 via", "0.0.0.0/1 tun0 via"], &[], "10.8.0.0/16", ""),
         ] {

@@ -143,7 +143,7 @@ fn words(line: &str) -> Vec<String> {
 fn note(flags: &mut Flags, word: &str, file: &str) {
     let written = match word.strip_prefix("--") {
         Some(long) => format!("--{}", long.split('=').next().unwrap_or_default()),
-        // Short ones may have their value behind them: -Hfd://.
+        // A short flag may be followed directly by its value: -Hfd://.
         None if word.starts_with('-') => word.chars().take(2).collect(),
         None => return,
     };

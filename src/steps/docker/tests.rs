@@ -1,9 +1,10 @@
 //! What a plan shows of addresses with passwords, and where they go on the host.
 
+use crate::facts::Route;
 use crate::plan::{FileChange, Plan};
 use crate::report::{Verbosity, render_plan, render_plan_markdown};
 use crate::run::compile;
-use crate::steps::tests::{bare, options};
+use crate::steps::tests::{bare, options, with_docker};
 use crate::steps::{Claims, Docker, Model, Packages, Step, User, plan};
 
 const SETTINGS: &str = r#"
@@ -88,4 +89,24 @@ fn a_key_that_comes_in_the_clear_is_a_warning() {
             plan.steps.iter().flat_map(|step| &step.warnings).any(|text| text.contains("plain http"));
         assert_eq!(warned, expected, "{settings}");
     }
+}
+
+/// The network that Docker's bridge has had for a year, beside a wide route: nothing new covers anything.
+#[test]
+fn the_present_bridge_is_no_new_network() {
+    let route = |network: &str, device: &str, by_gateway| Route {
+        network: network.parse().expect("a network"),
+        device: device.into(),
+        by_gateway,
+    };
+    let mut facts = with_docker("28.3.2");
+    facts.routes = vec![route("172.17.0.0/16", "docker0", false), route("172.16.0.0/12", "eth0", true)];
+    facts.identity.ssh_client = "172.17.5.5".parse().ok();
+    let planned = |settings: &str| {
+        let mut model = Model { facts: facts.clone(), ..Model::default() };
+        Docker::new(options(settings).docker).plan(&mut model).map(|step| step.changes.len())
+    };
+    assert_eq!(planned("").ok(), Some(0));
+    // Another one is.
+    assert!(planned("docker.daemon.bip = '172.18.0.1/16'").is_err());
 }

@@ -81,7 +81,7 @@ impl Bridges {
 }
 
 /// Whether Docker gives such names by itself.
-fn is_dockers(name: &str) -> bool {
+pub(in crate::steps) fn is_dockers(name: &str) -> bool {
     let is_id = |id: &str| {
         id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };

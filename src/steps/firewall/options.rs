@@ -444,9 +444,7 @@ impl FirewallOptions {
 
     /// What is let in with all that others on the host ask for. None where the firewall is left as it is.
     pub fn openings_beside(&self, claims: &Claims, ssh_ports: &[u16]) -> Option<Vec<Opening>> {
-        let others = claims.else_asked();
-        let others: Vec<_> =
-            others.filter_map(|(name, claim)| Some((Some(name), claim.firewall.allow.as_deref()?))).collect();
+        let others = allowed_by_others(claims);
         // Others have their say wherever this stack asks, has asked, or the host asks for itself.
         let withdraws = claims.recorded.firewall.allow.is_some() && !others.is_empty();
         if self.allow.is_none() && claims.host.firewall.allow.is_none() && !withdraws {
@@ -459,14 +457,18 @@ impl FirewallOptions {
 
     /// What other stacks and the host let in, where this stack asks for nothing.
     pub fn openings_of_others(claims: &Claims, ssh_ports: &[u16]) -> Vec<Opening> {
-        let others = claims.else_asked();
-        let asked: Vec<_> =
-            others.filter_map(|(name, claim)| Some((Some(name), claim.firewall.allow.as_deref()?))).collect();
+        let asked = allowed_by_others(claims);
         match asked.is_empty() {
             true => Vec::new(),
             false => union(&asked, ssh_ports).into_iter().filter(|opening| !opening.ssh).collect(),
         }
     }
+}
+
+/// What other stacks and the host allow, with their names.
+fn allowed_by_others(claims: &Claims) -> Vec<(Option<&str>, &[Allow])> {
+    let others = claims.else_asked();
+    others.filter_map(|(name, claim)| Some((Some(name), claim.firewall.allow.as_deref()?))).collect()
 }
 
 /// All that is asked for, by this stack (which has no name here) and by others: ports of ssh first,
