@@ -90,13 +90,24 @@ manifest_files() {
     [ -f "$manifest" ] && [ ! -L "$manifest" ] || return 0
     sum=$(sha256sum <"$manifest")
     [ "${sum%% *}" != "$expected" ] || return 0
-    while IFS=' ' read -r _ _ name; do
-        case $name in '' | ../* | */../* | *"$TAB"*) continue ;; esac
-        case $NL$QUESTIONS in *"file$TAB$folder/$name$TAB"* | *"file$TAB$folder/$name$NL"*) continue ;; esac
-        QUESTIONS=$QUESTIONS${NL}secret-file$TAB$folder/$name
-        SECRETS=$SECRETS$folder/$name$NL
-        add_file "$folder/$name"
-    done <"$manifest"
+    more=''
+    # By one program: a list of thousands, searched for each of thousands, takes minutes.
+    for path in $(printf '%s\n' "$QUESTIONS" --manifest | FOLDER=$folder awk -F "$TAB" '
+        NR == FNR && /^--manifest$/ { next }
+        NR == FNR { if ($1 == "file" || $1 == "secret-file") asked[$2] = 1; next }
+        /\t/ { next }
+        {
+            name = substr($0, index($0, " ") + 1)
+            name = substr(name, index(name, " ") + 1)
+            if (name == "" || name ~ /^\.\.\// || name ~ /\/\.\.\//) next
+            path = ENVIRON["FOLDER"] "/" name
+            if (!(path in asked)) { asked[path] = 1; print path }
+        }' - "$manifest"); do
+        more=$more${NL}secret-file$TAB$path
+        SECRETS=$SECRETS$path$NL
+        add_file "$path"
+    done
+    QUESTIONS=$QUESTIONS$more
 }
 
 add_file() {
@@ -673,8 +684,7 @@ file_facts() {
     printf '%s\n' "--questions" "$QUESTIONS" "--self"
     self_facts
     printf '%s\n' --stat
-    # shellcheck disable=SC2086 # lists, split at their line breaks
-    stats=$(stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n" -- $FILES $STAT_TOO 2>/dev/null)
+    stats=$(printf '%s\n' "$FILES" "$STAT_TOO" | each stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n")
     printf '%s\n' "$stats"
     if [ -n "$DISKS" ]; then
         disk_facts
@@ -687,35 +697,27 @@ file_facts() {
         [ -z "$(find "$path/" -xdev ! -type d 2>/dev/null | head -n 1)" ] || printf '%s\n' --full "$path"
     done
     [ -n "$REGULAR" ] || return 0
-    # shellcheck disable=SC2086
-    sums=$(sha256sum -- $REGULAR 2>/dev/null)
+    sums=$(printf '%s\n' "$REGULAR" | each sha256sum)
     printf '%s\n' --sum "$sums"
-    contents
-}
-
-# The content of files that are small and that some question is curious about.
-contents() {
-    small=$NL
-    for line in $stats; do
-        rest=${line#*"$TAB"*"$TAB"}
-        [ "${rest%%"$TAB"*}" -gt 65536 ] || small=$small${rest#*"$TAB"*"$TAB"*"$TAB"}$NL
-    done
-    for path in $REGULAR; do
-        case $small in *"$NL$path$NL"*) ;; *) continue ;; esac
-        # Named as a secret by one question, it stays one whatever others ask.
-        case $SECRETS in *"$NL$path$NL"*) continue ;; esac
-        ! curious || printf '%s\n' --content "$path" "$(base64 -w0 -- "$path" 2>/dev/null)"
+    for path in $(curious); do
+        printf '%s\n' --content "$path" "$(base64 -w0 -- "$path" 2>/dev/null)"
     done
 }
 
-# Whether a question about $path does not expect what is there.
+# each COMMAND…: with the paths of standard input behind it, in as many calls as they need.
+each() {
+    grep . | tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
+}
+
+# Small files of which some question does not expect what is there, none of them a secret: named as
+# one by one question, a file stays one whatever others ask.
 curious() {
-    rest=$UNLESS
-    while :; do
-        case $rest in *"$NL$path$TAB"*) ;; *) return 1 ;; esac
-        rest=${rest#*"$NL$path$TAB"}
-        case $NL$sums$NL in *"$NL${rest%%"$NL"*}  $path$NL"*) ;; *) return 0 ;; esac
-    done
+    printf '%s\n' --stat "$stats" --sum "$sums" --secret "$SECRETS" --unless "$UNLESS" | awk -F "$TAB" '
+        /^--/ { section = $0; next }
+        section == "--stat" { if (NF == 6 && $3 <= 65536) small[$6] = 1; next }
+        section == "--sum" { sum[substr($0, 67)] = substr($0, 1, 64); next }
+        section == "--secret" { secret[$0] = 1; next }
+        NF > 1 && $2 != sum[$1] && $1 in small && !($1 in secret) && !told[$1]++ { print $1 }'
 }
 
 disk_facts() {

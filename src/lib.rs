@@ -10,6 +10,7 @@ pub mod config;
 pub mod exposure;
 pub mod facts;
 pub mod host;
+pub mod nearest;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -74,7 +74,7 @@ fn choose(facts: &Facts, wanted: &str, host: &str) -> Result<Page, Failure> {
             "no container there publishes anything: `provision up {host}` starts a stack; a port number is taken as well"
         )
     } else {
-        format!("these do: {}", harmless(&crate::config::listed(known)))
+        format!("these do: {}", harmless(&crate::nearest::listed(known)))
     };
     Err(failure::with_hint(Exit::Usage, format!("no service `{wanted}` publishes a port on {host}"), hint))
 }

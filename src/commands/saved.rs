@@ -154,7 +154,7 @@ impl Saved {
             Some(host) if plans.is_empty() => Err(failure::with_hint(
                 Exit::Usage,
                 format!("{} has no plan for {host}", path.display()),
-                format!("it has one for {}", crate::config::listed(all.iter().map(String::as_str))),
+                format!("it has one for {}", crate::nearest::listed(all.iter().map(String::as_str))),
             )),
             _ => Ok(plans),
         }

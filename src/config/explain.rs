@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::document::{Document, Kind, Source};
-use super::nearest::{listed, nearest};
+use crate::nearest::{listed, nearest};
 use super::problem::Problem;
 use super::schema::{description, notation, properties};
 use crate::steps::NAMES;

@@ -7,7 +7,6 @@
 mod document;
 mod explain;
 mod merge;
-mod nearest;
 mod playbook;
 mod problem;
 mod project;
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use nearest::{listed, nearest};
 pub use playbook::{Playbook, shipped as shipped_playbooks};
 pub use problem::{ConfigError, Excerpt, Problem};
 pub use schema::{playbook_schema, schema};

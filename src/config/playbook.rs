@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::document::{Document, Kind, Source};
 use super::explain::STEPS_IS_A_LIST;
-use super::nearest::{listed, nearest};
+use crate::nearest::{listed, nearest};
 use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
 use crate::steps::{NAMES, Options};
 

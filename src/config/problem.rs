@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::playbook::shipped;
-use super::{FILE_NAME, nearest::nearest};
+use super::FILE_NAME;
+use crate::nearest::nearest;
 use crate::report::harmless;
 
 /// How much of a long line is shown, in characters.

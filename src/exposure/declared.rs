@@ -130,12 +130,6 @@ pub fn by_compose(facts: &Facts, project: Option<&Project>) -> Vec<Declaration> 
                 picked.map(|each| declaration(each.port, each.port, &protocol, port.host_ip, by.clone())),
             );
         }
-        // Not all of the file could be read here: what runs of it is what it says.
-        if !project.complete {
-            let rest = facts.published.iter().filter(|each| each.is_open() && is_of(each, project, service));
-            declared
-                .extend(rest.map(|each| declaration(each.port, each.port, &each.protocol, None, by.clone())));
-        }
     }
     declared
 }

@@ -1,23 +1,28 @@
 //! The Compose project, read as Docker Compose will read it on the host.
 //!
-//! Only what a plan needs is read: images, ports, health checks, the order of
-//! services. Everything else in the file is left to Compose. Where a part of
-//! the project cannot be read ahead, [`Project::complete`] says so, and no claim
-//! is made about it.
+//! What a plan needs is read: images, ports, health checks, the order of services, what of the
+//! folder is used. The rest is checked for what Compose would refuse on the host, and left to it.
 
 mod backups;
 mod check;
 mod dotenv;
 mod interpolate;
+mod loader;
 mod merge;
 mod named;
 mod networks;
 mod paths;
 mod ports;
 mod read;
+mod rebase;
 mod recipe;
+mod relations;
 mod resources;
+mod scalar;
+mod schema;
+mod shell_words;
 mod source;
+mod variables;
 mod written;
 mod yaml;
 
@@ -64,7 +69,8 @@ pub struct Project {
     pub name: String,
     /// The first file, relative to the folder.
     pub file: String,
-    /// All files in the order in which they are merged; the first is `file`.
+    /// All files in the order in which they are merged; the first is `file`. Behind them, those that
+    /// they include and extend.
     pub files: Vec<String>,
     /// The services in the file's order, the disabled ones among them.
     pub services: Vec<Service>,
@@ -74,9 +80,6 @@ pub struct Project {
     /// Files of the folder that Compose itself reads: its own, `.env`, and those of `env_file`,
     /// secrets and configs.
     pub own_files: Vec<String>,
-    /// Mounts in files that `include` and `extends` take in: whatever comes of those files, what
-    /// containers may write to is known.
-    pub other_mounts: Vec<Mount>,
     /// Files and folders of the folder that it names anywhere: they are sent although git ignores
     /// them. An absolute path is the host's own.
     pub named: Vec<String>,
@@ -90,9 +93,6 @@ pub struct Project {
     pub resources: Vec<Resource>,
     /// The names on the host of all volumes that the project declares, those in use or not.
     pub declared_volumes: Vec<String>,
-    /// Whether all of the project was read. `false` with `include`, and with
-    /// `extends` from another file.
-    pub complete: bool,
     /// The variables of `.env`, with those that settings lay over them.
     pub environment: Environment,
     /// What a person should know, each with its file and line.
@@ -119,6 +119,8 @@ pub struct Service {
     pub image: Option<String>,
     /// Whether it is built from a Dockerfile.
     pub build: bool,
+    /// Whether the build of another service makes its image.
+    pub is_made_here: bool,
     /// The instructions by which it is built, where they are in the folder.
     pub recipe: Option<Recipe>,
     /// Whether a newer image for its tag is asked for at each start (`pull_policy: always`, and
@@ -188,7 +190,7 @@ impl Service {
     /// Whether its image comes from a registry, rather than from a build.
     #[must_use]
     pub fn is_pulled(&self) -> bool {
-        self.image.is_some() && !self.build
+        self.image.is_some() && !self.build && !self.is_made_here
     }
 }
 
@@ -301,8 +303,7 @@ impl Project {
     /// Takes mounts by an absolute path for what they are where they lead into the stack's own folder
     /// on the host.
     pub fn localise(&mut self, folder: &str) {
-        let mounts =
-            self.services.iter_mut().flat_map(|service| &mut service.mounts).chain(&mut self.other_mounts);
+        let mounts = self.services.iter_mut().flat_map(|service| &mut service.mounts);
         // From its own folder on, it is asked for there.
         for path in self.on_host.iter_mut().map(|file| &mut file.path) {
             if let Some(rest) = path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
@@ -327,9 +328,7 @@ impl Project {
     /// itself reads is not the application's, even where the whole folder is mounted.
     #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
-        let elsewhere = || self.other_mounts.iter().any(|mount| mount.writes_to(path));
-        (self.writers(path).next().is_some() || elsewhere())
-            && !self.own_files.iter().any(|file| file == path)
+        self.writers(path).next().is_some() && !self.own_files.iter().any(|file| file == path)
     }
 
     /// The mounts by which containers may write to a path of the folder, each with its service.
@@ -345,19 +344,23 @@ impl Project {
     }
 }
 
-/// Reads one Compose file. Does no I/O.
+/// Reads one Compose file. Does no I/O: there are no others that it could take in.
 pub fn parse(text: &str, file: &str, env: &Environment, naming: Naming<'_>) -> Result<Project, ComposeError> {
     let sources = [(file.to_owned(), text.to_owned())];
-    Ok(source::assemble(&sources, env, naming)?.project)
+    Ok(source::assemble(&sources, env, naming, &NoFiles)?.project)
 }
 
-/// A path without `./` in front.
-fn relative(path: &str) -> String {
-    let mut path = path;
-    while let Some(rest) = path.strip_prefix("./") {
-        path = rest.trim_start_matches('/');
+/// A folder with nothing in it.
+struct NoFiles;
+
+impl loader::Files for NoFiles {
+    fn read(&self, _: &str) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
     }
-    path.to_owned()
+
+    fn has(&self, _: &str) -> bool {
+        false
+    }
 }
 
 fn invalid(place: &Place, what: String, remedy: impl Into<String>) -> ComposeError {

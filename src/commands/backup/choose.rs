@@ -3,7 +3,7 @@
 use super::super::exit::Exit;
 use super::super::failure;
 use super::look::Entry;
-use crate::config::{listed, nearest};
+use crate::nearest::{listed, nearest};
 use crate::report::Failure;
 
 /// Where backups of the schedule lie.

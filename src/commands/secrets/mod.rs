@@ -17,7 +17,7 @@ use super::asked::asked;
 use super::exit::Exit;
 use super::{exit_of, failure};
 use crate::cli::{Secrets, SecretsVerb};
-use crate::config::{listed, nearest};
+use crate::nearest::{listed, nearest};
 use crate::report::{Event, Failure, Reporter, harmless, print};
 use crate::run::Link;
 

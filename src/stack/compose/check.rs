@@ -1,27 +1,28 @@
 //! What holds between services: order, circles, ports.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::read::{Placed, Read};
 use super::yaml::Place;
-use super::{ComposeError, Condition, Port, Project, invalid, resources};
+use super::{ComposeError, Condition, Port, Project, Service, invalid, resources};
+use crate::stack::images::Reference;
 
 /// Checks the project as a whole and marks its one-shots.
 pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeError> {
     let services: HashMap<&str, &Placed> =
         read.services.iter().map(|s| (s.service.name.as_str(), s)).collect();
     for placed in &read.services {
-        dependencies(placed, &services, read.included)?;
+        dependencies(placed, &services)?;
     }
     cycles(&read.services, &services)?;
-    if !read.included && !read.services.iter().any(|s| s.service.enabled) {
+    if !read.services.iter().any(|s| s.service.enabled) {
         let what = "every service belongs to a profile, and none is active".to_owned();
         let remedy = "name one in COMPOSE_PROFILES in .env";
         if let Some(first) = read.services.first() {
             return Err(invalid(&first.place, what, remedy));
         }
     }
-    ports(&read.services)?;
+    ports(&read.services, &services)?;
     resources::container_names(&project.name, &read.services)?;
     for service in &mut project.services {
         service.one_shot = read.services.iter().filter(|s| s.service.enabled).any(|other| {
@@ -32,14 +33,47 @@ pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeE
                 .any(|d| d.service == service.name && d.condition == Condition::CompletedSuccessfully)
         });
     }
+    mark_made_here(project);
     Ok(())
 }
 
-fn dependencies(
-    placed: &Placed,
-    services: &HashMap<&str, &Placed>,
-    included: bool,
-) -> Result<(), ComposeError> {
+/// An image that one service builds and another names is not to be pulled.
+fn mark_made_here(project: &mut Project) {
+    let name = |service: &Service| match service.image.as_deref() {
+        Some(image) => image.to_owned(),
+        None => format!("{}-{}", project.name, service.name),
+    };
+    let full = |image: &str| Reference::parse(image).ok().map(|reference| reference.to_string());
+    let built: HashSet<String> =
+        project.enabled().filter(|service| service.build).filter_map(|service| full(&name(service))).collect();
+    for service in project.services.iter_mut().filter(|service| !service.build) {
+        service.is_made_here = service.image.as_deref().and_then(full).is_some_and(|image| built.contains(&image));
+    }
+}
+
+/// Whether a service starts only once another has ended: it waits for its end, or for that of
+/// one which does.
+fn follows(later: &str, earlier: &str, services: &HashMap<&str, &Placed>) -> bool {
+    let mut seen = HashSet::from([later]);
+    let mut open = vec![later];
+    while let Some(name) = open.pop() {
+        let Some(placed) = services.get(name) else { continue };
+        for dependency in &placed.service.depends_on {
+            let wanted = dependency.service.as_str();
+            if wanted == earlier && dependency.condition == Condition::CompletedSuccessfully {
+                return true;
+            }
+            if let Some((wanted, _)) = services.get_key_value(wanted)
+                && seen.insert(wanted)
+            {
+                open.push(wanted);
+            }
+        }
+    }
+    false
+}
+
+fn dependencies(placed: &Placed, services: &HashMap<&str, &Placed>) -> Result<(), ComposeError> {
     let name = &placed.service.name;
     if !placed.service.enabled {
         return Ok(());
@@ -47,11 +81,8 @@ fn dependencies(
     for (dependency, place) in placed.service.depends_on.iter().zip(&placed.depends_on) {
         let wanted = dependency.service.as_str();
         let Some(other) = services.get(wanted) else {
-            if !included {
-                let what = format!("service {name:?} depends on {wanted:?}, which is not there");
-                return Err(invalid(place, what, "correct the name, or add that service"));
-            }
-            continue;
+            let what = format!("service {name:?} depends on {wanted:?}, which is not there");
+            return Err(invalid(place, what, "correct the name, or add that service"));
         };
         if !dependency.required {
             continue;
@@ -119,7 +150,7 @@ fn circle(path: &[(&Placed, usize)], wanted: &str, place: &Place) -> ComposeErro
 }
 
 /// No two containers may bind the same port of the host.
-fn ports(services: &[Placed]) -> Result<(), ComposeError> {
+fn ports(services: &[Placed], by_name: &HashMap<&str, &Placed>) -> Result<(), ComposeError> {
     let bridged = |s: &&Placed| {
         let mode = s.service.network_mode.as_deref().unwrap_or_default();
         s.service.enabled
@@ -141,7 +172,9 @@ fn ports(services: &[Placed]) -> Result<(), ComposeError> {
                 return Err(invalid(place, what, remedy));
             }
             for (other, owner, first) in &bound {
-                if port.collides(other) {
+                let is_handed_on =
+                    || follows(name, owner, by_name) || follows(owner, name, by_name);
+                if port.collides(other) && !is_handed_on() {
                     let what =
                         format!("port {port} of service {name:?} is taken by {other} of {owner:?} ({first})");
                     return Err(invalid(place, what, "publish one of them elsewhere"));

@@ -29,6 +29,25 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// Reads the text of a `.env` file; `file` is its name in messages.
     pub fn parse(text: &str, file: &str) -> Result<Environment, ComposeError> {
+        Environment::parse_within(text, file, None)
+    }
+
+    /// Adds the variables of another file: those that are there already stay, and its values may
+    /// refer to them.
+    pub(super) fn with_beneath(mut self, text: &str, file: &str) -> Result<Environment, ComposeError> {
+        let found = Environment::parse_within(text, file, Some(&self))?;
+        for (name, value) in found.values {
+            self.values.entry(name).or_insert(value);
+        }
+        self.warnings.extend(found.warnings);
+        Ok(self)
+    }
+
+    fn parse_within(
+        text: &str,
+        file: &str,
+        outer: Option<&Environment>,
+    ) -> Result<Environment, ComposeError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if let Some(at) = text.find('\0') {
             return Err(ComposeError::Invalid {
@@ -38,7 +57,7 @@ impl Environment {
                 remedy: "save the file as plain text".into(),
             });
         }
-        let mut reader = Reader { rest: text, line: 1, file, found: Environment::default() };
+        let mut reader = Reader { rest: text, line: 1, file, found: Environment::default(), outer };
         while reader.statement()? {}
         Ok(reader.found)
     }
@@ -112,6 +131,8 @@ struct Reader<'a> {
     line: usize,
     file: &'a str,
     found: Environment,
+    /// Variables of other files, which go first.
+    outer: Option<&'a Environment>,
 }
 
 /// What stood in front of a value.
@@ -142,6 +163,10 @@ impl<'a> Reader<'a> {
         }
         let (name, separator) = self.name()?;
         if matches!(separator, Separator::Nothing) {
+            // Taken from where it is set already.
+            if let Some(value) = self.outer.and_then(|outer| outer.get(name)) {
+                self.found.values.insert(name.to_owned(), value.to_owned());
+            }
             return Ok(true);
         }
         let value = match self.rest.chars().next() {
@@ -229,7 +254,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expand(&mut self, text: &str) -> Result<String, ComposeError> {
-        let mut scope = Earlier { found: &self.found, unset: Vec::new() };
+        let mut scope = Earlier { found: &self.found, outer: self.outer, unset: Vec::new() };
         let result = interpolate::expand(text, &mut scope);
         let unset = scope.unset;
         for name in unset {
@@ -264,12 +289,14 @@ impl<'a> Reader<'a> {
 /// The lines above: what a value of `.env` may refer to.
 struct Earlier<'a> {
     found: &'a Environment,
+    outer: Option<&'a Environment>,
     unset: Vec<String>,
 }
 
 impl Scope for Earlier<'_> {
     fn get(&mut self, name: &str) -> Option<String> {
-        self.found.get(name).map(str::to_owned)
+        let outer = self.outer.and_then(|outer| outer.get(name));
+        outer.or_else(|| self.found.get(name)).map(str::to_owned)
     }
 
     fn unset(&mut self, name: &str, fallback: bool) {

@@ -79,31 +79,47 @@ fn braced(body: &str, scope: &mut dyn Scope, depth: usize) -> Result<String, Fau
         Some(form) => (true, form),
         None => (false, form),
     };
-    let value = scope.get(name);
-    let usable = value.clone().filter(|v| !blank_counts || !v.is_empty());
     let mut operator = form.chars();
     let sign = operator.next();
-    let operand = operator.as_str();
+    if !matches!(sign, Some('-' | '?' | '+')) {
+        return Err(syntax(&format!("${{{body}}}"), FORM));
+    }
+    let value = scope.get(name);
+    let usable = value.clone().filter(|v| !blank_counts || !v.is_empty());
+    // Compose substitutes what stands here before it looks whether it is needed.
+    let is_needed = usable.is_some() == (sign == Some('+'));
+    let operand = match is_needed {
+        true => expand_at(operator.as_str(), scope, depth + 1)?,
+        false => expand_at(operator.as_str(), &mut Quiet(scope), depth + 1)?,
+    };
     match (sign, usable) {
-        (Some('-' | '?'), Some(value)) => Ok(value),
-        (Some('-'), None) => {
+        (Some('?'), None) => Err(Fault::Required { name: name.to_owned(), message: operand }),
+        (Some('+'), Some(_)) | (Some('-'), None) => {
             if value.is_none() {
                 scope.unset(name, true);
             }
-            expand_at(operand, scope, depth + 1)
+            Ok(operand)
         }
-        (Some('?'), None) => {
-            Err(Fault::Required { name: name.to_owned(), message: expand_at(operand, scope, depth + 1)? })
-        }
-        (Some('+'), Some(_)) => expand_at(operand, scope, depth + 1),
         (Some('+'), None) => {
             if value.is_none() {
                 scope.unset(name, true);
             }
+            // One that is set and blank is blank.
             Ok(String::new())
         }
-        _ => Err(syntax(&format!("${{{body}}}"), FORM)),
+        (_, value) => Ok(value.unwrap_or_default()),
     }
+}
+
+/// Values for a text that is not used: what has none is not missed.
+struct Quiet<'a>(&'a mut dyn Scope);
+
+impl Scope for Quiet<'_> {
+    fn get(&mut self, name: &str) -> Option<String> {
+        self.0.get(name)
+    }
+
+    fn unset(&mut self, _: &str, _: bool) {}
 }
 
 fn plain(name: &str, scope: &mut dyn Scope) -> String {
@@ -201,7 +217,8 @@ mod tests {
             ("${NONE:-{} x", "{ x"),
             ("${NONE:-a:b-c?d}", "a:b-c?d"),
             ("${NONE:-http://${SET}:80/}", "http://value:80/"),
-            ("${SET:-${NONE:?never asked}}", "value"),
+            ("${SET:-${NONE:?asked all the same}}", "required NONE: asked all the same"),
+            ("${SET:-${NONE}}", "value"),
             ("$1 $(date) $ SET 100$", "$1 $(date) $ SET 100$"),
             ("${", "error"),
             ("${NONE:-x\ny}", "error"),

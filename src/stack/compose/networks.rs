@@ -20,7 +20,7 @@ pub struct Network {
 impl Network {
     fn read(name: &str, node: &Node) -> Option<Self> {
         let is_external = node.get("external").is_some_and(|external| {
-            external.is_map() || external.text().is_some_and(|text| text.eq_ignore_ascii_case("true"))
+            external.is_map() || external.truth() == Some(true)
         });
         if is_external {
             return None;

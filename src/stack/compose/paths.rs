@@ -206,17 +206,15 @@ fn short(text: &str) -> Option<Mount> {
 
 fn long(volume: &Node) -> Option<Mount> {
     let text = |key: &str| volume.get(key).and_then(Node::text);
-    let is = |node: Option<&Node>, word: &str| {
-        node.and_then(Node::text).is_some_and(|text| text.eq_ignore_ascii_case(word))
-    };
+    let truth = |node: Option<&Node>| node.and_then(Node::truth);
     if text("type") != Some("bind") {
         return None;
     }
     let source = text("source").or_else(|| text("src"))?;
     let target = text("target").or_else(|| text("destination")).or_else(|| text("dst")).unwrap_or_default();
     let options = volume.get("bind");
-    let created = !is(options.and_then(|bind| bind.get("create_host_path")), "false");
-    let read_only = is(volume.get("read_only"), "true") || is(volume.get("readonly"), "true");
+    let created = truth(options.and_then(|bind| bind.get("create_host_path"))) != Some(false);
+    let read_only = [volume.get("read_only"), volume.get("readonly")].map(truth).contains(&Some(true));
     Some(bind(source, target, !read_only, created))
 }
 
@@ -226,7 +224,7 @@ fn named(volume: &Node, root: &Node) -> Option<Mount> {
     let name = volume.get("source").and_then(Node::text).or_else(|| parts.next())?;
     let target = volume.get("target").and_then(Node::text).or_else(|| parts.next()).unwrap_or_default();
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|option| option == "ro"))
-        || volume.get("read_only").and_then(Node::text) == Some("true");
+        || volume.get("read_only").and_then(Node::truth) == Some(true);
     let options = root.get("volumes")?.get(name)?.get("driver_opts")?;
     let is_bind =
         options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
@@ -271,7 +269,7 @@ pub(super) fn builds(service: &Node, required: bool) -> Vec<PathUse> {
 }
 
 /// Whether a build context lies on this computer: no address, no other image or service.
-fn is_local(path: &str) -> bool {
+pub(super) fn is_local(path: &str) -> bool {
     !path.contains("://")
         && !path.starts_with("git@")
         && !path.starts_with("github.com/")
@@ -283,37 +281,6 @@ pub(super) const TAKEN_IN: &str = "Compose file";
 
 /// The folder from which the paths of included files count.
 pub(super) const BASE: &str = "project_directory";
-
-/// Other Compose files that this one takes in, and what it says of them.
-pub(super) fn files_taken_in(root: &Node) -> Vec<PathUse> {
-    let mut uses = Vec::new();
-    let mut add = |node: &Node, role: &'static str| {
-        if let Some(path) = node.text().filter(|path| is_local(path) && !path.starts_with("oci:")) {
-            let place = node.place.clone();
-            uses.push(PathUse { path: path.to_owned(), role, required: true, place });
-        }
-    };
-    for item in root.get("include").map(Node::items).unwrap_or_default() {
-        add(item, TAKEN_IN);
-        if let Some(path) = item.get("path") {
-            add(path, TAKEN_IN);
-            path.items().iter().for_each(|path| add(path, TAKEN_IN));
-        }
-        if let Some(base) = item.get("project_directory") {
-            add(base, BASE);
-        }
-        if let Some(file) = item.get("env_file") {
-            add(file, super::read::ENV_FILE);
-            file.items().iter().for_each(|file| add(file, super::read::ENV_FILE));
-        }
-    }
-    for service in root.get("services").map(Node::entries).unwrap_or_default() {
-        if let Some(file) = service.value.get("extends").and_then(|extends| extends.get("file")) {
-            add(file, TAKEN_IN);
-        }
-    }
-    uses
-}
 
 #[cfg(test)]
 mod tests {

@@ -142,22 +142,6 @@ pub(super) fn port(node: &Node) -> Result<Port, ComposeError> {
     Err(invalid(&node.place, what, remedy))
 }
 
-/// A warning for `22:22` without quotes, which YAML 1.1 reads as 22 × 60 + 22.
-pub(super) fn sexagesimal(node: &Node) -> Option<String> {
-    let Value::Scalar { text, plain: true } = &node.value else { return None };
-    let (first, last) = text.split_once(':')?;
-    let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<u32>().ok());
-    let (first, last) = (number(first)??, number(last)??);
-    (last < 60).then(|| {
-        format!(
-            "{}: port {text} has no quotes; some YAML readers take it for the number {}; \
-             write \"{text}\"",
-            node.place,
-            first * 60 + last
-        )
-    })
-}
-
 fn short(text: &str) -> Result<Port, &'static str> {
     let (rest, protocol) = match text.split_once('/') {
         Some((rest, "")) => (rest, Protocol::Tcp),
@@ -174,8 +158,13 @@ fn short(text: &str) -> Result<Port, &'static str> {
         Some(None) => (None, published(front.unwrap_or_default())?),
         Some(Some((ip, port))) => {
             let bare = ip.contains(':') && !ip.starts_with('[');
-            let ip = if bare { Err("needs brackets around the IPv6 address") } else { address(ip) };
-            (Some(ip?), published(port)?)
+            let ip = match ip {
+                // A variable that is blank: on every address.
+                "" => None,
+                _ if bare => return Err("needs brackets around the IPv6 address"),
+                ip => Some(address(ip)?),
+            };
+            (ip, published(port)?)
         }
     };
     checked(Port { host_ip, published, target, protocol })

@@ -12,9 +12,6 @@ use crate::stack::images::Reference;
 pub(super) struct Read {
     pub services: Vec<Placed>,
     pub uses: Vec<PathUse>,
-    pub complete: bool,
-    /// Services may come from files that are not read.
-    pub included: bool,
 }
 
 /// A service with the places that later complaints need.
@@ -32,36 +29,13 @@ pub(super) struct Placed {
 pub(super) const ENV_FILE: &str = "env_file";
 pub(super) const SECRET_FILE: &str = "secret file";
 
-pub(super) fn project(
-    root: &Node,
-    env: &Environment,
-    warnings: &mut Vec<String>,
-) -> Result<Read, ComposeError> {
-    let include = root.get("include");
-    if let Some(node) = include {
-        warnings.push(format!(
-            "{}: services from `include` are not checked ahead: their images and ports are not \
-             known before the run",
-            node.place
-        ));
+pub(super) fn project(root: &Node, env: &Environment) -> Result<Read, ComposeError> {
+    let mut read = Read { services: Vec::new(), uses: Vec::new() };
+    for entry in root.get("services").map(Node::entries).unwrap_or_default() {
+        let placed = service(entry, root, env, &mut read)?;
+        read.services.push(placed);
     }
-    let included = include.is_some();
-    let uses = paths::files_taken_in(root);
-    let mut read = Read { services: Vec::new(), uses, complete: !included, included };
-    match root.get("services") {
-        Some(services) if services.is_map() => {
-            for entry in services.entries() {
-                let placed = service(entry, root, env, &mut read, warnings)?;
-                read.services.push(placed);
-            }
-        }
-        Some(other) => {
-            let what = format!("`services` is {}, not a mapping", other.kind());
-            return Err(invalid(&other.place, what, "write `name:` and below it `image: …`"));
-        }
-        None => {}
-    }
-    if read.services.is_empty() && !included {
+    if read.services.is_empty() {
         let what = "there are no services".to_owned();
         return Err(invalid(&root.place, what, "declare at least one under `services:`"));
     }
@@ -155,40 +129,32 @@ fn service(
     root: &Node,
     env: &Environment,
     read: &mut Read,
-    warnings: &mut Vec<String>,
 ) -> Result<Placed, ComposeError> {
     let name = entry.key.as_str();
     let node = &entry.value;
-    let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if name.is_empty() || !name.chars().all(known) {
-        let what = format!("{name:?} is not a name for a service");
-        return Err(invalid(&entry.place, what, "use letters, digits, `.`, `_` and `-`"));
-    }
-    if !node.is_map() && !node.is_null() {
-        let what = format!("service {name:?} is {}, not a mapping", node.kind());
-        return Err(invalid(&entry.place, what, "write `image: …` below it"));
-    }
-    for key in ["ports", "depends_on"] {
-        if let Some(blank) = node.entries().iter().find(|e| e.key == key && e.value.is_null()) {
-            let what = format!("`{key}` of service {name:?} has nothing below it");
-            return Err(invalid(&blank.place, what, "fill it or remove it"));
-        }
-    }
-    let elsewhere = partly_elsewhere(name, node, warnings);
-    read.complete &= !elsewhere;
     let build = node.get("build").is_some();
-    let image = image(name, node)?;
-    let provided = elsewhere || node.get("provider").is_some();
-    if node.get("image").is_none() && !build && !provided {
-        let what = format!("service {name:?} has neither `image` nor `build`");
-        return Err(invalid(&entry.place, what, "name its image"));
-    }
-    let (ports, port_places) = published(name, node, warnings)?;
-    let (depends_on, places) = dependencies(name, node)?;
+    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let profiles = texts(node.get("profiles"));
     let enabled = profiles.is_empty() || active(&profiles, env);
+    let scale = scale(name, node)?;
+    let image = image(name, node, enabled && scale > 0)?;
+    let is_without = image.as_deref().unwrap_or_default().is_empty() && !build && node.get("provider").is_none();
+    if is_without && enabled {
+        return Err(match node.get("image") {
+            Some(blank) => {
+                let what = format!("the image of service {name:?} is blank");
+                invalid(&blank.place, what, "name it, or set the variable that it comes from in .env")
+            }
+            None => {
+                let what = format!("service {name:?} has neither `image` nor `build`");
+                invalid(&entry.place, what, "name its image")
+            }
+        });
+    }
+    let (ports, port_places) = published(node)?;
+    let (depends_on, places) = dependencies(name, node)?;
     for file in files(node.get("env_file")) {
-        let required = file.get("required").and_then(Node::text) != Some("false") && enabled;
+        let required = file.get("required").and_then(Node::truth) != Some(false) && enabled;
         let path = file.get("path").unwrap_or(file);
         file_use(path, ENV_FILE, required, &mut read.uses);
     }
@@ -198,12 +164,12 @@ fn service(
     read.uses.extend(paths::builds(node, enabled));
     let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node, root).into_iter().unzip();
     let (healthcheck, healthcheck_off) = healthcheck(node);
-    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let service = Service {
         backups: backups(image.as_deref(), node),
         name: name.to_owned(),
         image,
         build,
+        is_made_here: false,
         recipe: recipe(node),
         asks_again: text("pull_policy").is_some_and(|policy| {
             matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
@@ -217,8 +183,8 @@ fn service(
         restart: text("restart"),
         profiles,
         enabled,
-        scale: scale(name, node)?,
-        start_first: start_first(name, node)?,
+        scale,
+        start_first: start_first(node),
         container_name: text("container_name").filter(|name| !name.is_empty()),
         container_name_place: node
             .get("container_name")
@@ -243,48 +209,22 @@ fn service(
     })
 }
 
-fn partly_elsewhere(name: &str, node: &Node, warnings: &mut Vec<String>) -> bool {
-    let Some(extends) = node.get("extends") else { return false };
-    warnings.push(format!(
-        "{}: service {name} extends one from another file, which is not checked ahead: its \
-         image and ports may differ from what is shown",
-        extends.place
-    ));
-    true
-}
-
-fn image(name: &str, node: &Node) -> Result<Option<String>, ComposeError> {
+/// Only what is to run has to have a name that can be asked for.
+fn image(name: &str, node: &Node, is_wanted: bool) -> Result<Option<String>, ComposeError> {
     let Some(found) = node.get("image") else { return Ok(None) };
-    let Some(text) = found.text() else {
-        let what = format!("the image of service {name:?} is {}", found.kind());
-        return Err(invalid(&found.place, what, "write `image: name:tag`"));
-    };
+    let text = found.text().unwrap_or_default();
     match Reference::parse(text) {
-        Ok(_) => Ok(Some(text.to_owned())),
-        Err(_) if text.is_empty() => {
-            let what = format!("the image of service {name:?} is blank");
-            Err(invalid(&found.place, what, "name it, or set the variable that it comes from in .env"))
-        }
-        Err(error) => {
+        Err(error) if is_wanted && !text.is_empty() => {
             let what = format!("the image of service {name:?}: {error}");
             Err(invalid(&found.place, what, "write `image: name:tag`"))
         }
+        _ => Ok(Some(text.to_owned())),
     }
 }
 
-fn published(
-    name: &str,
-    node: &Node,
-    warnings: &mut Vec<String>,
-) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError> {
-    let Some(list) = node.get("ports") else { return Ok((Vec::new(), Vec::new())) };
-    if list.is_map() || list.text().is_some() {
-        let what = format!("`ports` of service {name:?} is {}, not a list", list.kind());
-        return Err(invalid(&list.place, what, "put `- ` in front of each port"));
-    }
+fn published(node: &Node) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError> {
     let (mut found, mut places) = (Vec::new(), Vec::new());
-    for item in list.items() {
-        warnings.extend(ports::sexagesimal(item));
+    for item in node.get("ports").map(Node::items).unwrap_or_default() {
         let port = ports::port(item)?;
         // What stands there twice counts once.
         if !found.contains(&port) {
@@ -295,52 +235,48 @@ fn published(
     Ok((found, places))
 }
 
+/// What a service waits for: what it says, and whose network, volumes or processes it shares.
 fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>), ComposeError> {
-    let Some(depends_on) = node.get("depends_on") else { return Ok((Vec::new(), Vec::new())) };
-    let (mut found, mut places) = (Vec::new(), Vec::new());
-    for item in depends_on.items() {
-        let Some(service) = item.text() else {
-            let what = format!("`depends_on` of service {name:?} lists {}", item.kind());
-            return Err(invalid(&item.place, what, "list names of services"));
-        };
-        if found.iter().any(|d: &Dependency| d.service == service) {
-            let what = format!("`depends_on` of service {name:?} lists {service:?} twice");
-            return Err(invalid(&item.place, what, "remove one of them"));
+    let (mut found, mut places): (Vec<Dependency>, Vec<Place>) = (Vec::new(), Vec::new());
+    let mut add = |service: &str, condition: Condition, required: bool, place: &Place| {
+        if found.iter().all(|known| known.service != service) {
+            found.push(Dependency { service: service.to_owned(), condition, required });
+            places.push(place.clone());
         }
-        let (condition, required) = (Condition::Started, true);
-        found.push(Dependency { service: service.to_owned(), condition, required });
-        places.push(item.place.clone());
+    };
+    if let Some(depends_on) = node.get("depends_on") {
+        for item in depends_on.items() {
+            add(item.text().unwrap_or_default(), Condition::Started, true, &item.place);
+        }
+        for entry in depends_on.entries() {
+            let condition = match entry.value.get("condition").and_then(Node::text) {
+                Some("service_healthy") => Condition::Healthy,
+                Some("service_completed_successfully") => Condition::CompletedSuccessfully,
+                _ => Condition::Started,
+            };
+            let required = entry.value.get("required").and_then(Node::truth) != Some(false);
+            add(&entry.key, condition, required, &entry.place);
+        }
     }
-    for entry in depends_on.entries() {
-        let condition = match entry.value.get("condition") {
-            Some(node) => condition(node)?,
-            None => {
-                let what = format!("service {name:?} does not say what it waits for in {:?}", entry.key);
-                return Err(invalid(&entry.place, what, "write `condition: service_started`"));
+    for key in ["links", "volumes_from"] {
+        for item in node.get(key).map(Node::items).unwrap_or_default() {
+            let text = item.text().unwrap_or_default();
+            if key == "links" || !text.starts_with("container:") {
+                add(text.split(':').next().unwrap_or_default(), Condition::Started, true, &item.place);
             }
-        };
-        let required = entry.value.get("required").and_then(Node::text) != Some("false");
-        found.push(Dependency { service: entry.key.clone(), condition, required });
-        places.push(entry.place.clone());
+        }
     }
-    if let Some(text) = depends_on.text() {
-        let what = format!("`depends_on` of service {name:?} is a single value");
-        return Err(invalid(&depends_on.place, what, format!("write `depends_on: [{text}]`")));
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let shared = node.get(key).and_then(|node| Some((node.text()?.strip_prefix("service:")?, &node.place)));
+        if let Some((service, place)) = shared {
+            add(service, Condition::Started, true, place);
+        }
+    }
+    if let Some(at) = found.iter().position(|known| known.service == name) {
+        let what = format!("service {name:?} waits for itself");
+        return Err(invalid(&places[at], what, "remove that"));
     }
     Ok((found, places))
-}
-
-fn condition(node: &Node) -> Result<Condition, ComposeError> {
-    match node.text() {
-        Some("service_started") => Ok(Condition::Started),
-        Some("service_healthy") => Ok(Condition::Healthy),
-        Some("service_completed_successfully") => Ok(Condition::CompletedSuccessfully),
-        other => {
-            let what = format!("condition {:?} is not known", other.unwrap_or(node.kind()));
-            let remedy = "use service_started, service_healthy or service_completed_successfully";
-            Err(invalid(&node.place, what, remedy))
-        }
-    }
 }
 
 /// Whether there is a health check, and whether one is switched off.
@@ -348,41 +284,31 @@ fn healthcheck(node: &Node) -> (bool, bool) {
     let Some(healthcheck) = node.get("healthcheck") else { return (false, false) };
     let test = healthcheck.get("test");
     let none = test.is_some_and(|t| t.items().first().and_then(Node::text) == Some("NONE"));
-    let off = none || healthcheck.get("disable").and_then(Node::text) == Some("true");
-    (test.is_some() && !off, off)
+    let off = none || healthcheck.get("disable").and_then(Node::truth) == Some(true);
+    let asks = test.is_some_and(|test| test.text().is_some() || !test.items().is_empty());
+    (asks && !off, off)
 }
 
 fn scale(name: &str, node: &Node) -> Result<u32, ComposeError> {
     let replicas = node.get("deploy").and_then(|d| d.get("replicas"));
     let scale = node.get("scale");
     if let (Some(scale), Some(replicas)) = (scale, replicas)
-        && scale.text() != replicas.text()
+        && scale.integer() != replicas.integer()
     {
         let what = format!("service {name:?} has a `scale` and other `replicas`");
         return Err(invalid(&scale.place, what, "keep one of them"));
     }
     let Some(count) = scale.or(replicas) else { return Ok(1) };
-    count.text().and_then(|t| t.parse().ok()).ok_or_else(|| {
+    count.integer().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
         let shown = count.text().unwrap_or(count.kind());
         let what = format!("service {name:?} cannot have {shown:?} containers");
         invalid(&count.place, what, "write a whole number")
     })
 }
 
-fn start_first(name: &str, node: &Node) -> Result<bool, ComposeError> {
+fn start_first(node: &Node) -> bool {
     let config = node.get("deploy").and_then(|deploy| deploy.get("update_config"));
-    let Some(order) = config.and_then(|config| config.get("order")) else { return Ok(false) };
-    match order.text() {
-        Some("start-first") => Ok(true),
-        Some("stop-first") => Ok(false),
-        other => {
-            let what = format!(
-                "service {name:?} cannot be updated in the order {:?}",
-                other.unwrap_or(order.kind())
-            );
-            Err(invalid(&order.place, what, "write `start-first` or `stop-first`"))
-        }
-    }
+    config.and_then(|config| config.get("order")).and_then(Node::text) == Some("start-first")
 }
 
 fn active(profiles: &[String], env: &Environment) -> bool {
@@ -406,6 +332,6 @@ fn files(node: Option<&Node>) -> Vec<&Node> {
 }
 
 fn file_use(node: &Node, role: &'static str, required: bool, uses: &mut Vec<PathUse>) {
-    let Some(text) = node.text().filter(|text| !text.is_empty()) else { return };
+    let Some(text) = node.text() else { return };
     uses.push(PathUse { path: text.to_owned(), role, required, place: node.place.clone() });
 }

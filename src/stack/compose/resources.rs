@@ -78,7 +78,7 @@ fn resource(kind: ResourceKind, entry: &Entry, project: &str, services: Vec<Stri
     // `external: {name: NAME}` is how it was written once, and is still taken.
     let inner = external.and_then(|external| external.get("name"));
     let name = entry.value.get("name").or(inner).and_then(Node::text).filter(|name| !name.is_empty());
-    let external = external.is_some_and(|node| node.is_map() || node.text() == Some("true"));
+    let external = external.is_some_and(|node| node.is_map() || node.truth() == Some(true));
     Resource {
         kind,
         name: match (name, external) {

@@ -1,15 +1,15 @@
-//! From files to one merged tree, and from the tree to a project.
+//! A project's files, name and variables, and what of the folder it needs.
 
-use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::dotenv::Environment;
-use super::interpolate::{self, Fault, Scope};
+use super::loader::{Files, Folder, Loader, folder_of};
 use super::named::Named;
 use super::paths::{self, Here, PathUse, Resolved};
 use super::read;
-use super::yaml::{self, Node, Place, Value};
-use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, merge, networks, resources};
+use super::variables::{Unset, substitute};
+use super::yaml::{self, Node, Place};
+use super::{ComposeError, FILE_NAMES, Loading, Project, check, invalid, networks, relations, resources};
 
 const OVERRIDE_NAMES: [&str; 4] = [
     "compose.override.yml",
@@ -54,39 +54,46 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     }
     let absolute =
         dir.canonicalize().map_err(|source| ComposeError::Read { path: dir.to_path_buf(), source })?;
-    // Paths count from the first file, which need not lie in the folder itself.
-    let base = sources.first().and_then(|(file, _)| Path::new(file).parent()).unwrap_or(dir);
-    let within = base.to_str().unwrap_or_default();
-    let absolute = absolute.join(base);
+    // Compose's own folder is that of the first file, which need not be the stack's.
+    let base = sources.first().map(|(file, _)| folder_of(file).to_owned()).unwrap_or_default();
+    let absolute = absolute.join(&base);
+    let own_env = format!("{base}/.env");
+    let has_own_env = !base.is_empty() && dir.join(&own_env).is_file();
+    if has_own_env {
+        env = env.with_beneath(&read_text(&dir.join(&own_env))?, &own_env)?;
+    }
     let folder = absolute.file_name().unwrap_or_default().to_string_lossy();
     let naming = Naming { explicit: loading.name.as_deref(), folder: &folder };
-    let mut assembled = assemble(&sources, &env, naming)?;
-    resolve_uses(dir, within, &mut assembled, &mut notes)?;
-    resolve_mounts(dir, within, &mut assembled.project, &assembled.mounts)?;
-    assembled.project.sensitive = sensitive(&assembled.uses);
-    let read = assembled.uses.iter().map(|usage| usage.path.clone());
-    assembled.project.own_files.extend(read);
-    assembled.named.add_to(&mut assembled.project, dir, within, &env);
-    notes.append(&mut assembled.project.warnings);
-    assembled.project.warnings = notes;
+    let mut assembled = assemble(&sources, &env, naming, &Folder(dir))?;
+    resolve_uses(dir, &mut assembled, &mut notes)?;
+    resolve_mounts(dir, &mut assembled.project, &assembled.mounts)?;
+    let project = &mut assembled.project;
+    project.sensitive = sensitive(&assembled.uses);
+    project.own_files.extend(assembled.uses.iter().map(|usage| usage.path.clone()));
+    if has_own_env {
+        project.own_files.push(own_env.clone());
+        project.named.push(own_env);
+    }
+    assembled.named.add_to(project);
+    notes.append(&mut project.warnings);
+    project.warnings = notes;
     Ok(assembled.project)
 }
 
 /// Makes what is read relative to the folder. What is needed has to be there.
-fn resolve_uses(
-    dir: &Path,
-    within: &str,
-    assembled: &mut Assembled,
-    notes: &mut Vec<String>,
-) -> Result<(), ComposeError> {
+fn resolve_uses(dir: &Path, assembled: &mut Assembled, notes: &mut Vec<String>) -> Result<(), ComposeError> {
     let mut inside = Vec::with_capacity(assembled.uses.len());
     for usage in assembled.uses.drain(..) {
-        match paths::resolve(within, &usage.path) {
+        if usage.path.is_empty() && usage.required {
+            let what = format!("the {} has a blank path", usage.role);
+            return Err(invalid(&usage.place, what, "name the file; a variable in it may have no value in .env"));
+        }
+        match paths::resolve("", &usage.path) {
             Resolved::OnHost if usage.required => assembled.project.on_host.push(usage.on_host()),
             Resolved::OnHost => {}
             Resolved::Outside if usage.required => return Err(paths::outside(&usage)),
             Resolved::Outside => {
-                if dir.join(within).join(&usage.path).exists() {
+                if dir.join(&usage.path).exists() {
                     notes.push(format!(
                         "{}: the {} {} lies outside the stack's folder and is not sent",
                         usage.place, usage.role, usage.path
@@ -94,30 +101,41 @@ fn resolve_uses(
                 }
             }
             Resolved::Inside(path) => {
-                // Compose counts paths from a folder of that name, whether it is there or not.
-                let is_needed = usage.required && usage.role != paths::BASE;
-                if is_needed && !dir.join(&path).exists() {
+                let there = dir.join(&path);
+                if usage.required && !there.exists() {
                     let what = format!("the {} {path} is not in the folder", usage.role);
                     return Err(invalid(&usage.place, what, "create it, or correct the path"));
+                }
+                if usage.required && usage.role == read::ENV_FILE && there.is_dir() {
+                    let what = format!("the {} {path} is a folder", usage.role);
+                    return Err(invalid(&usage.place, what, "name a file in it"));
                 }
                 inside.push(PathUse { path, ..usage });
             }
         }
     }
     assembled.uses = inside;
+    environment_files(dir, assembled)
+}
+
+/// What services take their environment from has to be in Compose's form.
+fn environment_files(dir: &Path, assembled: &Assembled) -> Result<(), ComposeError> {
+    let project = &assembled.project;
+    for file in project.enabled().flat_map(|service| &service.env_files).filter(|file| !file.raw) {
+        let Resolved::Inside(path) = paths::resolve("", &file.path) else { continue };
+        // What is missing and needed was refused; what is not text, Compose reads as it can.
+        if let Ok(text) = std::fs::read_to_string(dir.join(&path)) {
+            project.environment.clone().with_beneath(&text, &path)?;
+        }
+    }
     Ok(())
 }
 
 /// Makes mounts relative to the folder, and looks what of them is there.
-fn resolve_mounts(
-    dir: &Path,
-    within: &str,
-    project: &mut Project,
-    places: &[Vec<PathUse>],
-) -> Result<(), ComposeError> {
+fn resolve_mounts(dir: &Path, project: &mut Project, places: &[Vec<PathUse>]) -> Result<(), ComposeError> {
     for (service, places) in project.services.iter_mut().zip(places) {
         for (mount, usage) in service.mounts.iter_mut().zip(places) {
-            match paths::resolve(within, &mount.source) {
+            match paths::resolve("", &mount.source) {
                 Resolved::OnHost if service.enabled && mount.looks_like_a_file() => {
                     project.on_host.push(usage.on_host());
                 }
@@ -198,57 +216,41 @@ pub(super) fn assemble(
     sources: &[(String, String)],
     env: &Environment,
     naming: Naming<'_>,
+    files: &dyn Files,
 ) -> Result<Assembled, ComposeError> {
-    let mut documents = Vec::new();
-    for (file, text) in sources {
-        for document in yaml::documents(text, file)? {
-            if !document.is_map() {
-                let what = format!("a Compose file is a mapping, this is {}", document.kind());
-                return Err(invalid(&document.place, what, "begin with `services:`"));
-            }
-            documents.push(document);
-        }
-    }
     let first = sources.first().map(|(file, _)| file.as_str()).unwrap_or_default();
-    if documents.is_empty() {
-        return Err(empty(first));
-    }
     let mut env = env.clone();
-    let name = project_name(&documents, &env, naming)?;
+    let name = project_name(sources, &env, naming)?;
     env.set("COMPOSE_PROJECT_NAME", name.clone());
-    let mut variables = Variables::new(&env);
-    let mut merged: Option<Node> = None;
-    for mut document in documents {
-        substitute(&mut document, &mut variables)?;
-        let document = merge::extend(document)?;
-        merged = Some(match merged {
-            Some(base) => merge::overlay(base, document),
-            None => document,
-        });
-    }
-    let Some(root) = merged else { return Err(empty(first)) };
+    let mut loader = Loader::new(files);
+    let root = loader.model(sources, folder_of(first), &env, &[])?;
     let mut warnings = env.warnings().to_vec();
-    warnings.extend(variables.warnings());
-    let read = read::project(&root, &env, &mut warnings)?;
+    warnings.append(&mut loader.warnings);
+    warnings.extend(loader.unset.warnings());
+    let mut read = read::project(&root, &env)?;
+    relations::check(&root, &read)?;
+    read.uses.append(&mut loader.taken_in);
     let (resources, declared_volumes) = resources::of(&root, &read, &name);
+    let own: Vec<String> =
+        sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect();
     let mut project = Project {
         name,
         file: first.to_owned(),
         files: sources.iter().map(|(file, _)| file.clone()).collect(),
         services: read.services.iter().map(|s| s.service.clone()).collect(),
         sensitive: sensitive(&read.uses),
-        own_files: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
-        other_mounts: Vec::new(),
-        named: sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect(),
+        own_files: own.clone(),
+        named: own,
         on_host: Vec::new(),
         contexts: Vec::new(),
         networks: networks::networks(&root),
         resources,
         declared_volumes,
-        complete: read.complete,
         environment: env.clone(),
         warnings,
     };
+    let taken_in = read.uses.iter().filter(|usage| usage.role == paths::TAKEN_IN);
+    project.files.extend(taken_in.map(|usage| usage.path.clone()));
     check::project(&mut project, &read)?;
     let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
     Ok(Assembled { project, uses: read.uses, mounts, named: Named::of(&root) })
@@ -268,36 +270,28 @@ fn sensitive(uses: &[PathUse]) -> Vec<String> {
     paths
 }
 
-fn empty(file: &str) -> ComposeError {
-    ComposeError::Invalid {
-        file: file.to_owned(),
-        line: 1,
-        what: "the file is empty".into(),
-        remedy: "declare at least one service under `services:`".into(),
-    }
-}
-
 /// The name in Compose's order: given, `.env`, the files, the folder.
-fn project_name(documents: &[Node], env: &Environment, naming: Naming<'_>) -> Result<String, ComposeError> {
-    let declared = documents.iter().rev().find_map(|d| d.get("name"));
+fn project_name(
+    sources: &[(String, String)],
+    env: &Environment,
+    naming: Naming<'_>,
+) -> Result<String, ComposeError> {
     let (name, origin) = if let Some(name) = naming.explicit {
         (name.to_owned(), "the project's settings".to_owned())
     } else if let Some(name) = env.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()) {
         (name.to_owned(), "COMPOSE_PROJECT_NAME in .env".to_owned())
     } else {
-        let declared = declared.cloned().map(|mut node| {
-            substitute(&mut node, &mut Variables::new(env))?;
-            Ok::<_, ComposeError>(sanitise(node.text().unwrap_or_default()))
-        });
-        if let Some(name) = declared.transpose()?.filter(|n| !n.is_empty()) {
-            return Ok(name);
-        }
-        let name = sanitise(naming.folder);
-        if name.is_empty() {
-            let origin = "the folder's name".to_owned();
-            return Err(ComposeError::Name { name: naming.folder.to_owned(), origin });
-        }
-        return Ok(name);
+        let name = match declared_name(sources, env)?.filter(|name| !name.is_empty()) {
+            Some(name) => name,
+            None => sanitise(naming.folder),
+        };
+        return match name.is_empty() {
+            false => Ok(name),
+            true => {
+                let origin = "the folder's name".to_owned();
+                Err(ComposeError::Name { name: naming.folder.to_owned(), origin })
+            }
+        };
     };
     match !name.is_empty() && sanitise(&name) == name {
         true => Ok(name),
@@ -305,107 +299,21 @@ fn project_name(documents: &[Node], env: &Environment, naming: Naming<'_>) -> Re
     }
 }
 
+/// What the last file that says `name:` says, as Compose makes a name of it.
+fn declared_name(sources: &[(String, String)], env: &Environment) -> Result<Option<String>, ComposeError> {
+    let mut declared: Option<Node> = None;
+    for (file, text) in sources {
+        let documents = yaml::documents(text, file)?;
+        declared = documents.iter().filter_map(|document| document.get("name")).next_back().cloned().or(declared);
+    }
+    let Some(mut node) = declared else { return Ok(None) };
+    substitute(&mut node, env, &mut Unset::default())?;
+    Ok(Some(sanitise(node.text().unwrap_or_default())))
+}
+
 /// What Compose makes of the name of a folder, or in a file.
 fn sanitise(name: &str) -> String {
     let lower = name.to_lowercase();
     let kept: String = lower.chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')).collect();
     kept.trim_start_matches(['-', '_']).to_owned()
-}
-
-/// The variables of a project, and which of them had no value, and where.
-pub(super) struct Variables<'a> {
-    env: &'a Environment,
-    here: Option<Place>,
-    unset: BTreeMap<String, (Place, bool)>,
-    order: Vec<String>,
-    seen: HashSet<String>,
-}
-
-impl<'a> Variables<'a> {
-    pub(super) fn new(env: &'a Environment) -> Variables<'a> {
-        Variables { env, here: None, unset: BTreeMap::new(), order: Vec::new(), seen: HashSet::new() }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let warning = |name: &String| {
-            let (place, fallback) = self.unset.get(name)?;
-            match (self.env.only_outside(name), *fallback) {
-                (true, false) => Some(format!(
-                    "{place}: {name} is set on this computer but not in .env; only .env goes to \
-                     the host, so {name} will be blank there; add it to .env"
-                )),
-                (true, true) => Some(format!(
-                    "{place}: {name} is set on this computer but not in .env; only .env goes to \
-                     the host, so what stands for an unset {name} applies there"
-                )),
-                (false, false) => {
-                    Some(format!("{place}: {name} is not set in .env and will be blank; set it there"))
-                }
-                (false, true) => None,
-            }
-        };
-        self.order.iter().filter_map(warning).collect()
-    }
-}
-
-impl Scope for Variables<'_> {
-    fn get(&mut self, name: &str) -> Option<String> {
-        self.env.get(name).map(str::to_owned)
-    }
-
-    fn unset(&mut self, name: &str, fallback: bool) {
-        let Some(place) = &self.here else { return };
-        if self.seen.insert(name.to_owned()) {
-            self.order.push(name.to_owned());
-        }
-        let entry = self.unset.entry(name.to_owned()).or_insert_with(|| (place.clone(), fallback));
-        if entry.1 && !fallback {
-            *entry = (place.clone(), false);
-        }
-    }
-}
-
-/// Substitutes variables in every value; keys stay as they are.
-pub(super) fn substitute(node: &mut Node, variables: &mut Variables<'_>) -> Result<(), ComposeError> {
-    match &mut node.value {
-        Value::Null => {}
-        Value::List(items) => {
-            for item in items {
-                substitute(item, variables)?;
-            }
-        }
-        Value::Map(entries) => {
-            for entry in entries {
-                substitute(&mut entry.value, variables)?;
-            }
-        }
-        Value::Scalar { text, .. } if text.contains('$') => {
-            variables.here = Some(node.place.clone());
-            *text = interpolate::expand(text, variables)
-                .map_err(|fault| explain(fault, &node.place, variables.env))?;
-        }
-        Value::Scalar { .. } => {}
-    }
-    Ok(())
-}
-
-fn explain(fault: Fault, place: &Place, env: &Environment) -> ComposeError {
-    match fault {
-        Fault::Syntax { near, remedy } => {
-            invalid(place, format!("Compose cannot substitute {near:?}"), remedy)
-        }
-        Fault::Required { name, message } => {
-            let what = match message.is_empty() {
-                true => format!("{name} is required and has no value"),
-                false => format!("{name} is required and has no value: {message}"),
-            };
-            let remedy = match env.only_outside(&name) {
-                true => {
-                    format!("set {name} in .env: it is set on this computer, but only .env goes to the host")
-                }
-                false => format!("set {name} in .env"),
-            };
-            invalid(place, what, remedy)
-        }
-    }
 }

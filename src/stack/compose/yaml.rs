@@ -1,16 +1,16 @@
 //! YAML as a tree in which every value knows its place.
 //!
-//! Compose files are read untyped: a key that is not known here is left alone,
-//! and a wrong one is reported with its line. Anchors, aliases and merge keys
-//! are resolved while the tree is built.
+//! Anchors, aliases and merge keys are resolved while the tree is built. The parser descends
+//! from libyaml, as the one of Compose does: both take the same liberties with the standard.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
 
 use super::ComposeError;
+use super::scalar::{self, Scalar};
 
 /// Aliases multiply what they name; a file that grows beyond this is refused.
 const MAX_NODES: usize = 200_000;
@@ -89,6 +89,33 @@ impl Node {
         }
     }
 
+    /// A truth value, in any of the spellings that Compose takes.
+    pub fn truth(&self) -> Option<bool> {
+        match self.text()?.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "y" | "on" => Some(true),
+            "false" | "no" | "n" | "off" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A whole number: in YAML's forms where it stands plainly, else in decimal ones.
+    pub fn integer(&self) -> Option<i64> {
+        match &self.value {
+            Value::Scalar { text, plain: true } => scalar::integer(text),
+            Value::Scalar { text, .. } => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What YAML takes a single value for.
+    pub fn scalar(&self) -> Option<Scalar> {
+        match &self.value {
+            Value::Scalar { text, plain: true } => Some(scalar::of(text)),
+            Value::Scalar { .. } => Some(Scalar::Text),
+            _ => None,
+        }
+    }
+
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -101,13 +128,19 @@ impl Node {
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
-            Value::Scalar { .. } => "a single value",
+            Value::Scalar { .. } => match self.scalar() {
+                Some(Scalar::Truth) => "true or false",
+                Some(Scalar::Integer | Scalar::Float) => "a number",
+                Some(Scalar::Time) => "a date",
+                _ => "a single value",
+            },
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         }
     }
 
-    fn size(&self) -> usize {
+    /// How many values it consists of.
+    pub fn size(&self) -> usize {
         1 + match &self.value {
             Value::Null | Value::Scalar { .. } => 0,
             Value::List(items) => items.iter().map(Node::size).sum(),
@@ -116,100 +149,114 @@ impl Node {
     }
 }
 
-/// The documents of a file, in order; empty ones are left out.
+/// The documents of a file, in order; one without anything in it is null.
 pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Node>, ComposeError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut events = Parser::new();
+    events.set_encoding(Encoding::Utf8);
+    events.set_input(text.as_bytes());
     let mut builder = Builder {
-        events: Parser::new_from_str(text),
+        text,
+        events,
         file: Rc::from(file),
         anchors: HashMap::new(),
+        open: HashSet::new(),
         nodes: 0,
         depth: 0,
+        line: 1,
     };
     let mut documents = Vec::new();
-    while let Some((event, span)) = builder.next()? {
-        match event {
-            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            Event::StreamEnd => break,
-            event => {
-                let node = builder.node(event, span)?;
-                if !node.is_null() {
-                    documents.push(node);
-                }
-            }
+    loop {
+        match builder.next()? {
+            Event { data: EventData::StreamEnd, .. } => return Ok(documents),
+            Event {
+                data: EventData::StreamStart { .. } | EventData::DocumentStart { .. } | EventData::DocumentEnd { .. },
+                ..
+            } => {}
+            event => documents.push(builder.node(event)?),
         }
     }
-    Ok(documents)
 }
 
 struct Builder<'a> {
-    events: Parser<'a, StrInput<'a>>,
+    text: &'a str,
+    events: Parser<&'a [u8]>,
     file: Rc<str>,
-    anchors: HashMap<usize, (Node, usize)>,
+    /// They hold from document to document.
+    anchors: HashMap<String, (Node, usize)>,
+    /// Anchors of values that have not ended.
+    open: HashSet<String>,
     nodes: usize,
     depth: usize,
+    /// How far the file has been read.
+    line: usize,
 }
 
-impl<'a> Builder<'a> {
-    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, ComposeError> {
-        loop {
-            match self.events.next() {
-                None => return Ok(None),
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok(found)) => return Ok(Some(found)),
-                Some(Err(error)) => {
-                    return Err(ComposeError::Yaml {
-                        file: self.file.to_string(),
-                        line: error.marker().line(),
-                        column: error.marker().col() + 1,
-                        problem: error.kind().to_string(),
-                    });
-                }
+impl Builder<'_> {
+    fn next(&mut self) -> Result<Event, ComposeError> {
+        match self.events.parse() {
+            Ok(event) => {
+                self.line = line(event.start_mark);
+                Ok(event)
+            }
+            Err(error) => {
+                let mark = error.problem_mark();
+                let (line, column) = (mark.map_or(self.line, line), mark.map_or(1, column));
+                Err(ComposeError::Yaml {
+                    file: self.file.to_string(),
+                    line,
+                    column,
+                    problem: self.problem(&error, line),
+                })
             }
         }
     }
 
-    fn child(&mut self, parent: &Place) -> Result<(Event<'a>, Span), ComposeError> {
-        match self.next()? {
-            Some(found) => Ok(found),
-            None => Err(fault(parent, "the file ends in the middle of this value")),
+    /// What the parser says, and where what it was reading begins.
+    fn problem(&self, error: &libyaml_safer::Error, at: usize) -> String {
+        let indent = self.text.lines().nth(at - 1).unwrap_or_default();
+        let indent = &indent[..indent.len() - indent.trim_start().len()];
+        if error.problem() == "found character that cannot start any token" && indent.contains('\t') {
+            return "the line begins with a tab, and only spaces may indent".to_owned();
+        }
+        match (error.context(), error.context_mark().map(line)) {
+            (Some(context), Some(from)) if from != at => {
+                format!("{} {context} that begins on line {from}", error.problem())
+            }
+            _ => error.problem().to_owned(),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, ComposeError> {
-        let place = self.place(span);
+    fn node(&mut self, event: Event) -> Result<Node, ComposeError> {
+        let place = self.place(event.start_mark);
         self.count(1, &place)?;
-        let (value, anchor, tag) = match event {
-            Event::Alias(id) => return self.alias(id, &place),
-            Event::Scalar(text, style, anchor, tag) => {
-                let core = tag.as_deref().map(|t| t.suffix().to_owned());
+        let (value, anchor, tag) = match event.data {
+            EventData::Alias { anchor } => return self.alias(&anchor, &place),
+            EventData::Scalar { anchor, tag, value, style, .. } => {
                 let plain = style == ScalarStyle::Plain;
-                let null = core.as_deref() == Some("null")
-                    || plain
-                        && core.as_deref() != Some("str")
-                        && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = match null {
-                    true => Value::Null,
-                    false => Value::Scalar { text: text.into_owned(), plain },
-                };
-                (value, anchor, meaning(core.as_deref()))
+                let core = tag.as_deref().and_then(|tag| tag.strip_prefix("tag:yaml.org,2002:"));
+                let null = core == Some("null")
+                    || plain && tag.is_none() && matches!(&*value, "" | "~" | "null" | "Null" | "NULL");
+                let plain = plain && core != Some("str");
+                let node = if null { Value::Null } else { Value::Scalar { text: value, plain } };
+                (node, anchor, meaning(tag.as_deref()))
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.deeper(&place)?;
-                let items = self.list(&place)?;
-                self.depth -= 1;
-                (Value::List(items), anchor, meaning(tag.as_deref().map(|t| t.suffix())))
+            EventData::SequenceStart { anchor, tag, .. } => {
+                self.enter(anchor.as_ref(), &place)?;
+                let items = self.list()?;
+                self.leave(anchor.as_ref());
+                (Value::List(items), anchor, meaning(tag.as_deref()))
             }
-            Event::MappingStart(_, anchor, tag) => {
-                self.deeper(&place)?;
-                let entries = self.map(&place)?;
-                self.depth -= 1;
-                (Value::Map(entries), anchor, meaning(tag.as_deref().map(|t| t.suffix())))
+            EventData::MappingStart { anchor, tag, .. } => {
+                self.enter(anchor.as_ref(), &place)?;
+                let entries = self.map()?;
+                self.leave(anchor.as_ref());
+                (Value::Map(entries), anchor, meaning(tag.as_deref()))
             }
             _ => return Err(fault(&place, "a value is missing here")),
         };
         let node = Node { value, place, tag };
-        if anchor != 0 {
+        if let Some(anchor) = anchor {
             let size = node.size();
             // It is kept a second time: anchors within anchors multiply as aliases do.
             self.count(size, &node.place)?;
@@ -218,42 +265,54 @@ impl<'a> Builder<'a> {
         Ok(node)
     }
 
-    fn alias(&mut self, id: usize, place: &Place) -> Result<Node, ComposeError> {
-        let Some((node, size)) = self.anchors.get(&id) else {
+    fn alias(&mut self, anchor: &str, place: &Place) -> Result<Node, ComposeError> {
+        if self.open.contains(anchor) {
             return Err(fault(place, "this alias stands inside the value that it names"));
+        }
+        let Some((node, size)) = self.anchors.get(anchor) else {
+            let problem = format!("no value before this one has the anchor {anchor:?}");
+            return Err(fault(place, &problem));
         };
         let (node, size) = (node.clone(), *size);
         self.count(size, place)?;
         Ok(node)
     }
 
-    fn list(&mut self, place: &Place) -> Result<Vec<Node>, ComposeError> {
+    fn list(&mut self) -> Result<Vec<Node>, ComposeError> {
         let mut items = Vec::new();
         loop {
-            match self.child(place)? {
-                (Event::SequenceEnd, _) => return Ok(items),
-                (event, span) => items.push(self.node(event, span)?),
+            let event = self.next()?;
+            if matches!(event.data, EventData::SequenceEnd) {
+                return Ok(items);
+            }
+            let item = self.node(event)?;
+            // One that is to be reset is not there.
+            if item.tag != Tag::Reset {
+                items.push(item);
             }
         }
     }
 
-    fn map(&mut self, place: &Place) -> Result<Vec<Entry>, ComposeError> {
+    fn map(&mut self) -> Result<Vec<Entry>, ComposeError> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut merges = Vec::new();
         loop {
-            let (event, span) = self.child(place)?;
-            if matches!(event, Event::MappingEnd) {
+            let event = self.next()?;
+            if matches!(event.data, EventData::MappingEnd) {
                 break;
             }
-            let key = self.node(event, span)?;
-            let (event, span) = self.child(&key.place)?;
-            let value = self.node(event, span)?;
-            let (name, plain) = match key.value {
-                Value::Scalar { text, plain } => (text, plain),
-                Value::Null => (String::new(), false),
-                _ => return Err(fault(&key.place, "a key must be a single value")),
+            let key = self.node(event)?;
+            let event = self.next()?;
+            let value = self.node(event)?;
+            let (scalar, kind) = (key.scalar(), key.kind());
+            let Value::Scalar { text: name, plain } = key.value else {
+                return Err(fault(&key.place, &format!("a key is text, and this is {kind}")));
             };
+            if scalar != Some(Scalar::Text) {
+                let problem = format!("the key {name} is {kind}: Compose takes text alone; put it in quotes");
+                return Err(fault(&key.place, &problem));
+            }
             if let Some(line) = seen.insert(name.clone(), key.place.line) {
                 let what = format!("key {name:?} stands here a second time, first on line {line}");
                 return Err(fault(&key.place, &what));
@@ -285,11 +344,19 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn deeper(&mut self, place: &Place) -> Result<(), ComposeError> {
+    fn enter(&mut self, anchor: Option<&String>, place: &Place) -> Result<(), ComposeError> {
+        self.open.extend(anchor.cloned());
         self.depth += 1;
         match self.depth > MAX_DEPTH {
             true => Err(fault(place, "the values of this file are nested more than 100 deep")),
             false => Ok(()),
+        }
+    }
+
+    fn leave(&mut self, anchor: Option<&String>) {
+        self.depth -= 1;
+        if let Some(anchor) = anchor {
+            self.open.remove(anchor);
         }
     }
 
@@ -301,15 +368,23 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn place(&self, span: Span) -> Place {
-        Place { file: Rc::clone(&self.file), line: span.start.line(), column: span.start.col() + 1 }
+    fn place(&self, mark: Mark) -> Place {
+        Place { file: Rc::clone(&self.file), line: line(mark), column: column(mark) }
     }
 }
 
-fn meaning(suffix: Option<&str>) -> Tag {
-    match suffix {
-        Some("reset") => Tag::Reset,
-        Some("override") => Tag::Override,
+fn line(mark: Mark) -> usize {
+    usize::try_from(mark.line).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+fn column(mark: Mark) -> usize {
+    usize::try_from(mark.column).unwrap_or(usize::MAX).saturating_add(1)
+}
+
+fn meaning(tag: Option<&str>) -> Tag {
+    match tag {
+        Some("!reset") => Tag::Reset,
+        Some("!override") => Tag::Override,
         _ => Tag::None,
     }
 }

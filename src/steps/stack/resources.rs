@@ -74,10 +74,6 @@ impl Stack {
             _ => None,
         });
         let mut remarks: Vec<_> = by_hand.collect();
-        // In files that are not read there may be more volumes.
-        if !project.complete {
-            return remarks;
-        }
         let left: Vec<_> = model
             .facts
             .neighbours

@@ -97,8 +97,7 @@ impl Stack {
             .filter(|container| services.iter().all(|service| service.name != container.service))
             .map(|container| container.service.as_str())
             .collect();
-        // Services of files that are taken in may not be known here.
-        if !orphans.is_empty() && self.input.project.complete {
+        if !orphans.is_empty() {
             let names: Vec<_> = orphans.into_iter().collect();
             risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
         }
@@ -155,7 +154,7 @@ impl Stack {
         let folder = format!("{}/", self.folder());
         let paths: Vec<&str> = sent.files.iter().filter_map(|file| file.path.strip_prefix(&folder)).collect();
         let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
-        if !project.complete || paths.iter().any(is_composes) {
+        if paths.iter().any(is_composes) {
             return None;
         }
         let uses = |service: &Service, path: &str| {

@@ -113,3 +113,82 @@ fn this_computers_environment_is_named_in_a_warning() {
     let shown = folder.show();
     assert!(shown.contains("compose.yaml:1: PATH is set on this computer but not in .env"), "{shown}");
 }
+
+/// Each with its own variables, paths and overrides.
+#[test]
+fn files_that_are_taken_in() {
+    let table: [(&str, &[(&str, &str)]); 8] = [
+        (
+            "include with its own .env and paths",
+            &[
+                ("compose.yaml", "include: [db/compose.yaml]\nservices: {a: {image: 'a:${TAG}', depends_on: [db]}}"),
+                (".env", "TAG=1"),
+                (
+                    "db/compose.yaml",
+                    "services: {db: {image: 'db:${TAG}-${OWN}', env_file: x.env, volumes: ['./data:/d', 'v:/v']}}\nvolumes: {v: }",
+                ),
+                ("db/.env", "TAG=2\nOWN=${TAG}"),
+                ("db/x.env", "A=1"),
+            ],
+        ),
+        (
+            "include in the long form",
+            &[
+                (
+                    "compose.yaml",
+                    "include:\n  - path: [x/one.yaml, x/two.yaml]\n    project_directory: y\n    env_file: [own.env]\n",
+                ),
+                ("own.env", "TAG=3"),
+                ("x/one.yaml", "services: {a: {image: 'a:${TAG}', env_file: e.env}}"),
+                ("x/two.yaml", "services: {a: {ports: ['80:80']}}"),
+                ("y/e.env", ""),
+            ],
+        ),
+        (
+            "extends through three files",
+            &[
+                ("compose.yaml", "services: {a: {extends: {service: b, file: x/b.yaml}, ports: ['80:80']}}"),
+                ("x/b.yaml", "services: {b: {extends: {service: c, file: deep/c.yaml}, env_file: b.env}}"),
+                ("x/b.env", ""),
+                ("x/deep/c.yaml", "services: {c: {image: c, build: ., profiles: [p]}}"),
+                (".env", "COMPOSE_PROFILES=p"),
+            ],
+        ),
+        (
+            "declared twice",
+            &[
+                ("compose.yaml", "include: [x.yaml]\nservices: {a: {image: a}}"),
+                ("x.yaml", "services: {a: {image: b}}"),
+            ],
+        ),
+        (
+            "the same twice",
+            &[
+                ("compose.yaml", "include: [x.yaml]\nservices: {a: {image: a}}"),
+                ("x.yaml", "services: {a: {image: a}}"),
+            ],
+        ),
+        (
+            "in a circle",
+            &[("compose.yaml", "include: [x.yaml]"), ("x.yaml", "include: [compose.yaml]")],
+        ),
+        (
+            "extends in a circle of files",
+            &[
+                ("compose.yaml", "services: {a: {extends: {service: b, file: b.yaml}}}"),
+                ("b.yaml", "services: {b: {extends: {service: c, file: c.yaml}}}"),
+                ("c.yaml", "services: {c: {extends: {service: b, file: b.yaml}}}"),
+            ],
+        ),
+        (
+            "a fault in an included file",
+            &[
+                ("compose.yaml", "include: [x/y.yaml]\nservices: {a: {image: a}}"),
+                ("x/y.yaml", "services:\n  b:\n    image: b\n    port: ['80:80']"),
+            ],
+        ),
+    ];
+    let shown: Vec<String> =
+        table.iter().map(|(title, files)| format!("[{title}] {}", Folder::new(files).show())).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+}

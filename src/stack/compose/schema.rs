@@ -1,0 +1,301 @@
+//! Whether a merged Compose file has the keys and types that Compose takes.
+//!
+//! Compose itself would refuse what is refused here, but on the host, after images were pulled and
+//! files sent.
+
+mod keys;
+
+use std::collections::HashSet;
+
+use super::scalar::Scalar;
+use super::yaml::{Node, Place, Value};
+use super::{ComposeError, invalid};
+use crate::nearest::nearest;
+use keys::{Keys, Kind};
+
+/// Checks a merged file.
+pub(super) fn check(root: &Node) -> Result<(), ComposeError> {
+    mapping(root, &keys::FILE, "the file")
+}
+
+/// Checks `include`, which is not there any more once it was followed.
+pub(super) fn check_include(node: &Node) -> Result<(), ComposeError> {
+    value(node, &Kind::List(&keys::INCLUDED), "include", &node.place)
+}
+
+/// `at` is the way to the value: `services.web.ports`.
+fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), ComposeError> {
+    let refused = |wanted: &str| {
+        // What is missing stands nowhere: its key does.
+        let place = if node.is_null() { place } else { &node.place };
+        let what = format!("{at} is {}, and Compose wants {wanted}", shown(node));
+        Err(invalid(place, what, remedy(node, kind)))
+    };
+    let is = |right: bool, wanted: &str| if right { Ok(()) } else { refused(wanted) };
+    let scalar = node.scalar();
+    let is_text = scalar == Some(Scalar::Text);
+    match kind {
+        Kind::Any => Ok(()),
+        Kind::Text => is(is_text, "text"),
+        Kind::Scalar => is(node.is_null() || scalar.is_some_and(|s| s != Scalar::Time), "a single value"),
+        Kind::TextOrNumber => is(is_text || is_number(scalar), "text or a number"),
+        Kind::Truth => is(node.truth().is_some(), "true or false"),
+        Kind::Integer => is(node.integer().is_some() || is_whole(node), "a whole number"),
+        Kind::Number => is(is_number(scalar) || is_text && is_decimal(node), "a number"),
+        Kind::Duration => is(
+            is_text && node.text().is_some_and(is_duration),
+            "a length of time with its unit, such as `30s` or `1m30s`",
+        ),
+        Kind::Size => is(
+            is_number(scalar) || is_text && node.text().is_some_and(is_size),
+            "a size, such as `512m` or `1g`",
+        ),
+        Kind::SizeText => {
+            is(is_text && node.text().is_some_and(is_size), "a size in quotes or with its unit, such as `512m`")
+        }
+        Kind::Word(words) => {
+            is(is_text && node.text().is_some_and(|text| words.contains(&text)), &one_of(words))
+        }
+        Kind::List(item) | Kind::Set(item) => {
+            let Value::List(items) = &node.value else { return refused("a list") };
+            for (number, each) in items.iter().enumerate() {
+                value(each, item, &format!("{at}[{number}]"), &each.place)?;
+            }
+            match kind {
+                Kind::Set(_) => no_item_twice(items, at),
+                _ => Ok(()),
+            }
+        }
+        Kind::Keys(keys) => match node.is_map() {
+            true => mapping(node, keys, at),
+            false => refused("a mapping"),
+        },
+        Kind::Dict(below) | Kind::Named(below) => {
+            let Value::Map(entries) = &node.value else { return refused("a mapping") };
+            for entry in entries {
+                if matches!(kind, Kind::Named(_)) && !is_name(&entry.key) {
+                    let what = format!("{at} has a name that Compose does not take: {:?}", entry.key);
+                    return Err(invalid(&entry.place, what, "use letters, digits, `.`, `_` and `-`"));
+                }
+                value(&entry.value, below, &format!("{at}.{}", entry.key), &entry.place)?;
+            }
+            Ok(())
+        }
+        Kind::Optional(_) if node.is_null() => Ok(()),
+        Kind::Optional(below) => value(node, below, at, place),
+        Kind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
+            Some(kind) => value(node, kind, at, place),
+            None => refused(&kinds.iter().map(form).collect::<Vec<_>>().join(" or ")),
+        },
+    }
+}
+
+fn mapping(node: &Node, keys: &Keys, at: &str) -> Result<(), ComposeError> {
+    for entry in node.entries() {
+        let name = entry.key.as_str();
+        if keys.extensible && name.starts_with("x-") {
+            continue;
+        }
+        let Ok(found) = keys.keys.binary_search_by_key(&name, |(key, _)| key) else {
+            return Err(unknown(name, keys, at, &entry.place));
+        };
+        let below = match at {
+            "the file" => name.to_owned(),
+            at => format!("{at}.{name}"),
+        };
+        value(&entry.value, &keys.keys[found].1, &below, &entry.place)?;
+    }
+    match keys.required.iter().find(|key| node.entries().iter().all(|entry| entry.key != **key)) {
+        Some(key) => {
+            let what = format!("{at} has no `{key}`");
+            Err(invalid(&node.place, what, "add it"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn unknown(name: &str, keys: &Keys, at: &str, place: &Place) -> ComposeError {
+    let what = format!("{at} has the key {name:?}, which Compose does not know in {}", keys.what);
+    let remedy = match nearest(name, keys.keys.iter().map(|(key, _)| *key)) {
+        Some(near) => format!("write `{near}`, or remove it"),
+        None if keys.extensible => "remove it; notes of your own may stand under a key that begins with `x-`".into(),
+        None => "remove it".into(),
+    };
+    invalid(place, what, remedy)
+}
+
+/// A value as a sentence names it: itself, where it is short.
+fn shown(node: &Node) -> String {
+    match (node.text(), node.scalar()) {
+        (Some(""), _) => "blank".into(),
+        (Some(text), Some(Scalar::Text)) if text.len() <= 40 => format!("{text:?}"),
+        (Some(text), Some(Scalar::Integer | Scalar::Float)) => format!("the number {text}"),
+        _ => node.kind().to_owned(),
+    }
+}
+
+fn remedy(node: &Node, kind: &Kind) -> String {
+    let shown = node.text().unwrap_or_default();
+    match (kind, &node.value) {
+        (_, Value::Null) => "fill it, or remove the key".into(),
+        (Kind::Text | Kind::SizeText, Value::Scalar { .. }) => format!("put it in quotes: \"{shown}\""),
+        (Kind::List(_) | Kind::Set(_), Value::Scalar { .. }) => format!("write it as a list: [{shown}]"),
+        (Kind::OneOf(kinds), Value::Scalar { .. })
+            if kinds.iter().any(|kind| matches!(kind, Kind::List(_) | Kind::Set(_))) =>
+        {
+            format!("write it as a list: [{shown}]")
+        }
+        (Kind::Duration, Value::Scalar { .. }) if node.integer().is_some() => format!("write `{shown}s` for seconds"),
+        (Kind::Truth, Value::Scalar { .. }) => "write `true` or `false`".into(),
+        _ => "correct it there".into(),
+    }
+}
+
+fn no_item_twice(items: &[Node], at: &str) -> Result<(), ComposeError> {
+    let mut seen = HashSet::new();
+    for item in items {
+        if let Some(text) = item.text()
+            && !seen.insert(text)
+        {
+            let what = format!("{at} has {text:?} twice");
+            return Err(invalid(&item.place, what, "remove one of them"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a value has the outer form of a kind.
+fn has_form(node: &Node, kind: &Kind) -> bool {
+    match kind {
+        Kind::Any => true,
+        Kind::List(_) | Kind::Set(_) => matches!(node.value, Value::List(_)),
+        Kind::Keys(_) | Kind::Dict(_) | Kind::Named(_) => node.is_map(),
+        Kind::Optional(below) => node.is_null() || has_form(node, below),
+        Kind::Scalar => node.is_null() || node.text().is_some(),
+        Kind::OneOf(kinds) => kinds.iter().any(|kind| has_form(node, kind)),
+        _ => node.text().is_some(),
+    }
+}
+
+/// What a person would call the form of a kind.
+fn form(kind: &Kind) -> String {
+    match kind {
+        Kind::List(_) | Kind::Set(_) => "a list".into(),
+        Kind::Keys(_) | Kind::Dict(_) | Kind::Named(_) => "a mapping".into(),
+        Kind::Optional(below) => form(below),
+        Kind::Truth => "true or false".into(),
+        Kind::Integer | Kind::Number => "a number".into(),
+        Kind::Word(words) => one_of(words),
+        _ => "text".into(),
+    }
+}
+
+fn one_of(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+fn is_number(scalar: Option<Scalar>) -> bool {
+    matches!(scalar, Some(Scalar::Integer | Scalar::Float))
+}
+
+/// `2.0` is a whole number.
+fn is_whole(node: &Node) -> bool {
+    node.scalar() == Some(Scalar::Float)
+        && node.text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|number| number.fract() == 0.0)
+}
+
+fn is_decimal(node: &Node) -> bool {
+    node.text().is_some_and(|text| text.parse::<f64>().is_ok())
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// As Go reads lengths of time, with days and weeks: `1w2d3h4m5.5s6ms`.
+fn is_duration(text: &str) -> bool {
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if text == "0" {
+        return true;
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+        let is_number = rest[..number].bytes().any(|byte| byte.is_ascii_digit())
+            && rest[..number].matches('.').count() <= 1;
+        let Some(unit) = ["ns", "us", "µs", "μs", "ms", "s", "m", "h", "d", "w"]
+            .into_iter()
+            .filter(|unit| rest[number..].starts_with(unit))
+            .max_by_key(|unit| unit.len())
+            .filter(|_| is_number)
+        else {
+            return false;
+        };
+        rest = &rest[number + unit.len()..];
+    }
+    !text.is_empty()
+}
+
+/// As Docker reads sizes: `1.5 GiB`, `512m`, `100`.
+fn is_size(text: &str) -> bool {
+    let number = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+    let unit = text[number..].strip_prefix(' ').unwrap_or(&text[number..]).to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let unit = unit.strip_suffix('i').unwrap_or(unit);
+    text[..number].parse::<f64>().is_ok() && matches!(unit, "" | "k" | "m" | "g" | "t" | "p")
+        || text.parse::<f64>().is_ok_and(|number| number == -1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They are looked up by halves.
+    #[test]
+    fn keys_stand_in_order() {
+        fn walk(kind: &Kind, depth: usize) {
+            match kind {
+                // `watch` has hooks, and nothing goes deeper.
+                _ if depth > 12 => panic!("the table goes in circles"),
+                Kind::Keys(keys) => all(keys, depth),
+                Kind::List(below) | Kind::Set(below) | Kind::Dict(below) | Kind::Named(below) | Kind::Optional(below) => {
+                    walk(below, depth + 1);
+                }
+                Kind::OneOf(kinds) => kinds.iter().for_each(|kind| walk(kind, depth + 1)),
+                _ => {}
+            }
+        }
+        fn all(keys: &Keys, depth: usize) {
+            assert!(keys.keys.is_sorted_by_key(|(key, _)| *key), "{}", keys.what);
+            keys.keys.iter().for_each(|(_, kind)| walk(kind, depth + 1));
+            for key in keys.required {
+                assert!(keys.keys.iter().any(|(known, _)| known == key), "{key} of {}", keys.what);
+            }
+        }
+        all(&keys::FILE, 0);
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for text in ["0", "5s", "1m30s", "1.5h", "500ms", "1d", "2w", "-1s", "10us", ".5s"] {
+            assert!(is_duration(text), "{text}");
+        }
+        for text in ["", "5", "s", "5 s", "5x", "1m30", "1..5s", "five"] {
+            assert!(!is_duration(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for text in ["1", "512m", "1g", "1.5GB", "1 GiB", "10kb", "-1"] {
+            assert!(is_size(text), "{text}");
+        }
+        for text in ["", "m", "1x", "1 m b", "one", "-2"] {
+            assert!(!is_size(text), "{text}");
+        }
+    }
+}
