@@ -57,7 +57,8 @@ impl Oracle {
 
 fn text(value: &Json) -> Option<String> {
     match value {
-        Json::String(text) => Some(text.clone()),
+        // What is printed can be read again: a dollar sign stands for itself.
+        Json::String(text) => Some(text.replace("$$", "$")),
         Json::Number(number) => Some(number.to_string()),
         _ => None,
     }
