@@ -94,12 +94,20 @@ changed() {
     printf 'await: new-connection\n'
 }
 
+# network_database: where dockerd remembers its networks, the one of its bridge among them.
+network_database() {
+    root=$(sed -n 's/.*"data-root"[[:space:]]*:[[:space:]]*"\(\/[^"]*\)".*/\1/p' /etc/docker/daemon.json 2>/dev/null | tail -n 1)
+    printf '%s\n' "${root:-/var/lib/docker}/network/files/local-kv.db"
+}
+
 # under_watch NNN: makes the change; ends the phase where it was undone or did not succeed.
 under_watch() {
     rm -f "$scratch/lost" "$dir/awaits"
     ways >"$scratch/ways"
     routes >"$scratch/routes"
     bridges >"$scratch/bridges"
+    rm -f "$scratch/network-database"
+    cp -p "$(network_database)" "$scratch/network-database" 2>/dev/null
     docker network ls -q --no-trunc >"$scratch/networks" 2>/dev/null
     # A session of its own, so that all of it can be ended.
     setsid sh "$dir/step.sh" "$dir" make "$1" &

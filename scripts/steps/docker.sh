@@ -143,6 +143,12 @@ engine_back() {
     systemctl unmask --runtime --quiet docker.service docker.socket
     systemctl disable --quiet docker.socket docker.service 2>/dev/null
     remove_bridges
+    # A later start would bring the network back for a moment, whatever address its bridge is given by then.
+    if [ -e "$scratch/network-database" ]; then
+        cp -p "$scratch/network-database" "$(network_database)"
+    else
+        rm -f "$(network_database)"
+    fi
 }
 
 # remove_bridges: those that Docker has made; it leaves them behind when it stops.

@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::document::{Document, Kind, Source};
-use crate::nearest::{listed, nearest};
 use super::problem::Problem;
 use super::schema::{description, notation, properties};
+use crate::nearest::{listed, nearest};
 use crate::steps::NAMES;
 
 /// A file that is no TOML.

@@ -9,8 +9,8 @@ use toml::Spanned;
 
 use super::document::{Document, Kind, Source};
 use super::explain::STEPS_IS_A_LIST;
-use crate::nearest::{listed, nearest};
 use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
+use crate::nearest::{listed, nearest};
 use crate::steps::{NAMES, Options};
 
 /// What ships, by name.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::playbook::shipped;
 use super::FILE_NAME;
+use super::playbook::shipped;
 use crate::nearest::nearest;
 use crate::report::harmless;
 

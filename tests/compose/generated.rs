@@ -11,7 +11,8 @@ use crate::projects::Project;
 
 /// Compares so many projects; the first that differs is shown in its smallest form.
 pub fn compared(count: usize, oracles: &[Oracle]) -> Result<(), String> {
-    let seed = std::env::var("PROVISION_COMPOSE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
+    let seed =
+        std::env::var("PROVISION_COMPOSE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -22,7 +23,8 @@ pub fn compared(count: usize, oracles: &[Oracle]) -> Result<(), String> {
         let mut tree = strategy.new_tree(&mut runner).map_err(|reason| reason.to_string())?;
         let check = |files: Vec<(String, String)>| compare(&Project::new("generated", files), oracles);
         let first = tree.current();
-        accepted += usize::from(crate::ours::read(Project::new("generated", first.clone()).write().path()).is_ok());
+        accepted +=
+            usize::from(crate::ours::read(Project::new("generated", first.clone()).write().path()).is_ok());
         let Err(mut problem) = check(first) else { continue };
         // The smallest that still differs.
         for _ in 0..300 {
@@ -207,7 +209,8 @@ fn port() -> impl Strategy<Value = String> {
 /// The keys of a service; some names of services are only known once all are there.
 fn service(with_image: bool) -> impl Strategy<Value = Vec<String>> {
     let key = prop_oneof![100 => right(), 1 => wrong()];
-    let image = variable(&["nginx:1.27", "redis", "ghcr.io/x/y:2"]).prop_map(|image| format!("image: {image}"));
+    let image =
+        variable(&["nginx:1.27", "redis", "ghcr.io/x/y:2"]).prop_map(|image| format!("image: {image}"));
     let first = prop::option::weighted(if with_image { 0.97 } else { 0.3 }, image);
     (first, prop::collection::vec(key, 0..4)).prop_map(|(first, keys)| {
         let mut seen = std::collections::HashSet::new();
@@ -231,13 +234,15 @@ fn compose(prefix: &'static str, is_whole: bool) -> impl Strategy<Value = String
             text += &format!("  {prefix}{}:\n", NAMES[at]);
             let before = text.len();
             for key in keys {
-                let later = (at + 1 < count).then(|| format!("{prefix}{}", NAMES[at + 1 + at % (count - at - 1)]));
+                let later =
+                    (at + 1 < count).then(|| format!("{prefix}{}", NAMES[at + 1 + at % (count - at - 1)]));
                 let key = match later {
                     None if key.contains("@LATER") => continue,
                     later => key.replace("@LATER", &later.unwrap_or_default()),
                 };
-                // The other file's own services go down alone.
-                if prefix == "base-" && key.contains("@BASE") {
+                // Of the other file only the services that are extended are looked at here, while Compose
+                // reads the numbers of all of them.
+                if prefix == "base-" && (key.contains("@BASE") || key == "scale: two") {
                     continue;
                 }
                 text += &format!("    {}\n", key.replace("@BASE", &format!("base-{}", NAMES[at])));

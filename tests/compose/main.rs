@@ -32,12 +32,16 @@ fn main() {
         Ok(oracles) => {
             for project in projects::all() {
                 let oracles = oracles.clone();
-                trials.push(Trial::test(project.name.clone(), move || compare(&project, &oracles).map_err(Failed::from)));
+                trials.push(Trial::test(project.name.clone(), move || {
+                    compare(&project, &oracles).map_err(Failed::from)
+                }));
             }
             let count = std::env::var("PROVISION_COMPOSE_GENERATED").ok();
             let count = count.and_then(|text| text.parse().ok()).unwrap_or(GENERATED);
             let oracles = oracles.clone();
-            trials.push(Trial::test("generated", move || generated::compared(count, &oracles).map_err(Failed::from)));
+            trials.push(Trial::test("generated", move || {
+                generated::compared(count, &oracles).map_err(Failed::from)
+            }));
         }
         Err(why) => {
             eprintln!("SKIP  comparison with Compose itself: {why}");

@@ -82,7 +82,8 @@ fn of(json: &Json) -> Service {
     });
     let check = &json["healthcheck"];
     let test = list(&check["test"]);
-    let is_off = check["disable"].as_bool() == Some(true) || test.first().and_then(Json::as_str) == Some("NONE");
+    let is_off =
+        check["disable"].as_bool() == Some(true) || test.first().and_then(Json::as_str) == Some("NONE");
     let scale = json["scale"].as_u64().or_else(|| json["deploy"]["replicas"].as_u64()).unwrap_or(1);
     Service {
         image: text(&json["image"]).filter(|image| !image.is_empty()),

@@ -87,7 +87,8 @@ impl Folder {
 
 /// All projects of the text files beside this one.
 pub fn all() -> Vec<Project> {
-    let mut texts: Vec<_> = fs::read_dir(super::here()).expect("the folder").flatten().map(|entry| entry.path()).collect();
+    let mut texts: Vec<_> =
+        fs::read_dir(super::here()).expect("the folder").flatten().map(|entry| entry.path()).collect();
     texts.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
     texts.sort();
     texts.iter().flat_map(|path| parse(&fs::read_to_string(path).expect("a text"))).collect()

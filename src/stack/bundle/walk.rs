@@ -40,7 +40,10 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
         let content = fs::read(&source).map_err(|e| read_error(&source, e))?;
         let metadata = fs::metadata(&source).map_err(|e| read_error(&source, e))?;
         let executable = metadata.permissions().mode() & 0o111 != 0;
-        let secret = sensitive.matches(&path, false) || named_secret(&path);
+        // What a link leads to is a secret under the link's name as well.
+        let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(&path);
+        let secret =
+            [path.as_str(), real].iter().any(|path| sensitive.matches(path, false) || named_secret(path));
         files.push(file(path, executable, secret, content));
     }
     Ok(Collected { files, left_out, links: found.links })
@@ -167,6 +170,9 @@ impl Walk<'_> {
         if inner.chars().any(char::is_control) {
             return Err(refuse(format!("{inner:?}"), "contains a control character"));
         }
+        if inner.chars().any(reorders) {
+            return Err(refuse(format!("{inner:?}"), "contains a character that hides or reorders text"));
+        }
         Ok(join(prefix, inner))
     }
 
@@ -188,6 +194,14 @@ impl Walk<'_> {
         let fallback = || std::io::Error::other("the folder loops");
         BundleError::Read { path, source: error.into_io_error().unwrap_or_else(fallback) }
     }
+}
+
+/// Whether a character shows nothing, or turns the order around in which text is read: a name with it
+/// is another one than it looks like.
+fn reorders(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 fn kind(entry: &DirEntry) -> &'static str {

@@ -44,10 +44,14 @@ fn mark_made_here(project: &mut Project) {
         None => format!("{}-{}", project.name, service.name),
     };
     let full = |image: &str| Reference::parse(image).ok().map(|reference| reference.to_string());
-    let built: HashSet<String> =
-        project.enabled().filter(|service| service.build).filter_map(|service| full(&name(service))).collect();
+    let built: HashSet<String> = project
+        .enabled()
+        .filter(|service| service.build)
+        .filter_map(|service| full(&name(service)))
+        .collect();
     for service in project.services.iter_mut().filter(|service| !service.build) {
-        service.is_made_here = service.image.as_deref().and_then(full).is_some_and(|image| built.contains(&image));
+        service.is_made_here =
+            service.image.as_deref().and_then(full).is_some_and(|image| built.contains(&image));
     }
 }
 
@@ -172,8 +176,7 @@ fn ports(services: &[Placed], by_name: &HashMap<&str, &Placed>) -> Result<(), Co
                 return Err(invalid(place, what, remedy));
             }
             for (other, owner, first) in &bound {
-                let is_handed_on =
-                    || follows(name, owner, by_name) || follows(owner, name, by_name);
+                let is_handed_on = || follows(name, owner, by_name) || follows(owner, name, by_name);
                 if port.collides(other) && !is_handed_on() {
                     let what =
                         format!("port {port} of service {name:?} is taken by {other} of {owner:?} ({first})");

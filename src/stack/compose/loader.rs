@@ -74,7 +74,14 @@ struct Extending {
 
 impl<'a> Loader<'a> {
     pub fn new(files: &'a dyn Files) -> Self {
-        Self { files, taken_in: Vec::new(), unset: Unset::default(), warnings: Vec::new(), loads: 0, values: 0 }
+        Self {
+            files,
+            taken_in: Vec::new(),
+            unset: Unset::default(),
+            warnings: Vec::new(),
+            loads: 0,
+            values: 0,
+        }
     }
 
     /// Merges files into one tree. `base` is the folder from which their paths count, `within` the
@@ -415,8 +422,10 @@ fn import(document: &mut Node, included: Node) -> Result<(), ComposeError> {
                 Some(other) if merge::same(&other.value, &entry.value) => {}
                 Some(other) => {
                     let kind = section.key.trim_end_matches('s');
-                    let what =
-                        format!("the {kind} {:?} is declared here, and differently at {}", entry.key, other.place);
+                    let what = format!(
+                        "the {kind} {:?} is declared here, and differently at {}",
+                        entry.key, other.place
+                    );
                     let remedy = "rename one of them; a file that is to change it belongs under the same `include`: \
                                   `- path: [FILE, OVERRIDE]`";
                     return Err(invalid(&entry.place, what, remedy));

@@ -91,9 +91,17 @@ fn overlay(base: Node, over: Node, path: &[&str]) -> Result<Node, ComposeError> 
     };
     let clash = |base: &Node, over: &Node| {
         let key = path.last().copied().unwrap_or_default();
-        let what =
-            format!("`{key}` is {} here, and {} at {}, which it goes over", over.kind(), base.kind(), base.place);
-        Err(invalid(&over.place, what, "write both in the same form, or put `!override` in front of this one"))
+        let what = format!(
+            "`{key}` is {} here, and {} at {}, which it goes over",
+            over.kind(),
+            base.kind(),
+            base.place
+        );
+        Err(invalid(
+            &over.place,
+            what,
+            "write both in the same form, or put `!override` in front of this one",
+        ))
     };
     let (place, tag) = (over.place.clone(), over.tag);
     let value = match (base.value, over.value) {
@@ -162,9 +170,7 @@ fn as_map(node: Node) -> Node {
     for item in items {
         let Value::Scalar { text, .. } = item.value else { continue };
         let (key, value) = match text.split_once('=') {
-            Some((key, value)) => {
-                (key.to_owned(), Value::Scalar { text: value.to_owned(), plain: false })
-            }
+            Some((key, value)) => (key.to_owned(), Value::Scalar { text: value.to_owned(), plain: false }),
             None => (text, Value::Null),
         };
         let value = Node { value, place: item.place.clone(), tag: Tag::None };
@@ -227,8 +233,8 @@ pub(super) fn unify(root: &mut Node) {
                 "devices" => device_target,
                 "configs" | "secrets" => |node| Some(given_target(node)),
                 "env_file" => |node| node.get("path").unwrap_or(node).text().map(str::to_owned),
-                "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "expose" | "links" | "profiles"
-                | "tmpfs" | "environment" | "labels" | "annotations" | "sysctls" => {
+                "cap_add" | "cap_drop" | "dns" | "dns_opt" | "dns_search" | "expose" | "links"
+                | "profiles" | "tmpfs" | "environment" | "labels" | "annotations" | "sysctls" => {
                     |node| Some(node.text()?.split('=').next()?.to_owned())
                 }
                 _ => continue,

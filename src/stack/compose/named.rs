@@ -1,9 +1,9 @@
 //! What a project names of the stack's folder: it is sent whatever git ignores, and a build gets what
 //! its `.dockerignore` leaves of its context.
 
+use super::Project;
 use super::paths::{self, Resolved};
 use super::yaml::Node;
-use super::Project;
 
 /// A folder that an image is built from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,6 @@ impl Named {
 
     /// Adds what it names to a project.
     pub(super) fn add_to(self, project: &mut Project) {
-        project.named.extend(project.own_files.iter().cloned());
         project.named.extend(self.paths.iter().map(|path| inside(path)));
         project.contexts.extend(self.contexts.iter().map(|(folder, dockerfile)| Context {
             folder: inside(folder),

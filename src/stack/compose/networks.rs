@@ -19,9 +19,8 @@ pub struct Network {
 
 impl Network {
     fn read(name: &str, node: &Node) -> Option<Self> {
-        let is_external = node.get("external").is_some_and(|external| {
-            external.is_map() || external.truth() == Some(true)
-        });
+        let is_external =
+            node.get("external").is_some_and(|external| external.is_map() || external.truth() == Some(true));
         if is_external {
             return None;
         }

@@ -124,21 +124,17 @@ fn reads(service: &Node) -> Vec<String> {
     environments.chain(mounts).filter(|path| path.starts_with('/')).collect()
 }
 
-fn service(
-    entry: &Entry,
-    root: &Node,
-    env: &Environment,
-    read: &mut Read,
-) -> Result<Placed, ComposeError> {
+fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Result<Placed, ComposeError> {
     let name = entry.key.as_str();
     let node = &entry.value;
     let build = node.get("build").is_some();
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let profiles = texts(node.get("profiles"));
     let enabled = profiles.is_empty() || active(&profiles, env);
-    let scale = scale(name, node)?;
+    let scale = scale(name, node, enabled)?;
     let image = image(name, node, enabled && scale > 0)?;
-    let is_without = image.as_deref().unwrap_or_default().is_empty() && !build && node.get("provider").is_none();
+    let is_without =
+        image.as_deref().unwrap_or_default().is_empty() && !build && node.get("provider").is_none();
     if is_without && enabled {
         return Err(match node.get("image") {
             Some(blank) => {
@@ -267,7 +263,8 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
         }
     }
     for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
-        let shared = node.get(key).and_then(|node| Some((node.text()?.strip_prefix("service:")?, &node.place)));
+        let shared =
+            node.get(key).and_then(|node| Some((node.text()?.strip_prefix("service:")?, &node.place)));
         if let Some((service, place)) = shared {
             add(service, Condition::Started, true, place);
         }
@@ -289,10 +286,10 @@ fn healthcheck(node: &Node) -> (bool, bool) {
     (asks && !off, off)
 }
 
-fn scale(name: &str, node: &Node) -> Result<u32, ComposeError> {
+fn scale(name: &str, node: &Node, enabled: bool) -> Result<u32, ComposeError> {
     let replicas = node.get("deploy").and_then(|d| d.get("replicas"));
     let scale = node.get("scale");
-    if let (Some(scale), Some(replicas)) = (scale, replicas)
+    if let (true, Some(scale), Some(replicas)) = (enabled, scale, replicas)
         && scale.integer() != replicas.integer()
     {
         let what = format!("service {name:?} has a `scale` and other `replicas`");

@@ -58,7 +58,9 @@ fn service(node: &mut Node, base: &str) {
             }
             "volumes" => each(value, |item| {
                 text(item, |volume| match volume.split_once(':') {
-                    Some((source, rest)) if source.starts_with('.') => format!("{}:{rest}", dotted(base, source)),
+                    Some((source, rest)) if source.starts_with('.') => {
+                        format!("{}:{rest}", dotted(base, source))
+                    }
                     _ => volume.to_owned(),
                 });
                 if item.get("type").and_then(Node::text) == Some("bind") {
@@ -155,7 +157,11 @@ mod tests {
             ("sub", "..", "", "./"),
             ("sub", "", "", ""),
         ] {
-            assert_eq!((joined(base, path).as_str(), dotted(base, path).as_str()), (plain, with_dot), "{base} {path}");
+            assert_eq!(
+                (joined(base, path).as_str(), dotted(base, path).as_str()),
+                (plain, with_dot),
+                "{base} {path}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
     for entry in entries(root, "volumes") {
         external(&entry.key, &entry.value)?;
     }
-    let on = entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
+    let on =
+        entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
     for (entry, _) in on {
         service(&entry.key, &entry.value, root)?;
     }
@@ -30,7 +31,8 @@ fn entries<'a>(root: &'a Node, key: &str) -> &'a [super::yaml::Entry] {
 
 /// A secret or config comes from one place.
 fn source(kind: &str, name: &str, node: &Node) -> Result<(), ComposeError> {
-    let all: &[&str] = if kind == "secrets" { &["file", "environment"] } else { &["file", "environment", "content"] };
+    let all: &[&str] =
+        if kind == "secrets" { &["file", "environment"] } else { &["file", "environment", "content"] };
     let given = all.iter().filter(|key| node.get(key).is_some()).count();
     let what = kind.trim_end_matches('s');
     match given {
@@ -55,13 +57,18 @@ fn list(words: &[&str]) -> String {
 fn external(name: &str, node: &Node) -> Result<(), ComposeError> {
     let is_external =
         node.get("external").is_some_and(|external| external.is_map() || external.truth() == Some(true));
-    let other = node.entries().iter().find(|entry| {
-        !matches!(entry.key.as_str(), "external" | "name") && !entry.key.starts_with("x-")
-    });
+    let other = node
+        .entries()
+        .iter()
+        .find(|entry| !matches!(entry.key.as_str(), "external" | "name") && !entry.key.starts_with("x-"));
     match other.filter(|_| is_external) {
         Some(entry) => {
             let what = format!("the volume {name:?} is external and has `{}` as well", entry.key);
-            Err(invalid(&entry.place, what, "keep one of them: Compose does not change what it does not make"))
+            Err(invalid(
+                &entry.place,
+                what,
+                "keep one of them: Compose does not change what it does not make",
+            ))
         }
         None => Ok(()),
     }
@@ -82,7 +89,9 @@ fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
             && let Some(text) = command.text()
             && !is_command_line(text)
         {
-            let what = format!("the `{key}` of service {name:?} cannot be taken apart: a quote or bracket stays open");
+            let what = format!(
+                "the `{key}` of service {name:?} cannot be taken apart: a quote or bracket stays open"
+            );
             return Err(invalid(&command.place, what, "close it, or write the words as a list"));
         }
     }
@@ -118,7 +127,11 @@ fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
 
 fn undeclared(service: &str, kind: &str, section: &str, name: &str, place: &Place) -> ComposeError {
     let what = format!("service {service:?} uses the {kind} {name:?}, which is not declared");
-    invalid(place, what, format!("add `{name}:` under `{section}:` at the end of the file, or correct the name"))
+    invalid(
+        place,
+        what,
+        format!("add `{name}:` under `{section}:` at the end of the file, or correct the name"),
+    )
 }
 
 fn volumes(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
@@ -199,7 +212,10 @@ fn healthcheck(name: &str, node: &Node) -> Result<(), ComposeError> {
     let Some(test) = node.get("healthcheck").and_then(|check| check.get("test")) else { return Ok(()) };
     match test.items().first() {
         Some(first) if !matches!(first.text(), Some("CMD" | "CMD-SHELL" | "NONE")) => {
-            let what = format!("the health check of service {name:?} begins with {:?}", first.text().unwrap_or_default());
+            let what = format!(
+                "the health check of service {name:?} begins with {:?}",
+                first.text().unwrap_or_default()
+            );
             Err(invalid(&first.place, what, "begin the list with CMD, CMD-SHELL or NONE"))
         }
         _ => Ok(()),
@@ -220,7 +236,8 @@ fn limits(name: &str, node: &Node) -> Result<(), ComposeError> {
         let amount = |node: Option<&Node>| node.and_then(Node::text).map_or(Some(0.0), amount);
         let (short_amount, long_amount) = (amount(Some(short)), amount(part_node.get(other)));
         if short_amount != Some(0.0) && short_amount != long_amount {
-            let what = format!("service {name:?} has a `{key}` and another `deploy.resources.{part}.{other}`");
+            let what =
+                format!("service {name:?} has a `{key}` and another `deploy.resources.{part}.{other}`");
             return Err(invalid(&short.place, what, "keep one of them"));
         }
     }
@@ -231,7 +248,8 @@ fn limits(name: &str, node: &Node) -> Result<(), ComposeError> {
 fn amount(text: &str) -> Option<f64> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
     let unit = text[number.len()..].trim().to_ascii_lowercase();
-    let factor = ["k", "m", "g", "t", "p"].iter().position(|each| unit.starts_with(each)).map_or(0, |at| at + 1);
+    let factor =
+        ["k", "m", "g", "t", "p"].iter().position(|each| unit.starts_with(each)).map_or(0, |at| at + 1);
     Some(number.parse::<f64>().ok()? * 1024_f64.powi(i32::try_from(factor).unwrap_or(0)))
 }
 

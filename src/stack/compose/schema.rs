@@ -50,9 +50,10 @@ fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), Compos
             is_number(scalar) || is_text && node.text().is_some_and(is_size),
             "a size, such as `512m` or `1g`",
         ),
-        Kind::SizeText => {
-            is(is_text && node.text().is_some_and(is_size), "a size in quotes or with its unit, such as `512m`")
-        }
+        Kind::SizeText => is(
+            is_text && node.text().is_some_and(is_size),
+            "a size in quotes or with its unit, such as `512m`",
+        ),
         Kind::Word(words) => {
             is(is_text && node.text().is_some_and(|text| words.contains(&text)), &one_of(words))
         }
@@ -118,7 +119,9 @@ fn unknown(name: &str, keys: &Keys, at: &str, place: &Place) -> ComposeError {
     let what = format!("{at} has the key {name:?}, which Compose does not know in {}", keys.what);
     let remedy = match nearest(name, keys.keys.iter().map(|(key, _)| *key)) {
         Some(near) => format!("write `{near}`, or remove it"),
-        None if keys.extensible => "remove it; notes of your own may stand under a key that begins with `x-`".into(),
+        None if keys.extensible => {
+            "remove it; notes of your own may stand under a key that begins with `x-`".into()
+        }
         None => "remove it".into(),
     };
     invalid(place, what, remedy)
@@ -145,7 +148,9 @@ fn remedy(node: &Node, kind: &Kind) -> String {
         {
             format!("write it as a list: [{shown}]")
         }
-        (Kind::Duration, Value::Scalar { .. }) if node.integer().is_some() => format!("write `{shown}s` for seconds"),
+        (Kind::Duration, Value::Scalar { .. }) if node.integer().is_some() => {
+            format!("write `{shown}s` for seconds")
+        }
         (Kind::Truth, Value::Scalar { .. }) => "write `true` or `false`".into(),
         _ => "correct it there".into(),
     }
@@ -262,7 +267,11 @@ mod tests {
                 // `watch` has hooks, and nothing goes deeper.
                 _ if depth > 12 => panic!("the table goes in circles"),
                 Kind::Keys(keys) => all(keys, depth),
-                Kind::List(below) | Kind::Set(below) | Kind::Dict(below) | Kind::Named(below) | Kind::Optional(below) => {
+                Kind::List(below)
+                | Kind::Set(below)
+                | Kind::Dict(below)
+                | Kind::Named(below)
+                | Kind::Optional(below) => {
                     walk(below, depth + 1);
                 }
                 Kind::OneOf(kinds) => kinds.iter().for_each(|kind| walk(kind, depth + 1)),

@@ -70,6 +70,9 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     let project = &mut assembled.project;
     project.sensitive = sensitive(&assembled.uses);
     project.own_files.extend(assembled.uses.iter().map(|usage| usage.path.clone()));
+    // A folder that is built from is sent by what `.dockerignore` leaves of it.
+    let files = assembled.uses.iter().filter(|usage| matches!(usage.role, paths::TAKEN_IN | read::ENV_FILE));
+    project.named.extend(files.map(|usage| usage.path.clone()));
     if has_own_env {
         project.own_files.push(own_env.clone());
         project.named.push(own_env);
@@ -86,7 +89,11 @@ fn resolve_uses(dir: &Path, assembled: &mut Assembled, notes: &mut Vec<String>) 
     for usage in assembled.uses.drain(..) {
         if usage.path.is_empty() && usage.required {
             let what = format!("the {} has a blank path", usage.role);
-            return Err(invalid(&usage.place, what, "name the file; a variable in it may have no value in .env"));
+            return Err(invalid(
+                &usage.place,
+                what,
+                "name the file; a variable in it may have no value in .env",
+            ));
         }
         match paths::resolve("", &usage.path) {
             Resolved::OnHost if usage.required => assembled.project.on_host.push(usage.on_host()),
@@ -231,8 +238,7 @@ pub(super) fn assemble(
     relations::check(&root, &read)?;
     read.uses.append(&mut loader.taken_in);
     let (resources, declared_volumes) = resources::of(&root, &read, &name);
-    let own: Vec<String> =
-        sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect();
+    let own: Vec<String> = sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect();
     let mut project = Project {
         name,
         file: first.to_owned(),
@@ -304,7 +310,8 @@ fn declared_name(sources: &[(String, String)], env: &Environment) -> Result<Opti
     let mut declared: Option<Node> = None;
     for (file, text) in sources {
         let documents = yaml::documents(text, file)?;
-        declared = documents.iter().filter_map(|document| document.get("name")).next_back().cloned().or(declared);
+        declared =
+            documents.iter().filter_map(|document| document.get("name")).next_back().cloned().or(declared);
     }
     let Some(mut node) = declared else { return Ok(None) };
     substitute(&mut node, env, &mut Unset::default())?;

@@ -170,7 +170,10 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Node>, ComposeErro
         match builder.next()? {
             Event { data: EventData::StreamEnd, .. } => return Ok(documents),
             Event {
-                data: EventData::StreamStart { .. } | EventData::DocumentStart { .. } | EventData::DocumentEnd { .. },
+                data:
+                    EventData::StreamStart { .. }
+                    | EventData::DocumentStart { .. }
+                    | EventData::DocumentEnd { .. },
                 ..
             } => {}
             event => documents.push(builder.node(event)?),

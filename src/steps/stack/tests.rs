@@ -497,7 +497,9 @@ fn folder_on_host(facts: &mut Facts, path: &str) {
 
 #[test]
 fn what_is_mounted_has_to_be_there() {
-    let text = |volume: &str| format!("services:\n  web:\n    image: a\n    volumes:\n      - {volume}\n");
+    let text = |volume: &str| {
+        format!("services:\n  web:\n    image: a\n    volumes:\n      - {volume}\nvolumes: {{named: }}\n")
+    };
     for (volume, said) in [
         (
             "./nginx.conf:/etc/nginx/nginx.conf:ro",

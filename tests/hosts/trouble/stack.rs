@@ -133,7 +133,7 @@ fn a_compose_file_with_errors() -> Result<(), Failed> {
             "compose.yaml:4",
             "service \"web\" depends on \"db\", which is not there",
         ),
-        ("services:\n  web:\n    imagee: nginx\n", "compose.yaml:2", "has neither `image` nor `build`"),
+        ("services:\n  web:\n    imagee: nginx\n", "compose.yaml:3", "write `image`, or remove it"),
         (
             "services:\n  web:\n    image: nginx\n    ports: [\"99999:80\"]\n",
             "compose.yaml:4",
@@ -161,7 +161,10 @@ fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
         || host.inside("docker ps --no-trunc -a --format '{{.ID}} {{.State}}'; cat /srv/three/compose.yaml");
     let before = stack();
 
-    for (odd, what) in [("frobnicate: 1", "frobnicate"), ("mem_limit: lots", "invalid size: 'lots'")] {
+    // Right in a later Compose than the one that is there.
+    for (odd, what) in
+        [("use_api_socket: true", "use_api_socket"), ("pre_start: [{command: x}]", "pre_start")]
+    {
         let folder = three("");
         edit(&folder, "image: redis:8", &format!("image: redis:8\n    {odd}"));
         let did = folder.provision(&["up", "--yes", &host.name]);

@@ -132,7 +132,7 @@ secrets: {token: {file: ./token}}
     ]);
     assert_eq!(
         case.sent(),
-        ".env app.env base.yaml by-path/x by-pwd/x conf.txt data/deep/er/x inc/.env inc/d/x inc/more.yaml \
+        ".env app.env base.yaml by-path/x by-pwd/x conf.txt data/deep/er/x inc/d/x inc/more.yaml \
          inc/own.env inc/x.env labels more.env of-base/x off/x one.conf token up/x"
     );
 }

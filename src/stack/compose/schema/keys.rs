@@ -57,8 +57,8 @@ pub(super) struct Keys {
 }
 
 use Kind::{
-    Any, Dict, Duration, Integer, Keys as Map, List, Named, Number, OneOf, Optional, Scalar, Set, Size, SizeText, Text,
-    TextOrNumber, Truth, Word,
+    Any, Dict, Duration, Integer, Keys as Map, List, Named, Number, OneOf, Optional, Scalar, Set, Size,
+    SizeText, Text, TextOrNumber, Truth, Word,
 };
 
 const fn keys(what: &'static str, keys: &'static [(&'static str, Kind)]) -> Keys {
@@ -354,8 +354,11 @@ static ENV_FILE: Keys = Keys {
     ..keys("an `env_file`", &[("format", Text), ("path", Text), ("required", Truth)])
 };
 
-static EXTENDS: Keys =
-    Keys { required: &["service"], extensible: false, ..keys("an `extends`", &[("file", Text), ("service", Text)]) };
+static EXTENDS: Keys = Keys {
+    required: &["service"],
+    extensible: false,
+    ..keys("an `extends`", &[("file", Text), ("service", Text)])
+};
 
 static HEALTHCHECK: Keys = keys(
     "a `healthcheck`",
@@ -391,8 +394,7 @@ static PRE_START: Keys = keys(
     ],
 );
 
-static LOGGING: Keys =
-    keys("a `logging`", &[("driver", Text), ("options", Dict(&Optional(&TextOrNumber)))]);
+static LOGGING: Keys = keys("a `logging`", &[("driver", Text), ("options", Dict(&Optional(&TextOrNumber)))]);
 
 static MODEL_USE: Keys = keys("a model's use", &[("endpoint_var", Text), ("model_var", Text)]);
 static NETWORK_USE: Keys = keys(
@@ -451,8 +453,7 @@ static BIND: Keys = keys(
         ("selinux", Word(&["z", "Z"])),
     ],
 );
-static VOLUME_USE: Keys =
-    keys("a volume's use", &[("labels", PAIRS), ("nocopy", Truth), ("subpath", Text)]);
+static VOLUME_USE: Keys = keys("a volume's use", &[("labels", PAIRS), ("nocopy", Truth), ("subpath", Text)]);
 static TMPFS: Keys = keys("a `tmpfs`", &[("mode", TextOrNumber), ("size", Size)]);
 static SUBPATH: Keys = keys("an image's use", &[("subpath", Text)]);
 
@@ -482,10 +483,8 @@ static NETWORK: Keys = keys(
         ("name", Text),
     ],
 );
-static IPAM: Keys = keys(
-    "an `ipam`",
-    &[("config", List(&Map(&SUBNET))), ("driver", Text), ("options", Dict(&Text))],
-);
+static IPAM: Keys =
+    keys("an `ipam`", &[("config", List(&Map(&SUBNET))), ("driver", Text), ("options", Dict(&Text))]);
 static SUBNET: Keys = keys(
     "a subnet",
     &[("aux_addresses", Dict(&Text)), ("gateway", Text), ("ip_range", Text), ("subnet", Text)],

@@ -121,7 +121,10 @@ fn files_that_are_taken_in() {
         (
             "include with its own .env and paths",
             &[
-                ("compose.yaml", "include: [db/compose.yaml]\nservices: {a: {image: 'a:${TAG}', depends_on: [db]}}"),
+                (
+                    "compose.yaml",
+                    "include: [db/compose.yaml]\nservices: {a: {image: 'a:${TAG}', depends_on: [db]}}",
+                ),
                 (".env", "TAG=1"),
                 (
                     "db/compose.yaml",
@@ -168,10 +171,7 @@ fn files_that_are_taken_in() {
                 ("x.yaml", "services: {a: {image: a}}"),
             ],
         ),
-        (
-            "in a circle",
-            &[("compose.yaml", "include: [x.yaml]"), ("x.yaml", "include: [compose.yaml]")],
-        ),
+        ("in a circle", &[("compose.yaml", "include: [x.yaml]"), ("x.yaml", "include: [compose.yaml]")]),
         (
             "extends in a circle of files",
             &[

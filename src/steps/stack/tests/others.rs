@@ -81,7 +81,9 @@ fn volumes_and_networks_of_others() {
         ("networks: {front: {name: proxy}}", "proxy", Some(""), Some("which Compose did not make")),
     ];
     for (declared, name, owner, said) in cases {
-        let mut case = Case::new(&[("compose.yaml", &format!("{RESOURCES}{declared}\n"))]);
+        // The other one is declared as well, and nobody else has it.
+        let other = if declared.starts_with("volumes") { "networks: {front: }" } else { "volumes: {data: }" };
+        let mut case = Case::new(&[("compose.yaml", &format!("{RESOURCES}{declared}\n{other}\n"))]);
         let owner = owner.map(|project| Owner { project: project.into() });
         if declared.starts_with("volumes") {
             case.facts.neighbours.volumes.insert(name.into(), owner);
@@ -108,7 +110,7 @@ fn volumes_and_networks_of_others() {
 
 #[test]
 fn what_is_external_is_missing_on_a_bare_host() {
-    let declared = format!("{RESOURCES}volumes: {{data: {{external: true}}}}\n");
+    let declared = format!("{RESOURCES}volumes: {{data: {{external: true}}}}\nnetworks: {{front: }}\n");
     let mut case = Case::new(&[("compose.yaml", &declared)]);
     case.facts.docker = None;
     let mut model = Model { facts: case.facts.clone(), docker_planned: true, ..Model::default() };
