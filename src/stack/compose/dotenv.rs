@@ -29,17 +29,21 @@ impl fmt::Debug for Environment {
 impl Environment {
     /// Reads the text of a `.env` file; `file` is its name in messages.
     pub fn parse(text: &str, file: &str) -> Result<Environment, ComposeError> {
-        Environment::parse_within(text, file, None)
+        Environment::parse_within(text, file, None, BTreeMap::new())
     }
 
-    /// Adds the variables of another file: those that are there already stay, and its values may
-    /// refer to them.
-    pub(super) fn with_beneath(mut self, text: &str, file: &str) -> Result<Environment, ComposeError> {
-        let found = Environment::parse_within(text, file, Some(&self))?;
-        for (name, value) in found.values {
+    /// Adds the variables of other files, each with its path: those that are there already stay, and
+    /// values may refer to them. Of several files, the last one counts.
+    pub(super) fn with_beneath(mut self, files: &[(String, String)]) -> Result<Environment, ComposeError> {
+        let mut beneath = BTreeMap::new();
+        for (path, text) in files {
+            let found = Environment::parse_within(text, path, Some(&self), beneath)?;
+            beneath = found.values;
+            self.warnings.extend(found.warnings);
+        }
+        for (name, value) in beneath {
             self.values.entry(name).or_insert(value);
         }
-        self.warnings.extend(found.warnings);
         Ok(self)
     }
 
@@ -47,6 +51,7 @@ impl Environment {
         text: &str,
         file: &str,
         outer: Option<&Environment>,
+        values: BTreeMap<String, String>,
     ) -> Result<Environment, ComposeError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if let Some(at) = text.find('\0') {
@@ -57,7 +62,8 @@ impl Environment {
                 remedy: "save the file as plain text".into(),
             });
         }
-        let mut reader = Reader { rest: text, line: 1, file, found: Environment::default(), outer };
+        let found = Environment { values, ..Environment::default() };
+        let mut reader = Reader { rest: text, line: 1, file, found, outer };
         while reader.statement()? {}
         Ok(reader.found)
     }

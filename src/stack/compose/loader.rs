@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::dotenv::Environment;
 use super::paths::{self, PathUse, Resolved};
-use super::rebase::{joined, rebase};
+use super::rebase::{joined, name_contexts, rebase};
 use super::variables::{Unset, substitute};
 use super::yaml::{self, Entry, Node, Place, Tag, Value};
 use super::{ComposeError, invalid, merge, read, schema};
@@ -114,7 +114,8 @@ impl<'a> Loader<'a> {
             let file = files.first().map(|(file, _)| file.as_str()).unwrap_or_default();
             return Err(empty(file));
         };
-        let merged = merge::settled(merged);
+        let mut merged = merge::settled(merged);
+        name_contexts(&mut merged, base);
         schema::check(&merged)?;
         Ok(merged)
     }
@@ -343,27 +344,32 @@ impl<'a> Loader<'a> {
         own_base: &str,
         env: &Environment,
     ) -> Result<Environment, ComposeError> {
-        let mut env = env.clone();
-        let Some(given) = item.get("env_file") else {
-            let path = joined(own_base, ".env");
-            let path = if own_base.is_empty() { ".env".to_owned() } else { path };
-            if self.files.has(&path) {
-                let text = self.text(&path, read::ENV_FILE, &item.place)?;
-                env = env.with_beneath(&text, &path)?;
-            }
-            return Ok(env);
+        let mut files = Vec::new();
+        let mut add = |this: &mut Self, path: String, place: &Place| {
+            let text = this.text(&path, read::ENV_FILE, place)?;
+            files.push((path, text));
+            Ok(())
         };
-        for file in each(given) {
-            if file.text() == Some("/dev/null") {
-                continue;
+        match item.get("env_file") {
+            Some(given) => {
+                for file in each(given).into_iter().filter(|file| file.text() != Some("/dev/null")) {
+                    let usage = usage(file, read::ENV_FILE);
+                    let Resolved::Inside(path) = paths::resolve(base, &usage.path) else {
+                        return Err(paths::outside(&usage));
+                    };
+                    add(self, path, &file.place)?;
+                }
             }
-            let usage = usage(file, read::ENV_FILE);
-            let Resolved::Inside(path) = paths::resolve(base, &usage.path) else {
-                return Err(paths::outside(&usage));
-            };
-            let text = self.text(&path, read::ENV_FILE, &file.place)?;
-            env = env.with_beneath(&text, &path)?;
+            None => {
+                let path = if own_base.is_empty() { ".env".to_owned() } else { joined(own_base, ".env") };
+                if self.files.has(&path) {
+                    add(self, path, &item.place)?;
+                }
+            }
         }
+        let known = env.warnings().len();
+        let env = env.clone().with_beneath(&files)?;
+        self.warnings.extend(env.warnings()[known..].iter().cloned());
         Ok(env)
     }
 

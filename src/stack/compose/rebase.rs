@@ -1,8 +1,8 @@
 //! Makes the paths of a Compose file count from the stack's folder, wherever the file lies.
 
-use super::merge::{entries_mut, entry_mut};
+use super::merge::{entries_mut, entry_mut, text_node};
 use super::paths::{self, Resolved};
-use super::yaml::{Node, Value};
+use super::yaml::{Entry, Node, Value};
 
 /// Rewrites the paths of a file that count from `base`, a folder within the stack's folder. What
 /// Compose resolves is what is rewritten here: builds, environment files, bind mounts, secrets,
@@ -40,10 +40,6 @@ fn service(node: &mut Node, base: &str) {
             "build" => {
                 text(value, |path| context(base, path));
                 at(value, "context", |path| context(base, path));
-                // It counts from here where nothing is said.
-                if value.is_map() && value.get("context").is_none() {
-                    add_context(value, base);
-                }
                 if let Some(contexts) = entry_mut(value, "additional_contexts") {
                     for entry in entries_mut(contexts) {
                         text(&mut entry.value, |path| context(base, path));
@@ -74,11 +70,20 @@ fn service(node: &mut Node, base: &str) {
     }
 }
 
-fn add_context(build: &mut Node, base: &str) {
-    let place = build.place.clone();
-    let node = super::merge::text_node(&dotted(base, "."), &place);
-    if let Value::Map(entries) = &mut build.value {
-        entries.push(super::yaml::Entry { key: "context".to_owned(), place, value: node });
+/// Names the folder of builds that say none: the one from which the paths of a whole model count.
+pub(super) fn name_contexts(root: &mut Node, base: &str) {
+    if base.is_empty() {
+        return;
+    }
+    for service in entry_mut(root, "services").map(entries_mut).unwrap_or_default() {
+        let Some(build) = entry_mut(&mut service.value, "build") else { continue };
+        let place = build.place.clone();
+        if let Value::Map(entries) = &mut build.value
+            && entries.iter().all(|entry| entry.key != "context")
+        {
+            let value = text_node(&dotted(base, "."), &place);
+            entries.push(Entry { key: "context".to_owned(), place, value });
+        }
     }
 }
 

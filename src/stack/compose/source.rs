@@ -60,7 +60,7 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     let own_env = format!("{base}/.env");
     let has_own_env = !base.is_empty() && dir.join(&own_env).is_file();
     if has_own_env {
-        env = env.with_beneath(&read_text(&dir.join(&own_env))?, &own_env)?;
+        env = env.with_beneath(&[(own_env.clone(), read_text(&dir.join(&own_env))?)])?;
     }
     let folder = absolute.file_name().unwrap_or_default().to_string_lossy();
     let naming = Naming { explicit: loading.name.as_deref(), folder: &folder };
@@ -132,7 +132,7 @@ fn environment_files(dir: &Path, assembled: &Assembled) -> Result<(), ComposeErr
         let Resolved::Inside(path) = paths::resolve("", &file.path) else { continue };
         // What is missing and needed was refused; what is not text, Compose reads as it can.
         if let Ok(text) = std::fs::read_to_string(dir.join(&path)) {
-            project.environment.clone().with_beneath(&text, &path)?;
+            project.environment.clone().with_beneath(&[(path, text)])?;
         }
     }
     Ok(())
