@@ -240,9 +240,8 @@ fn compose(prefix: &'static str, is_whole: bool) -> impl Strategy<Value = String
                     None if key.contains("@LATER") => continue,
                     later => key.replace("@LATER", &later.unwrap_or_default()),
                 };
-                // Of the other file only the services that are extended are looked at here, while Compose
-                // reads the numbers of all of them.
-                if prefix == "base-" && (key.contains("@BASE") || key == "scale: two") {
+                // The other file's own services go down alone.
+                if prefix == "base-" && key.contains("@BASE") {
                     continue;
                 }
                 text += &format!("    {}\n", key.replace("@BASE", &format!("base-{}", NAMES[at])));

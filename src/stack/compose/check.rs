@@ -88,7 +88,9 @@ fn dependencies(placed: &Placed, services: &HashMap<&str, &Placed>) -> Result<()
             let what = format!("service {name:?} depends on {wanted:?}, which is not there");
             return Err(invalid(place, what, "correct the name, or add that service"));
         };
-        if !dependency.required {
+        // Without the other one there is no network to share.
+        let shares = placed.service.network_mode.as_deref() == Some(format!("service:{wanted}").as_str());
+        if !dependency.required && !shares {
             continue;
         }
         if !other.service.enabled {

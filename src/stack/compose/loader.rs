@@ -276,6 +276,7 @@ impl<'a> Loader<'a> {
             });
         }
         let mut merged = merged.ok_or_else(|| empty(path))?;
+        schema::check_conversions(&merged)?;
         merge::unify(&mut merged);
         Ok(Scope::new(path, &merged))
     }

@@ -183,13 +183,18 @@ fn as_map(node: Node) -> Node {
     Node { value: Value::Map(entries), ..node }
 }
 
-/// `[a]` as `{a: {condition: service_started}}`.
+/// `[a]` as `{a: {condition: service_started, required: true}}`.
 fn conditions(node: Node) -> Node {
     let listed = matches!(node.value, Value::List(_));
     let mut node = as_map(node);
     if let (Value::Map(entries), true) = (&mut node.value, listed) {
         for Entry { place, value, .. } in entries {
             *value = mapping("condition", "service_started", place);
+            let required =
+                Entry { key: "required".to_owned(), place: place.clone(), value: text_node("true", place) };
+            if let Value::Map(keys) = &mut value.value {
+                keys.push(required);
+            }
         }
     }
     node

@@ -23,6 +23,39 @@ pub(super) fn check_include(node: &Node) -> Result<(), ComposeError> {
     value(node, &Kind::List(&keys::INCLUDED), "include", &node.place)
 }
 
+/// Checks text that is to become a number or a truth value, in a file that is read for one of its
+/// services alone: Compose converts all of it.
+pub(super) fn check_conversions(root: &Node) -> Result<(), ComposeError> {
+    conversions(root, &Kind::Keys(&keys::FILE), "")
+}
+
+fn conversions(node: &Node, kind: &Kind, at: &str) -> Result<(), ComposeError> {
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    match kind {
+        Kind::Truth | Kind::Integer | Kind::Number if node.scalar() == Some(Scalar::Text) => {
+            value(node, kind, at, &node.place)
+        }
+        Kind::List(item) | Kind::Set(item) => {
+            node.items().iter().try_for_each(|each| conversions(each, item, at))
+        }
+        Kind::Keys(keys) => node.entries().iter().try_for_each(|entry| {
+            match keys.keys.binary_search_by_key(&entry.key.as_str(), |(key, _)| key) {
+                Ok(found) => conversions(&entry.value, &keys.keys[found].1, &below(&entry.key)),
+                Err(_) => Ok(()),
+            }
+        }),
+        Kind::Dict(item) | Kind::Named(item) => {
+            node.entries().iter().try_for_each(|entry| conversions(&entry.value, item, &below(&entry.key)))
+        }
+        Kind::Optional(item) => conversions(node, item, at),
+        Kind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
+            Some(kind) => conversions(node, kind, at),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// `at` is the way to the value: `services.web.ports`.
 fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), ComposeError> {
     let refused = |wanted: &str| {
