@@ -1,4 +1,4 @@
-//! Projects that nobody would write, made by chance: variables, merges, services that extend others,
+//! Projects made by chance, unlike any that a person would write: variables, merges, services that extend others,
 //! profiles, dependencies and ports, in each other's way.
 
 use proptest::prelude::*;

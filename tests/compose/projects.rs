@@ -2,7 +2,7 @@
 //! those of real applications.
 //!
 //! A text file has many. A project begins with `=== NAME: EXPECTATION`, where the expectation is
-//! `accepted`, `refused WORDS`, or `as Compose`; `newer` behind it says that only later releases of
+//! `accepted`, `refused WORDS`, or `as Compose`; a final `newer` says that only later releases of
 //! Compose take it. A file of it begins with `--- PATH`, a link with `--- PATH -> TARGET`.
 
 use std::fmt::Write;

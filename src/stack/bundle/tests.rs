@@ -115,6 +115,29 @@ fn modes_and_secrets() {
     insta::assert_snapshot!(shown.join("\n"));
 }
 
+/// Under whatever name a link stands.
+#[test]
+fn a_link_to_a_secret_is_one() {
+    let folder = folder(&[(".env", "P=hunter2"), ("secrets/app", "x"), ("plain", "y")]);
+    for (name, target) in
+        [("settings.txt", ".env"), ("app.conf", "secrets/app"), ("same", "plain"), ("all", "secrets")]
+    {
+        symlink(target, folder.path().join(name)).unwrap();
+    }
+    let bundle = collect(&folder).unwrap();
+    let secret: Vec<_> = bundle.files.iter().filter(|file| file.sensitive).map(|file| &*file.path).collect();
+    assert_eq!(secret, [".env", "all/app", "app.conf", "secrets/app", "settings.txt"]);
+}
+
+#[test]
+fn names_that_hide_something_are_refused() {
+    for name in ["a\u{200f}.txt", "\u{202e}gnp.sh", "a\u{200b}b"] {
+        let refused = refusal(&folder(&[("compose.yaml", ""), (name, "")]));
+        assert!(refused.contains("hides or reorders text"), "{refused}");
+        assert!(!refused.contains(name), "{refused}");
+    }
+}
+
 #[test]
 fn debug_hides_what_is_sensitive() {
     let folder = folder(&[(".env", "P=hunter2"), ("plain", "shown nowhere either")]);
