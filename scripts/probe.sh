@@ -712,9 +712,10 @@ each() {
 # Small files of which some question does not expect what is there, none of them a secret: named as
 # one by one question, a file stays one whatever others ask.
 curious() {
-    printf '%s\n' --stat "$stats" --sum "$sums" --secret "$SECRETS" --unless "$UNLESS" | awk -F "$TAB" '
+    printf '%s\n' --regular "$REGULAR" --stat "$stats" --sum "$sums" --secret "$SECRETS" --unless "$UNLESS" | awk -F "$TAB" '
         /^--/ { section = $0; next }
-        section == "--stat" { if (NF == 6 && $3 <= 65536) small[$6] = 1; next }
+        section == "--regular" { regular[$0] = 1; next }
+        section == "--stat" { if ($6 in regular && $3 <= 65536) small[$6] = 1; next }
         section == "--sum" { sum[substr($0, 67)] = substr($0, 1, 64); next }
         section == "--secret" { secret[$0] = 1; next }
         NF > 1 && $2 != sum[$1] && $1 in small && !($1 in secret) && !told[$1]++ { print $1 }'
