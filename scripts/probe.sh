@@ -704,7 +704,7 @@ file_facts() {
     done
 }
 
-# each COMMAND…: with the paths of standard input behind it, in as many calls as they need.
+# each COMMAND…: with the paths of standard input as arguments, in as many calls as they need.
 each() {
     grep . | tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
 }

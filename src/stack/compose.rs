@@ -69,7 +69,7 @@ pub struct Project {
     pub name: String,
     /// The first file, relative to the folder.
     pub file: String,
-    /// All files in the order in which they are merged; the first is `file`. Behind them, those that
+    /// All files in the order in which they are merged; the first is `file`. After them, those that
     /// they include and extend.
     pub files: Vec<String>,
     /// The services in the file's order, the disabled ones among them.

@@ -81,7 +81,7 @@ fn volumes_and_networks_of_others() {
         ("networks: {front: {name: proxy}}", "proxy", Some(""), Some("which Compose did not make")),
     ];
     for (declared, name, owner, said) in cases {
-        // The other one is declared as well, and nobody else has it.
+        // The other one is declared as well, and is the project's own.
         let other = if declared.starts_with("volumes") { "networks: {front: }" } else { "volumes: {data: }" };
         let mut case = Case::new(&[("compose.yaml", &format!("{RESOURCES}{declared}\n{other}\n"))]);
         let owner = owner.map(|project| Owner { project: project.into() });
