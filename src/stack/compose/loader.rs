@@ -308,9 +308,8 @@ impl<'a> Loader<'a> {
         env: &Environment,
         within: &[String],
     ) -> Result<Node, ComposeError> {
-        let paths = each(item.get("path").unwrap_or(item));
-        let mut files = Vec::with_capacity(paths.len());
-        for path in &paths {
+        let mut files = Vec::new();
+        for path in item.get("path").unwrap_or(item).each() {
             let name = self.inside(path, base, "`include`")?;
             if files.is_empty() && within.contains(&name) {
                 let what = format!("`include` leads back to {name}");
@@ -353,7 +352,7 @@ impl<'a> Loader<'a> {
         };
         match item.get("env_file") {
             Some(given) => {
-                for file in each(given).into_iter().filter(|file| file.text() != Some("/dev/null")) {
+                for file in given.each().iter().filter(|file| file.text() != Some("/dev/null")) {
                     let usage = usage(file, read::ENV_FILE);
                     let Resolved::Inside(path) = paths::resolve(base, &usage.path) else {
                         return Err(paths::outside(&usage));
@@ -446,14 +445,6 @@ fn import(document: &mut Node, included: Node) -> Result<(), ComposeError> {
 fn usage(node: &Node, role: &'static str) -> PathUse {
     let path = node.text().unwrap_or_default().to_owned();
     PathUse { path, role, required: true, place: node.place.clone() }
-}
-
-/// One value or a list of them.
-fn each(node: &Node) -> Vec<&Node> {
-    match node.items() {
-        [] => node.text().map(|_| node).into_iter().collect(),
-        items => items.iter().collect(),
-    }
 }
 
 /// The folder that a file lies in; blank for the stack's own.

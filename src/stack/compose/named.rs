@@ -32,9 +32,8 @@ impl Named {
         for entry in under("services") {
             let service = &entry.value;
             for key in ["env_file", "label_file"] {
-                named
-                    .paths
-                    .extend(each(service.get(key)).filter_map(|file| text(file.get("path").or(Some(file)))));
+                let files = service.get(key).map(Node::each).unwrap_or_default().iter();
+                named.paths.extend(files.filter_map(|file| text(file.get("path").or(Some(file)))));
             }
             named.paths.extend(paths::mounts(service, root).into_iter().map(|(mount, _)| mount.source));
             named.build(service);
@@ -80,11 +79,4 @@ fn inside(path: &str) -> String {
 
 fn text(node: Option<&Node>) -> Option<String> {
     node.and_then(Node::text).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// One value or a list of them.
-fn each(node: Option<&Node>) -> impl Iterator<Item = &Node> {
-    let items = node.map(Node::items).unwrap_or_default();
-    let one = node.filter(|node| items.is_empty() && node.text().is_some());
-    items.iter().chain(one)
 }

@@ -79,7 +79,7 @@ fn given(service: &Node, root: &Node) -> Vec<String> {
 
 /// Files and folders of the folder that a service is made from.
 fn made_from(service: &Node) -> Vec<String> {
-    let files = ["env_file", "label_file"].into_iter().flat_map(|key| files(service.get(key)));
+    let files = ["env_file", "label_file"].into_iter().flat_map(|key| files(service, key));
     let files = files.filter_map(|file| file.get("path").unwrap_or(file).text().map(str::to_owned));
     let built = paths::builds(service, true).into_iter().map(|usage| usage.path);
     files
@@ -110,7 +110,7 @@ fn env_files(service: &Node) -> Vec<EnvFile> {
         let path = node.get("path").unwrap_or(node).text()?.to_owned();
         Some(EnvFile { path, raw: node.get("format").and_then(Node::text) == Some("raw") })
     };
-    files(service.get("env_file")).into_iter().filter_map(file).collect()
+    files(service, "env_file").iter().filter_map(file).collect()
 }
 
 /// What a service takes its environment from, and what it mounts, of the host's own.
@@ -149,12 +149,12 @@ fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Re
     }
     let (ports, port_places) = published(node)?;
     let (depends_on, places) = dependencies(name, node)?;
-    for file in files(node.get("env_file")) {
+    for file in files(node, "env_file") {
         let required = file.get("required").and_then(Node::truth) != Some(false) && enabled;
         let path = file.get("path").unwrap_or(file);
         file_use(path, ENV_FILE, required, &mut read.uses);
     }
-    for file in files(node.get("label_file")) {
+    for file in files(node, "label_file") {
         file_use(file, "label_file", enabled, &mut read.uses);
     }
     read.uses.extend(paths::builds(node, enabled));
@@ -319,13 +319,9 @@ fn texts(node: Option<&Node>) -> Vec<String> {
     items.iter().filter_map(Node::text).map(str::to_owned).collect()
 }
 
-/// One value or a list of them.
-fn files(node: Option<&Node>) -> Vec<&Node> {
-    match node {
-        Some(node) if !node.items().is_empty() => node.items().iter().collect(),
-        Some(node) if node.text().is_some() => vec![node],
-        _ => Vec::new(),
-    }
+/// What stands below a key: one value, or each of a list.
+fn files<'a>(service: &'a Node, key: &str) -> &'a [Node] {
+    service.get(key).map(Node::each).unwrap_or_default()
 }
 
 fn file_use(node: &Node, role: &'static str, required: bool, uses: &mut Vec<PathUse>) {

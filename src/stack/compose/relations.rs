@@ -256,9 +256,7 @@ fn amount(text: &str) -> Option<f64> {
 /// No two mounts at the same place.
 fn mounted_once(name: &str, node: &Node) -> Result<(), ComposeError> {
     let mut taken: HashMap<String, &Place> = HashMap::new();
-    let tmpfs = node.get("tmpfs");
-    let listed = tmpfs.map(Node::items).unwrap_or_default().iter();
-    let tmpfs = listed.chain(tmpfs.filter(|node| node.text().is_some()));
+    let tmpfs = node.get("tmpfs").map(Node::each).unwrap_or_default().iter();
     let volumes = node.get("volumes").map(Node::items).unwrap_or_default();
     let targets = tmpfs.filter_map(|node| Some((node, node.text()?.split(':').next()?.to_owned()))).chain(
         volumes.iter().filter_map(|node| match node.text() {

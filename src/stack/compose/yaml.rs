@@ -82,6 +82,15 @@ impl Node {
         }
     }
 
+    /// One value, or each of a list of them.
+    pub fn each(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Scalar { .. } => std::slice::from_ref(self),
+            Value::Null | Value::Map(_) => &[],
+        }
+    }
+
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } => Some(text),
