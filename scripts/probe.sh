@@ -30,8 +30,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # Lists hold a value a line: no value can hold a line break.
 read_questions() {
-    FILES='' REGULAR='' LINKS='' FOLDERS='' UNLESS=$NL SECRETS=$NL
-    UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
+    RECORDS='' BUNDLES='' UNITS='' DISKS='' REACH='' PROJECTS='' IMAGES='' NETWORKS='' SOURCES='' DOCKER=''
     PUBLISHED='' FIREWALL='' BRIDGE='' ROUTES='' ROOT='' NAMES='' VOLUMES='' OWNERS='' SERVICE='' ENGINES=''
     QUESTIONS=$(sed '1,/^__QUESTIONS__$/d' "$0")
     case $NL$QUESTIONS in
@@ -41,18 +40,12 @@ read_questions() {
         QUESTIONS=$(printf '%s\n' "$QUESTIONS" | sed "$what")
         ;;
     esac
-    for line in $QUESTIONS; do
+    # Questions about files are many: no list of them grows in the shell, a line at a time.
+    for line in $(printf '%s\n' "$QUESTIONS" | grep -Ev "^(file|sent-file|secret-file|presence)$TAB"); do
         value=${line#*"$TAB"}
         case $line in
-        file"$TAB"*)
-            UNLESS=$UNLESS$value$NL
-            add_file "${value%"$TAB"*}"
-            ;;
-        secret-file"$TAB"*)
-            SECRETS=$SECRETS$value$NL
-            add_file "$value"
-            ;;
-        presence"$TAB"*) FILES=$FILES$value$NL ;;
+        record"$TAB"*) RECORDS=$RECORDS$value$NL ;;
+        bundle"$TAB"*) BUNDLES=$BUNDLES$value$NL ;;
         manifest"$TAB"*) manifest_files "$value" ;;
         unit"$TAB"*) add_unit "$value" ;;
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
@@ -90,35 +83,17 @@ manifest_files() {
     [ -f "$manifest" ] && [ ! -L "$manifest" ] || return 0
     sum=$(sha256sum <"$manifest")
     [ "${sum%% *}" != "$expected" ] || return 0
-    more=''
-    # By one program: a list of thousands, searched for each of thousands, takes minutes.
-    for path in $(printf '%s\n' "$QUESTIONS" --manifest | FOLDER=$folder awk -F "$TAB" '
+    QUESTIONS=$QUESTIONS$NL$(printf '%s\n' "$QUESTIONS" --manifest | FOLDER=$folder awk -F "$TAB" '
         NR == FNR && /^--manifest$/ { next }
-        NR == FNR { if ($1 == "file" || $1 == "secret-file") asked[$2] = 1; next }
+        NR == FNR { if ($1 == "file" || $1 == "sent-file" || $1 == "secret-file") asked[$2] = 1; next }
         /\t/ { next }
         {
             name = substr($0, index($0, " ") + 1)
             name = substr(name, index(name, " ") + 1)
             if (name == "" || name ~ /^\.\.\// || name ~ /\/\.\.\//) next
             path = ENVIRON["FOLDER"] "/" name
-            if (!(path in asked)) { asked[path] = 1; print path }
-        }' - "$manifest"); do
-        more=$more${NL}secret-file$TAB$path
-        SECRETS=$SECRETS$path$NL
-        add_file "$path"
-    done
-    QUESTIONS=$QUESTIONS$more
-}
-
-add_file() {
-    FILES=$FILES$1$NL
-    if [ -L "$1" ]; then
-        LINKS=$LINKS$1$NL
-    elif [ -f "$1" ]; then
-        REGULAR=$REGULAR$1$NL
-    elif [ -d "$1" ]; then
-        FOLDERS=$FOLDERS$1$NL
-    fi
+            if (!(path in asked)) { asked[path] = 1; print "secret-file\t" path }
+        }' - "$manifest")
 }
 
 # What stacks ask of the host, and what its own file asks.
@@ -136,8 +111,6 @@ claims() {
         case $path in *[!A-Za-z0-9/._-]*) continue ;; esac
         [ -e "$path" ] || continue
         QUESTIONS=$QUESTIONS${NL}file$TAB$path$TAB-
-        UNLESS=$UNLESS$path$TAB-$NL
-        add_file "$path"
     done
 }
 
@@ -681,26 +654,37 @@ STAT_TOO='/proc/self/stat
 
 # Sections: a word behind two dashes, which begins no line of any of them.
 file_facts() {
+    bundled=''
+    for line in $BUNDLES; do
+        bundle_files "$line"
+    done
     printf '%s\n' "--questions" "$QUESTIONS" "--self"
     self_facts
+    [ -z "$bundled" ] || printf '%s\n' --bundle "$bundled"
     printf '%s\n' --stat
-    stats=$(printf '%s\n' "$FILES" "$STAT_TOO" | each stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n")
+    paths=$(printf '%s\n' "$QUESTIONS" | awk -F "$TAB" '$1 ~ /^(file|sent-file|secret-file|presence|record)$/ && !told[$2]++ { print $2 }')
+    stats=$(printf '%s\n' "$paths" "$STAT_TOO" | each stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n")
     printf '%s\n' "$stats"
     if [ -n "$DISKS" ]; then
         disk_facts
     fi
-    for path in $LINKS; do
+    kinds=$(kinds)
+    for path in $(of_kind a); do
         target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
     done
-    for path in $FOLDERS; do
+    for path in $(of_kind 4); do
         # A file gives way to no folder that holds one; rare, so it may cost a process.
         [ -z "$(find "$path/" -xdev ! -type d 2>/dev/null | head -n 1)" ] || printf '%s\n' --full "$path"
     done
-    [ -n "$REGULAR" ] || return 0
-    sums=$(printf '%s\n' "$REGULAR" | each sha256sum)
+    regular=$(of_kind 8)
+    [ -n "$regular" ] || return 0
+    sums=$(printf '%s\n' "$regular" | each sha256sum)
     printf '%s\n' --sum "$sums"
     for path in $(curious); do
         printf '%s\n' --content "$path" "$(base64 -w0 -- "$path" 2>/dev/null)"
+    done
+    for line in $RECORDS; do
+        record "${line%"$TAB"*}" "${line##*"$TAB"}"
     done
 }
 
@@ -709,16 +693,97 @@ each() {
     grep . | tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
 }
 
-# Small files of which some question does not expect what is there, none of them a secret: named as
-# one by one question, a file stays one whatever others ask.
-curious() {
-    printf '%s\n' --regular "$REGULAR" --stat "$stats" --sum "$sums" --secret "$SECRETS" --unless "$UNLESS" | awk -F "$TAB" '
+# kinds: of each file that is looked into, the digit of st_mode that tells its kind, and its path.
+kinds() {
+    printf '%s\n' --stat "$stats" --questions "$QUESTIONS" | awk -F "$TAB" '
         /^--/ { section = $0; next }
-        section == "--regular" { regular[$0] = 1; next }
-        section == "--stat" { if ($6 in regular && $3 <= 65536) small[$6] = 1; next }
+        section == "--stat" { kind[$6] = tolower(substr($1, 1, length($1) - 3)); next }
+        $1 ~ /^(file|sent-file|secret-file|record)$/ && ($2 in kind) && !told[$2]++ { print kind[$2] "\t" $2 }'
+}
+
+of_kind() { printf '%s\n' "$kinds" | sed -n "s/^$1$TAB//p"; }
+
+# Small files of which some question does not expect what is there, none of them a secret: named as
+# one by one question, a file stays one whatever others ask. Of a large bundle, only so many as a
+# person reads of in a plan.
+curious() {
+    printf '%s\n' --stat "$stats" --sum "$sums" --secret "$QUESTIONS" --questions "$QUESTIONS" | awk -F "$TAB" '
+        /^--/ { section = $0; next }
+        section == "--stat" { if ($1 ~ /^8...$/ && $3 <= 65536) small[$6] = 1; next }
         section == "--sum" { sum[substr($0, 67)] = substr($0, 1, 64); next }
-        section == "--secret" { secret[$0] = 1; next }
-        NF > 1 && $2 != sum[$1] && $1 in small && !($1 in secret) && !told[$1]++ { print $1 }'
+        section == "--secret" { if ($1 == "secret-file") secret[$2] = 1; next }
+        $1 != "file" && $1 != "sent-file" { next }
+        $3 != sum[$2] && ($2 in small) && !($2 in secret) && !told[$2]++ && ($1 == "file" || ++sent <= 100) { print $2 }'
+}
+
+# record PATH UNLESS: a list of ours, whole, where its sum is another one. No line of it begins a section.
+record() {
+    [ -f "$1" ] && [ ! -L "$1" ] || return 0
+    sum=$(sha256sum <"$1")
+    [ "${sum%% *}" != "$2" ] || return 0
+    printf '%s\n' --record "$1"
+    head -c 16777216 <"$1" | awk '{ print " " $0 }'
+}
+
+# bundle_files STATE DIGEST FOLDER, with tabs between: the files of a bundle that was sent, by one
+# digest over its manifest and over `expected`, which says what they are to be: MODE OWNER SHA256 KIND
+# PATH, a line a file. Where both are as the digest says, only files that differ are asked for.
+bundle_files() {
+    state=${1%%"$TAB"*}
+    folder=${1##*"$TAB"}
+    digest=${1#*"$TAB"}
+    digest=${digest%%"$TAB"*}
+    if [ ! -e "$folder" ] && [ ! -L "$folder" ] && [ ! -e "$state/manifest" ]; then
+        bundled="$bundled${NL}bundle$TAB$folder${TAB}none"
+        return 0
+    fi
+    for path in "$state/manifest" "$state/expected"; do
+        [ -f "$path" ] && [ -s "$path" ] && [ ! -L "$path" ] || return 0
+    done
+    sum=$(cat -- "$state/manifest" "$state/expected" | sha256sum)
+    [ "${sum%% *}" = "$digest" ] || return 0
+    bundled="$bundled${NL}bundle$TAB$folder$TAB$digest"
+    found=$(FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
+        each stat -c "%f$TAB%a$TAB%u:%g$TAB%n")
+    # What the application writes may be large, and is not looked into.
+    kept=$(printf '%s\n' "$found" | FOLDER=$folder awk -F "$TAB" '
+        NR == FNR { if ($4 != "seed") kept[ENVIRON["FOLDER"] "/" $5] = 1; next }
+        $1 ~ /^8...$/ && ($4 in kept) { print $4 }' "$state/expected" -)
+    sums=''
+    [ -z "$kept" ] || sums=$(printf '%s\n' "$kept" | each sha256sum)
+    differing=$(differing)
+    [ -n "$differing" ] || return 0
+    QUESTIONS=$QUESTIONS$NL$differing
+    bundled="$bundled$NL$(printf '%s\n' "$differing" | FOLDER=$folder awk -F "$TAB" '{ print "differs\t" ENVIRON["FOLDER"] "\t" $2 }')"
+    # What was sent of a file decides what is said of it.
+    QUESTIONS="$QUESTIONS${NL}record$TAB$state/seeds$TAB-"
+    RECORDS="$RECORDS$state/seeds$TAB-$NL"
+}
+
+# differing: a question for each file that is not as expected. $found and $sums say what is there.
+differing() {
+    {
+        printf '%s\n' --found "$found" --sum "$sums" --seeds
+        cat -- "$state/seeds" 2>/dev/null
+        printf '%s\n' --expected
+        cat -- "$state/expected"
+    } | FOLDER=$folder awk -F "$TAB" '
+        /^--/ { section = $0; next }
+        section == "--found" { kind[$4] = tolower(substr($1, 1, length($1) - 3)); owned[$4] = $2 " " $3; next }
+        section == "--sum" {
+            # A name with a backslash in it is escaped, and the line begins with one.
+            if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }
+            else sum[substr($0, 67)] = substr($0, 1, 64)
+            next
+        }
+        section == "--seeds" { i = index($0, " "); sent[substr($0, i + 1)] = substr($0, 1, i - 1); next }
+        {
+            path = ENVIRON["FOLDER"] "/" $5
+            # What was there before us ("-") was never compared.
+            if ($4 == "seed") same = (path in kind) && kind[path] != 4 && (sent[$5] == $3 || sent[$5] == "-")
+            else same = kind[path] == 8 && sum[path] == $3 && ($1 == "-" || owned[path] == $1 " " $2)
+            if (!same) print ($4 == "seed" ? "presence\t" path : $4 == "secret" ? "secret-file\t" path : "sent-file\t" path "\t" $3)
+        }'
 }
 
 disk_facts() {
@@ -1121,7 +1186,7 @@ function answer(l,    a, k) {
     if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
     else if (k == "group") print "group" f(a[2]) (a[2] in gid ? num(gid[a[2]]) f(members[a[2]]) : "")
     else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
-    else if (k == "file" || k == "secret-file" || k == "presence") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
+    else if (k ~ /^(file|sent-file|secret-file|presence|record)$/) { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
     else if (k == "unit") unit_answer(a[2])
     else if (k == "disk") print "disk" f(a[2]) free[near[a[2]]]
 }
@@ -1165,6 +1230,11 @@ section == "--stat" {
     if (a[6] ~ /\/lock(-frontend)?$/) lock[a[5]] = a[6]
     next
 }
+section == "--bundle" {
+    n = split($0, a, "\t")
+    if (n == 3) print a[1] f(a[2]) f(a[3])
+    next
+}
 section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
 section == "--disk" { split($0, a, "\t"); free[a[4]] = sprintf("\t%.0f\t%.0f", a[1] * a[3], a[2] * a[3]); next }
 section == "--link" { if (at++) target[linked] = $0; else linked = $0; next }
@@ -1175,6 +1245,7 @@ section == "--sum" {
     else sum[substr($0, 67)] = substr($0, 1, 64)
     next
 }
+section == "--record" { if (at++) print "record" f(recorded) f(substr($0, 2)); else recorded = $0; next }
 section == "--content" { if (at++) { if (length($0) <= 87384) print "content" f(contained) f($0) } else contained = $0; next }
 END {
     other_answers()

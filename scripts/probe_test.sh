@@ -1101,12 +1101,150 @@ QUESTIONS
     rm -f "$root/opt/ended"
 }
 
+# A bundle of many files, by one digest over its lists; only what differs is named.
+bundles() {
+    state=/var/lib/provision/stacks/shop
+    mkdir -p "$root$state" "$root/srv/shop/a b"
+    : >"$root$state/manifest"
+    for name in one "a b/it's \"two\"" 'back\slash' ümlaut '-n' '$(touch /tmp/pwned)' mine; do
+        printf '%s' "$name" | put "/srv/shop/$name"
+        sum=$(printf '%s' "$name" | sum)
+        printf '644 %s %s\n' "$sum" "$name" >>"$root$state/manifest"
+        printf '644\t0:0\t%s\tfile\t%s\n' "$sum" "$name"
+    done >"$root$state/expected"
+    chown 4321:4321 "$root/srv/shop/mine"
+    chmod 600 "$root/srv/shop/mine"
+    echo mine >"$root/srv/shop/mine"
+    sum=$(echo mine | sum)
+    printf -- '-\t-\t%s\tfile\tshared\n644\t0:0\t%s\tsecret\tkey\n-\t-\tabc\tseed\trows\n-\t-\tabc\tseed\ttheirs\n' "$sum" "$sum" >>"$root$state/expected"
+    sed -i "s|^644${TAB}0:0$TAB.*${TAB}mine|600${TAB}4321:4321$TAB$sum${TAB}file${TAB}mine|" "$root$state/expected"
+    echo mine | put /srv/shop/shared
+    chmod 777 "$root/srv/shop/shared"
+    echo mine | put /srv/shop/key
+    echo of a year | put /srv/shop/rows
+    ln -s rows "$root/srv/shop/theirs"
+    printf 'abc rows\n- theirs\n' | put "$state/seeds"
+    digest=$(cat "$root$state/manifest" "$root$state/expected" | sum)
+    asked="bundle$TAB$state$TAB$digest$TAB/srv/shop"
+    printf '%s\n' "$asked" | probe
+    says "bundle\t/srv/shop\t$digest"
+    never '^(differs|file|content|record)'
+
+    echo edited >"$root/srv/shop/one"
+    chmod 640 "$root/srv/shop/a b/it's \"two\""
+    chown 1000:0 "$root/srv/shop/back\\slash"
+    rm "$root/srv/shop/ümlaut"
+    mv "$root/srv/shop/-n" "$root/srv/shop/stranger"
+    mkfifo "$root/srv/shop/-n"
+    mv "$root/srv/shop/mine" "$root/srv/shop/other"
+    ln -s other "$root/srv/shop/mine"
+    echo edited >"$root/srv/shop/key"
+    rm "$root/srv/shop/rows"
+    printf '%s\n' "$asked" | probe
+    says "bundle\t/srv/shop\t$digest"
+    check "those that differ: $(value differs)" [ "$(value differs | sed "s|^/srv/shop$TAB/srv/shop/||" | sort)" = "-n
+a b/it's \"two\"
+back\\slash
+key
+mine
+one
+rows
+ümlaut" ]
+    says "file\t/srv/shop/one\t644\troot:root\t7\tregular\t$(echo edited | sum)\t\t0:0"
+    says "content\t/srv/shop/one\t$(echo edited | base64)"
+    says "file\t/srv/shop/back\\slash\t644\tdeploy:root\t10\tregular\t$(printf 'back\\slash' | sum)\t\t1000:0"
+    says 'file\t/srv/shop/mine\t777\troot:root\t5\tsymlink\t\tother\t0:0'
+    says 'file\t/srv/shop/-n\t644\troot:root\t0\tother\t\t\t0:0'
+    says 'file\t/srv/shop/rows'
+    says 'file\t/srv/shop/ümlaut'
+    says "record\t$state/seeds\tabc rows"
+    says "record\t$state/seeds\t- theirs"
+    never '^content\t/srv/shop/(key|mine|-n)'
+    never 'stranger|/srv/shop/(shared|theirs)$'
+
+    # Another bundle here, other lists there, or nothing at all.
+    printf '%s\n' "bundle$TAB$state${TAB}0000$TAB/srv/shop" "bundle$TAB/none$TAB$digest$TAB/srv/shop" \
+        "bundle$TAB/none$TAB$digest$TAB/srv/none" | probe
+    never '^(bundle.*shop|differs|file)'
+    says 'bundle\t/srv/none\tnone'
+    mv "$root$state/expected" "$root$state/list"
+    ln -s list "$root$state/expected"
+    printf '%s\n' "$asked" | probe
+    never '^(bundle|differs|file)'
+
+    # A list of ours is brought whole, where it is another one.
+    awk 'BEGIN { for (i = 0; i < 3000; i++) print "644 0 file number " i; printf "--end" }' | put "$state/manifest"
+    probe <<QUESTIONS
+record${TAB}$state/manifest${TAB}0000
+record${TAB}$state/seeds${TAB}$(sum <"$root$state/seeds")
+record${TAB}$state/none${TAB}-
+QUESTIONS
+    check "all lines of a list: $(grep -c '^record' "$root/opt/answer")" [ "$(grep -c '^record' "$root/opt/answer")" = 3001 ]
+    says "record\t$state/manifest\t644 0 file number 2999"
+    says "record\t$state/manifest\t--end"
+    says "file\t$state/none"
+    rm -rf "$root/srv/shop" "$root/var/lib/provision"
+}
+
+# spent COMMAND…: the processor time of a command and of all that it starts, in hundredths of a second.
+spent() {
+    python3 - "$@" <<'PYTHON'
+import os, subprocess, sys
+subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+times = os.times()
+print(round((times.children_user + times.children_system) * 100))
+PYTHON
+}
+
+# many N: a bundle of N files on the host, and $root/opt/program that asks for them by file or by digest.
+many() {
+    state=/var/lib/provision/stacks/many
+    rm -rf "$root/srv/many" "$root$state"
+    mkdir -p "$root$state" "$root/srv/many"
+    (cd "$root/srv/many" && seq "$1" | split -l 1 -a 4 - file && find . -type f -exec sha256sum {} +) | sed 's|\./||' >"$root/opt/sums"
+    awk '{ print "644 " $1 " " $2 }' "$root/opt/sums" >"$root$state/manifest"
+    awk '{ print "644\t0:0\t" $1 "\tfile\t" $2 }' "$root/opt/sums" >"$root$state/expected"
+    {
+        cat "$root/opt/whole"
+        if [ "$2" = digest ]; then
+            printf 'bundle\t%s\t%s\t/srv/many\n' "$state" "$(cat "$root$state/manifest" "$root$state/expected" | sum)"
+        else
+            awk '{ print "file\t/srv/many/" $2 "\t" $1 }' "$root/opt/sums"
+            printf 'manifest\t%s/manifest\t0\t/srv/many\n' "$state"
+        fi
+    } >"$root/opt/program"
+}
+
+# grows_evenly: whether, asked by $how, twice as many files take about twice the time, less what no file costs. Where
+# each is held against all others it is four times. Sets $spent.
+grows_evenly() {
+    spent=
+    for count in 0 5000 10000; do
+        many "$count" "$how"
+        # shellcheck disable=SC2086 # a shell may be two words
+        spent="$spent $(spent chroot "$root" $way /opt/program)"
+    done
+    # shellcheck disable=SC2086 # numbers
+    set -- $spent
+    [ $((($3 - $1) * 10)) -le $((($2 - $1) * 26 + 60)) ]
+}
+
+is_linear() {
+    for how in digest file; do
+        # On a busy machine the same work takes longer at times.
+        grows_evenly || grows_evenly
+        check "by $how, 0, 5000 and 10000 files took$spent hundredths of a second" [ "$?" = 0 ]
+    done
+    rm -rf "$root/srv/many" "$root/var/lib/provision"
+}
+
 for way in $WAYS; do
     before=$passed
     always_answered
     the_port_behind_sudo
     packages_and_accounts
     files
+    bundles
     disks_and_sources
     docker_root
     docker_service
@@ -1123,5 +1261,6 @@ for way in $WAYS; do
     leaves_nothing
     printf '%s: %s passed\n' "$way" "$((passed - before))" >&2
 done
+for way in dash bash 'busybox sh'; do is_linear; done
 printf '%s passed, %s failed\n' "$passed" "$failures"
 [ "$failures" = 0 ]

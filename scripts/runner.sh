@@ -9,6 +9,7 @@
 #   changes/NNN/arg/   a file a value
 #   changes/NNN/files/ list (MODE, OWNER, SHA256, PATH, tab-separated) and contents by line number
 #   step.sh            performs one phase of one change
+#   place.pl           places many files
 #   steps/*.sh         ACTION_guard, ACTION_apply, ACTION_verify of each step
 #   journal            what happened: MILLISECONDS-SINCE-1970 RECORD
 #   kept/              former versions of files that a change replaced
@@ -70,7 +71,7 @@ renew_lease() {
 
 finish() {
     # What was sent may hold what only the host should know; its files stand where they belong by now.
-    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/room" "$scratch"
+    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/place.pl" "$dir/room" "$scratch"
     kill "$renewing" 2>/dev/null
     wait "$renewing" 2>/dev/null
     ! grep -qx "run $run" "$lease" 2>/dev/null || rm -f "$lease"

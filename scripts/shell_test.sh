@@ -139,7 +139,7 @@ $(cat "$base/runs/$run/journal")"
 prepare() {
     dir=$base/runs/20260101-000000-abcd
     mkdir -p "$dir/changes/002/files" "$dir/changes/002/arg" "$dir/changes/001" "$dir/changes/003" "$dir/steps"
-    cp "$HERE/runner.sh" "$HERE/step.sh" "$dir/"
+    cp "$HERE/runner.sh" "$HERE/step.sh" "$HERE/place.pl" "$dir/"
     echo me@here >"$dir/holder"
     : >"$dir/journal"
     printf '%s\n' '001 try so 5 try/so' '002 try files 5 try/files' '003 try fails 5 try/fails' >"$dir/changes/list"
@@ -263,12 +263,14 @@ code 0'
 # --- files in a folder that others may write to -------------------------------------------
 
 # placing FOLDER PATH…: the phase that places a file with the content `new` at each path below
-# FOLDER, of which nothing is to be trusted; its last line and code.
+# FOLDER, of which nothing is to be trusted; its last line and code. With $others files besides.
+others=0
 placing() {
     folder=$1
     shift
     rm -rf /mnt/place
     mkdir -p /mnt/place/changes/001/files /mnt/place/steps
+    cp "$HERE/place.pl" /mnt/place/
     printf '001 try files 5 try/files\n' >/mnt/place/changes/list
     printf 'trusted=%s\nfiles_apply() { place_files; }\n' "$folder" >/mnt/place/steps/try.sh
     number=0
@@ -277,6 +279,11 @@ placing() {
         echo new >"/mnt/place/changes/001/files/$number"
         sum=$(echo new | sha256sum)
         printf '640\troot:root\t%s\t%s\n' "${sum%% *}" "$folder/$path" >>/mnt/place/changes/001/files/list
+    done
+    while [ "$number" -lt "$others" ]; do
+        number=$((number + 1))
+        echo new >"/mnt/place/changes/001/files/$number"
+        printf '640\troot:root\t%s\t%s\n' "${sum%% *}" "/mnt/others/$number" >>/mnt/place/changes/001/files/list
     done
     mkdir -p /run/provision/place
     sh "$HERE/step.sh" /mnt/place apply 001 2>&1 | tail -n 1
@@ -318,6 +325,103 @@ folders_in_the_way() {
     check 'a folder with something in it does not' has "$(placing /mnt/links full.yml)" 'is a folder on the host that is not empty'
     check 'and keeps it' [ -e /mnt/links/full.yml/theirs ]
     rm -rf /mnt/links /mnt/place
+}
+
+# --- many files at once ------------------------------------------------------------------
+
+# told NAME CONTENT [MODE OWNER]: a file of a change that is being made in /mnt/place.
+told() {
+    number=$((number + 1))
+    printf '%s' "$2" >"/mnt/place/changes/001/files/$number"
+    touch -d 1970-01-02 "/mnt/place/changes/001/files/$number"
+    sum=$(sha256sum <"/mnt/place/changes/001/files/$number")
+    printf '%s\t%s\t%s\t%s\n' "${3:-644}" "${4:-root:root}" "${sum%% *}" "/mnt/many/$1" >>/mnt/place/changes/001/files/list
+}
+untold() {
+    number=$((number + 1))
+    printf '0\troot:root\t-\t%s\n' "/mnt/many/$1" >>/mnt/place/changes/001/files/list
+}
+
+# step PHASE: what it says, and its code.
+step() {
+    mkdir -p /run/provision/place
+    sh "$HERE/step.sh" /mnt/place "$1" 001 2>&1
+    echo "code $?"
+    rm -rf /run/provision/place
+}
+
+many_files() {
+    for count in 2 30; do
+        rm -rf /mnt/place /mnt/many
+        mkdir -p /mnt/place/changes/001/files /mnt/place/steps /mnt/many/was-folder /mnt/many/empty/in
+        cp "$HERE/place.pl" /mnt/place/
+        printf '001 try files 5 try/files\n' >/mnt/place/changes/list
+        printf 'trusted=/mnt/many\nseed_paths() { printf "/mnt/many/%%s\\n" rows theirs; }\n' >/mnt/place/steps/try.sh
+        printf 'files_guard() { files_placed; }\nfiles_apply() { place_files; }\nfiles_verify() { files_placed; }\n' >>/mnt/place/steps/try.sh
+        for name in same edited was-file was-folder/below gone rows linked; do printf old >"/mnt/many/$name"; done
+        ln -s gone "/mnt/many/link"
+        ln -s nowhere "/mnt/many/dangling"
+        printf same >/mnt/many/same
+        chmod 600 /mnt/many/same
+        number=0
+        untold was-folder/below
+        untold was-file
+        told same same 640 4321:4321
+        told edited new 600
+        told was-file/deep/er new
+        told was-folder new
+        told empty new
+        told dangling new
+        told rows new
+        told theirs new
+        told 'a b/it'"'"'s "ü"' new
+        told 'back\slash' new
+        told '$(touch /mnt/pwned)' new
+        told '-n' new
+        while [ "$number" -lt "$count" ]; do told "more/$number/x" "$number"; done
+        untold gone
+        untold link
+        # Sixteen are placed one by one.
+        [ "$number" = 16 ] || untold nothing/at/all
+        check 'the guard knows that they are not there' is "$(step guard)" 'code 1'
+        check 'they are placed' is "$(step apply)" 'code 0'
+        check 'and stand as they should' is "$(step verify)" 'code 0'
+        check 'with their modes and owners' is \
+            "$(cd /mnt/many && stat -c '%F %a %u %n' same edited was-file/deep/er was-folder empty dangling)" 'regular file 640 4321 same
+regular file 600 0 edited
+regular file 644 0 was-file/deep/er
+regular file 644 0 was-folder
+regular file 644 0 empty
+regular file 644 0 dangling'
+        check 'an application keeps what is its own' is "$(cat /mnt/many/rows /mnt/many/theirs)" oldnew
+        check 'odd names are names' is "$(cat "/mnt/many/a b/it's \"ü\"" '/mnt/many/back\slash' '/mnt/many/$(touch /mnt/pwned)' /mnt/many/-n)" newnewnewnew
+        check 'nothing of them was executed' [ ! -e /mnt/pwned ]
+        check 'what is no longer sent is gone' [ ! -e /mnt/many/gone ]
+        check 'also a link' [ ! -L /mnt/many/link ]
+        check 'what stood there is kept' is "$(cd /mnt/place/kept/mnt/many && cat edited was-file was-folder/below gone)" oldoldoldold
+        check 'what was as it is now is not' [ ! -e /mnt/place/kept/mnt/many/same ]
+        check 'they are as new as they are' [ -n "$(find /mnt/many/edited -mmin -10)" ]
+        check 'nothing else is left behind' is "$(cd /mnt/many && find . -path './more' -prune -o -print | LC_ALL=C sort | tr '\n' ' ')" \
+            '. ./$(touch  ./$(touch /mnt ./$(touch /mnt/pwned) ./-n ./a b ./a b/it'"'"'s "ü" ./back\slash ./dangling ./edited ./empty ./linked ./rows ./same ./theirs ./was-file ./was-file/deep ./was-file/deep/er ./was-folder '
+        for change in 'echo x >/mnt/many/edited' 'chmod 777 /mnt/many/edited' 'chown 5:5 /mnt/many/edited' 'rm /mnt/many/rows' \
+            'echo x >/mnt/many/gone' 'mv /mnt/many/edited /mnt/many/e; ln -s e /mnt/many/edited' 'echo x >"/mnt/many/back\slash"'; do
+            cp -a /mnt/many /mnt/saved
+            eval "$change"
+            check "it is seen after: $change" is "$(step verify)" 'code 1'
+            rm -rf /mnt/many
+            mv /mnt/saved /mnt/many
+        done
+        check 'and all is well again' is "$(step verify)" 'code 0'
+    done
+    # One that is not what it was is named, and none is placed.
+    number=0
+    rm -f /mnt/place/changes/001/files/list
+    for name in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do told "again/$name" "$name"; done
+    echo x >/mnt/place/changes/001/files/17
+    check 'what arrived damaged is not placed' is "$(step apply)" 'error: /mnt/many/again/17 arrived damaged
+code 1'
+    check 'nor are the others' [ ! -e /mnt/many/again ]
+    rm -rf /mnt/place /mnt/many
 }
 
 # --- containers ------------------------------------------------------------------------
@@ -1056,8 +1160,12 @@ for way in dash bash busybox; do
     verbs
     runner
     watching
-    links
-    folders_in_the_way
+    for others in 0 20; do
+        links
+        folders_in_the_way
+    done
+    others=0
+    many_files
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed

@@ -65,24 +65,72 @@ keep() {
     cp -a "${2:-$1}" "$dir/kept$1"
 }
 
-# is_seed PATH: whether a file belongs to an application as soon as it exists. The stack step says which.
-is_seed() { return 1; }
+# seed_paths: the files that belong to an application as soon as they exist. The stack step says which.
+seed_paths() { :; }
+
+# is_seed PATH: whether a file is one of them.
+is_seed() { seed_paths | grep -qxF -- "$1"; }
+
+# each COMMAND…: with the paths of standard input as arguments, in as many calls as they need.
+each() { tr '\n' '\0' | xargs -0 -r "$@" --; }
+
+# of_kind KIND: the paths of this change that are `removed`, `seed` or `file`.
+of_kind() {
+    seed_paths >"$scratch/seed_paths"
+    KIND=$1 awk -F '\t' '
+        FILENAME == ARGV[1] { seed[$0] = 1; next }
+        { if (ENVIRON["KIND"] == ($3 == "-" ? "removed" : ($4 in seed) ? "seed" : "file")) print $4 }
+    ' "$scratch/seed_paths" "$change/files/list"
+}
 
 # files_placed: whether all files of this change stand as they should.
 files_placed() {
     [ -e "$change/files/list" ] || return 0
-    while IFS=$TAB read -r mode owner sum path; do
-        if [ "$sum" = - ]; then
-            # A folder of that name is not what was sent.
-            [ -d "$path" ] || [ ! -e "$path" ] || return 1
-        elif is_seed "$path"; then
-            [ -e "$path" ] && [ ! -d "$path" ] || return 1
-        else
-            [ ! -L "$path" ] && [ "$(sha256 "$path")" = "$sum" ] || return 1
-            case $owner in [0-9]*) owned='%a %u:%g' ;; *) owned='%a %U:%G' ;; esac
-            [ "$(stat -c "$owned" "$path")" = "$mode $owner" ] || return 1
-        fi
-    done <"$change/files/list"
+    of_kind removed >"$scratch/paths"
+    while IFS= read -r path; do
+        # A folder of that name is not what was sent.
+        [ -d "$path" ] || [ ! -e "$path" ] || return 1
+    done <"$scratch/paths"
+    of_kind seed >"$scratch/paths"
+    while IFS= read -r path; do
+        [ -e "$path" ] && [ ! -d "$path" ] || return 1
+    done <"$scratch/paths"
+    of_kind file >"$scratch/paths"
+    # All of them by one program each: there may be thousands.
+    {
+        echo --stat
+        each stat -c '%f %a %U:%G %u:%g %n' <"$scratch/paths" 2>/dev/null
+        echo --sum
+        present <"$scratch/paths" 2>/dev/null
+        echo --file
+        cat "$change/files/list"
+    } | PATHS=$scratch/paths awk -F '\t' '
+        BEGIN { while ((getline path < ENVIRON["PATHS"]) > 0) wanted[path] = 1 }
+        /^--/ { section = $0; next }
+        section == "--stat" {
+            split($0, a, " ")
+            path = substr($0, length(a[1] a[2] a[3] a[4]) + 5)
+            if (a[1] ~ /^8...$/) { names[path] = a[2] " " a[3]; numbers[path] = a[2] " " a[4] }
+            next
+        }
+        section == "--sum" { sum[unescaped($0)] = substr($0, /^\\/ ? 2 : 1, 64); next }
+        !($4 in wanted) || $3 == "-" { next }
+        sum[$4] != $3 || ($2 ~ /^[0-9]/ ? numbers[$4] : names[$4]) != $1 " " $2 { wrong = 1; exit }
+        # A name with a backslash in it is escaped, and the line begins with one.
+        function unescaped(line,    name) {
+            if (line !~ /^\\/) return substr(line, 67)
+            name = substr(line, 68)
+            gsub(/\\\\/, "\\", name)
+            return name
+        }
+        END { exit wrong }'
+}
+
+# present: the sums of those paths on standard input at which a regular file stands.
+present() {
+    while IFS= read -r path; do
+        [ ! -f "$path" ] || [ -L "$path" ] || printf '%s\n' "$path"
+    done | each sha256sum
 }
 
 # trusted: a folder below which others may write, such as containers. No link is followed there.
@@ -113,19 +161,44 @@ enter() {
 # place_files: writes and removes the files of this change, each at once or not at all.
 place_files() {
     [ -e "$change/files/list" ] || return 0
-    number=0
-    while IFS=$TAB read -r mode owner sum path; do
-        number=$((number + 1))
-        if [ "$sum" = - ]; then
-            (remove_file) || exit 1
-        elif ! is_seed "$path" || [ ! -e "$path" ] || [ -d "$path" ]; then
-            (place_file "$change/files/$number") || exit 1
-        fi
-    done <"$change/files/list"
+    if [ "$(wc -l <"$change/files/list")" -gt 16 ] && command -v perl >/dev/null; then
+        place_many
+    else
+        number=0
+        while IFS=$TAB read -r mode owner sum path; do
+            number=$((number + 1))
+            if [ "$sum" = - ]; then
+                (remove_file) || exit 1
+            elif ! is_seed "$path" || [ ! -e "$path" ] || [ -d "$path" ]; then
+                (place_file "$change/files/$number") || exit 1
+            fi
+        done <"$change/files/list"
+    fi
     # A file that was, and a folder that is.
     while IFS=$TAB read -r _ _ sum path; do
         if [ "$sum" = - ] && [ -d "$path" ]; then printf '%s\n' "$path" >>"$scratch/turned"; fi
     done <"$change/files/list"
+}
+
+# place_many: the same by one program, whatever their number.
+place_many() {
+    seed_paths >"$scratch/seed_paths"
+    of_kind file | present >"$scratch/present" 2>/dev/null
+    damaged=$(
+        cd "$change/files" || exit
+        {
+            echo --sum
+            awk -F '\t' '$3 != "-" { print NR }' list | each sha256sum
+            echo --file
+            cat list
+        } | awk -F '\t' '
+            /^--/ { section = $0; next }
+            section == "--sum" { sum[substr($0, 67)] = substr($0, 1, 64); next }
+            { number++ }
+            $3 != "-" && sum[number] != $3 { print $4; exit }'
+    )
+    [ -z "$damaged" ] || fail "$damaged arrived damaged"
+    perl "$dir/place.pl" "$dir" "$change" "$scratch" "$trusted" || exit 1
 }
 
 # remove_file: removes $path, in a shell of its own.

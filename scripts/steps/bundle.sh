@@ -1,10 +1,40 @@
 # shellcheck shell=sh disable=SC2154 # added to stack.sh, sourced by step.sh
 # The files of a stack: how the stack step puts them in place.
 
-# is_seed PATH: a file to which a container may write is sent where there is none.
-is_seed() {
-    [ -n "$(arg seeds)" ] || return 1
-    arg seeds | cut -d' ' -f2- | grep -qxF -- "${1#"$folder"/}"
+# seed_paths: files to which a container may write are sent where there are none.
+seed_paths() {
+    arg seeds | FOLDER=$folder awk '{ print ENVIRON["FOLDER"] "/" substr($0, index($0, " ") + 1) }'
+}
+
+# copy_files FROM TO: those regular files in a folder whose names are on standard input, into another one.
+copy_files() {
+    (
+        cd "$1" 2>/dev/null || exit 0
+        while IFS= read -r path; do
+            [ ! -f "./$path" ] || printf './%s\n' "$path"
+        done | each cp -a --parents -t "$2"
+    )
+}
+
+# stage: the bundle as it is to be, below $staging.
+stage() {
+    # What stays from the present bundle, and over it what is new.
+    arg manifest | cut -d' ' -f3- | copy_files "$folder" "$staging"
+    awk -F '\t' '$3 != "-" { print $4 }' "$change/files/list" 2>/dev/null | (
+        cd "$staging" || exit 1
+        while IFS= read -r path; do printf '.%s\n' "${path#"$folder"}"; done >"$scratch/staged"
+        sed 's|/[^/]*$||' "$scratch/staged" | sort -u | each mkdir -p
+        each rm -rf <"$scratch/staged"
+    )
+    # A name for what lies beside the journal costs no program and no room; a copy is for other disks.
+    number=0
+    while IFS=$TAB read -r _ _ sum path; do
+        number=$((number + 1))
+        [ "$sum" = - ] || printf '%s\n' "$change/files/$number" "$staging/${path#"$folder/"}"
+    done <"$change/files/list" >"$scratch/staged"
+    if ! perl -e 'while (defined($from = <STDIN>)) { $to = <STDIN>; chomp($from, $to); link($from, $to) or exit 1 }' <"$scratch/staged" 2>/dev/null; then
+        while IFS= read -r from && IFS= read -r to; do [ -e "$to" ] || cp "$from" "$to"; done <"$scratch/staged"
+    fi
 }
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
@@ -18,23 +48,7 @@ bundle_apply() {
     rm -rf "$staging"
     mkdir -p "$staging" "$folder"
     chmod 0700 "$state"
-    # What stays from the present bundle, and over it what is new.
-    arg manifest | while read -r _ _ path; do
-        if [ -f "$folder/$path" ]; then
-            mkdir -p "$(dirname "$staging/$path")"
-            cp -a "$folder/$path" "$staging/$path"
-        fi
-    done
-    number=0
-    while IFS=$TAB read -r mode _ sum path; do
-        number=$((number + 1))
-        [ "$sum" != - ] || continue
-        path=${path#"$folder/"}
-        mkdir -p "$(dirname "$staging/$path")"
-        rm -rf "${staging:?}/$path"
-        cp "$change/files/$number" "$staging/$path"
-        chmod "$mode" "$staging/$path"
-    done <"$change/files/list"
+    stage
     accepted=yes
     complaints=$(cd "$staging" && docker compose --project-name "$name" config --quiet 2>&1) || accepted=no
     rm -rf "$staging"
@@ -48,19 +62,18 @@ bundle_apply() {
     if [ -e "$state/manifest" ] && [ -e "$state/applied" ]; then
         rm -rf "$state/previous.new"
         mkdir -p "$state/previous.new"
-        while read -r _ _ path; do
-            [ -f "$folder/$path" ] || continue
-            # The way back leaves the application's data alone.
-            ! is_seed "$folder/$path" || continue
-            mkdir -p "$(dirname "$state/previous.new/$path")"
-            cp -a "$folder/$path" "$state/previous.new/$path"
-        done <"$state/manifest"
+        # The way back leaves the application's data alone.
+        seed_paths >"$scratch/seed_paths"
+        cut -d' ' -f3- "$state/manifest" | FOLDER=$folder awk '
+            FILENAME == ARGV[1] { seed[$0] = 1; next }
+            !((ENVIRON["FOLDER"] "/" $0) in seed)' "$scratch/seed_paths" - | copy_files "$folder" "$state/previous.new"
         rm -rf "$state/previous"
         mv "$state/previous.new" "$state/previous"
     fi
     rm -f "$state/applied" "$scratch/turned"
     place_files
     arg manifest >"$state/manifest"
+    arg expected >"$state/expected"
     arg origin >"$state/origin"
     printf '%s' "$folder" >"$state/folder"
     remember_seeds

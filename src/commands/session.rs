@@ -153,7 +153,13 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         self.connect().await?;
         self.tell(&Event::Probing);
-        let Probed { facts, text } = probe(&self.link, &self.questions()).await?;
+        let questions = self.questions();
+        let mut probed = probe(&self.link, &questions).await?;
+        // The files of a large bundle, one by one, only where its digest is not the host's.
+        if let Some(by_file) = probed.facts.by_file(&questions) {
+            probed = probe(&self.link, &by_file).await?;
+        }
+        let Probed { facts, text } = probed;
         self.facts = facts;
         let host = self.link.host().map_err(failure::from_host)?;
         if host.sudo_asked() {

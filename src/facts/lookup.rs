@@ -108,8 +108,13 @@ impl Facts {
     pub fn answers(&self, question: &Question) -> bool {
         match question {
             Question::Package(name) => self.packages.contains_key(name),
-            Question::File { path, .. } | Question::SecretFile(path) | Question::Presence(path) => {
-                self.files.contains_key(path)
+            Question::File { path, .. }
+            | Question::SentFile { path, .. }
+            | Question::Record { path, .. }
+            | Question::SecretFile(path)
+            | Question::Presence(path) => self.files.contains_key(path),
+            Question::Bundle { digest, folder, otherwise, .. } => {
+                self.bundle(folder, digest).is_some() || otherwise.iter().all(|file| self.answers(file))
             }
             Question::Group(name) => self.groups.contains_key(name),
             Question::User(name) => self.users.contains_key(name),

@@ -3,6 +3,7 @@
 //! One script, one exec. `scripts/probe.sh` answers the questions that steps ask,
 //! besides what it always says, as lines that [`parse`] turns into [`Facts`].
 
+mod bundle;
 mod lookup;
 mod neighbours;
 mod parse;
@@ -14,6 +15,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use bundle::KnownBundle;
 pub use neighbours::{Neighbours, OtherEngine, Owner, ServiceLine};
 pub use parse::{ParseError, Parsed, parse};
 pub use question::{Question, Questions};

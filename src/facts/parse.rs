@@ -33,6 +33,9 @@
 //! | `package` | name, version, configured (yes or no) |
 //! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link, `UID:GID` |
 //! | `content` | path, base64 |
+//! | `record` | path, a line of it |
+//! | `bundle` | folder, the digest of its lists or `none` |
+//! | `differs` | folder, a path in it |
 //! | `group` | name, number, members separated by commas |
 //! | `user` | name, number, number of its group, home |
 //! | `unit` | name, LoadState, ActiveState, UnitFileState |
@@ -52,6 +55,7 @@
 //! | `route` | network, interface, `gateway` or none |
 //! | `name-server` | an address |
 
+mod bundle;
 mod line;
 mod neighbours;
 mod published;
@@ -359,7 +363,8 @@ impl Reader {
                     until: line.time(3)?,
                 });
             }
-            _ if neighbours::line(facts, line)? => {}
+            "record" => bundle::record(&mut self.contents, line),
+            _ if neighbours::line(facts, line)? || bundle::line(facts, line)? => {}
             key => {
                 if self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|known| known == key) {
                     self.unknown.push(shorten(key));

@@ -16,8 +16,36 @@ pub enum Question {
         /// content is always wanted.
         unless: Option<String>,
     },
+    /// The same of a file of a large bundle: the content of the first hundred that differ, which is more
+    /// than a person reads of in a plan.
+    SentFile {
+        /// Absolute path.
+        path: String,
+        /// The SHA-256 that makes the content uninteresting.
+        unless: String,
+    },
     /// A file's hash, mode and owner; never its content.
     SecretFile(String),
+    /// A list that provision itself keeps on the host: all of it, however long, where its hash is not
+    /// `unless`.
+    Record {
+        /// Absolute path.
+        path: String,
+        /// The SHA-256 that makes the content uninteresting; none: it is always wanted.
+        unless: Option<String>,
+    },
+    /// Whether the files of a bundle are what its list on the host says, and whether that list is the
+    /// one that belongs to it here: one digest, however many files. Those that differ are answered one by one.
+    Bundle {
+        /// The folder on the host with `manifest` and `expected`.
+        state: String,
+        /// The SHA-256 of both, one after the other.
+        digest: String,
+        /// The folder that the bundle is in.
+        folder: String,
+        /// What is asked, in a second probe, where the digest is another one.
+        otherwise: BTreeSet<Question>,
+    },
     /// Whether there is anything at a path, and of which kind. Costs the same however large it is.
     Presence(String),
     /// The files of a bundle that was sent before, as `SecretFile` answers, where its list differs
@@ -84,7 +112,10 @@ impl Question {
         let (word, arguments): (_, Vec<&str>) = match self {
             Self::Package(name) => ("package", vec![name]),
             Self::File { path, unless } => ("file", vec![path, unless.as_deref().unwrap_or("-")]),
+            Self::SentFile { path, unless } => ("sent-file", vec![path, unless]),
             Self::SecretFile(path) => ("secret-file", vec![path]),
+            Self::Record { path, unless } => ("record", vec![path, unless.as_deref().unwrap_or("-")]),
+            Self::Bundle { state, digest, folder, .. } => ("bundle", vec![state, digest, folder]),
             Self::Presence(path) => ("presence", vec![path]),
             Self::Manifest { path, unless, folder } => ("manifest", vec![path, unless, folder]),
             Self::Claims => ("claims", vec![]),

@@ -276,6 +276,17 @@ fn questions_are_lines() {
         (Question::File { path: "/a b".into(), unless: None }, "file\t/a b\t-"),
         (Question::File { path: "/a".into(), unless: Some("00ff".into()) }, "file\t/a\t00ff"),
         (Question::SecretFile("/s".into()), "secret-file\t/s"),
+        (Question::SentFile { path: "/a".into(), unless: "00ff".into() }, "sent-file\t/a\t00ff"),
+        (Question::Record { path: "/l".into(), unless: None }, "record\t/l\t-"),
+        (
+            Question::Bundle {
+                state: "/state".into(),
+                digest: "00ff".into(),
+                folder: "/srv/x".into(),
+                otherwise: Questions::new(),
+            },
+            "bundle\t/state\t00ff\t/srv/x",
+        ),
         (Question::Group("docker".into()), "group\tdocker"),
         (Question::User("deploy".into()), "user\tdeploy"),
         (Question::Unit("docker.service".into()), "unit\tdocker.service"),
@@ -306,4 +317,23 @@ fn the_program_ends_in_its_questions() {
     let program = String::from_utf8(probe(&questions)).unwrap();
     assert!(program.ends_with("\nmain\nexit 0\n__QUESTIONS__\ngroup\tc\ndocker\n"), "{program}");
     assert!(program.starts_with("LC_ALL=C\n"), "comments stay at home");
+}
+
+#[test]
+fn a_bundle_is_known_by_its_digest() {
+    let digest = "a".repeat(64);
+    let text = format!(
+        "provision-facts 1\nfile\t/l\t600\troot:root\t9\tregular\t{digest}\t\t0:0\nrecord\t/l\tone two\n\
+         record\t/l\tthree\nrecord\t/none\tx\nbundle\t/srv/x\t{digest}\ndiffers\t/srv/x\t/srv/x/a b\n\
+         differs\t/srv/other\t/srv/other/a\nbundle\t/srv/none\tnone\nend\n"
+    );
+    let facts = parse(&text).expect("facts").facts;
+    assert_eq!(facts.content("/l"), Some(b"one two\nthree\n".as_slice()));
+    let known = facts.bundle("/srv/x", &digest).expect("it is known");
+    assert_eq!(known.differing.iter().collect::<Vec<_>>(), ["/srv/x/a b"]);
+    assert_eq!(facts.bundle("/srv/x", &"b".repeat(64)), None);
+    assert_eq!(facts.bundle("/srv/other", &digest), None);
+    assert_eq!(facts.bundle("/srv/none", &digest), Some(&KnownBundle::default()));
+    let error = parse("provision-facts 1\nbundle\t/srv/x\tyes\nend\n").expect_err("no digest");
+    assert!(error.to_string().contains("a SHA-256 or `none` was expected"), "{error}");
 }

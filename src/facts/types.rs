@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use semver::Version;
 use serde::Serialize;
 
+use super::bundle::KnownBundle;
 use super::neighbours::{Neighbours, ServiceLine};
 
 /// Everything that one probe answered.
@@ -26,6 +27,9 @@ pub struct Facts {
     pub packages: BTreeMap<String, Option<Package>>,
     /// Files that were asked for; none where there is none.
     pub files: BTreeMap<String, Option<File>>,
+    /// Bundles that were asked for by their digests, by their folders.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bundles: BTreeMap<String, KnownBundle>,
     /// Groups that were asked for; none where there is none.
     pub groups: BTreeMap<String, Option<Group>>,
     /// Logins that were asked for, with the groups they are in; none where there is none.

@@ -11,6 +11,7 @@ use crate::plan::{Change, Plan};
 
 const RUNNER: &str = include_str!("../../scripts/runner.sh");
 const STEP: &str = include_str!("../../scripts/step.sh");
+const PLACE: &str = include_str!("../../scripts/place.pl");
 const WAY_BACK: &str = include_str!("../../scripts/way-back.sh");
 
 /// The archive, gzipped.
@@ -18,6 +19,7 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
     let mut archive = Archive(Builder::new(GzEncoder::new(Vec::new(), Compression::fast())));
     archive.add("runner.sh", RUNNER.as_bytes())?;
     archive.add("step.sh", STEP.as_bytes())?;
+    archive.add("place.pl", PLACE.as_bytes())?;
     archive.add("way-back.sh", WAY_BACK.as_bytes())?;
     let steps: BTreeSet<_> = plan.changes().map(|change| change.action.step).collect();
     for step in steps {

@@ -246,7 +246,8 @@ impl Bundle {
     /// The file at a path.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&BundleFile> {
-        self.files.iter().find(|f| f.path == path)
+        let at = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+        self.files.get(at)
     }
 }
 
@@ -266,7 +267,8 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Some bytes in hex.
+pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         // Writing to a string cannot fail.

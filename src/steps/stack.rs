@@ -6,6 +6,7 @@ mod files;
 mod images;
 mod join;
 mod left_out;
+mod listed;
 mod logins;
 mod mounts;
 mod names;
@@ -32,7 +33,6 @@ use crate::plan::{Action, Change, PlannedStep};
 use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::{Project, Service};
 
-use files::manifest_sum;
 use images::Pulled;
 pub(super) use images::{Images, Pull, of as image_of, pull};
 pub use permissions::Permission;
@@ -234,36 +234,20 @@ impl Step for Stack {
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
         questions.extend(self.names().map(|(_, name)| Question::ContainerName(name)));
         self.ask_for_resources(questions);
-        questions.insert(Question::File {
-            path: self.state("manifest"),
-            unless: Some(manifest_sum(&self.input.bundle)),
-        });
-        questions.insert(Question::Manifest {
-            path: self.state("manifest"),
-            unless: manifest_sum(&self.input.bundle),
-            folder: self.folder(),
-        });
+        self.ask_for_files(questions);
         for file in ["applied", "origin", "folder"] {
             questions.insert(Question::File { path: self.state(file), unless: None });
         }
         if self.options.proof.is_some() {
             questions.insert(Question::File { path: self.state("proven"), unless: None });
         }
-        for file in &self.input.bundle.files {
-            let path = format!("{}/{}", self.folder(), file.path);
-            questions.insert(match () {
-                () if file.seed => Question::Presence(path),
-                () if file.sensitive => Question::SecretFile(path),
-                () => Question::File { path, unless: Some(file.sha256.clone()) },
-            });
-        }
-        questions.insert(Question::File { path: self.state("seeds"), unless: None });
         questions.extend(self.on_host_already().map(|file| Question::Presence(file.path.clone())));
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
         questions.extend(self.tls_files().map(Question::Presence));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
+        self.take_as_listed(model);
         self.check(model)?;
         self.check_joins()?;
         self.check_neighbours(model)?;

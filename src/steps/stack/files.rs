@@ -1,6 +1,6 @@
 //! The bundle's files: what differs from the host's, and what was sent once and is no longer part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{STEP, Stack};
 use crate::facts::File;
@@ -111,15 +111,15 @@ impl Stack {
             model.text(&self.state("manifest")).unwrap_or_default().to_owned()
         };
         let sent: Vec<(&str, &str)> = sent.lines().filter_map(manifest_line).collect();
-        let was_sent =
-            |path: &str, sum: &str| sent.iter().any(|(known, name)| *name == path && *known == sum);
+        let sums: BTreeMap<&str, &str> = sent.iter().map(|(sum, path)| (*path, *sum)).collect();
+        let was_sent = |path: &str, sum: &str| sums.get(path) == Some(&sum);
         let mut risks = Vec::new();
         let mut files = Vec::new();
         for file in bundle.kept().filter(|file| !seeds.lived_in.contains(&file.path.as_str())) {
             let path = format!("{folder}/{}", file.path);
             let present = model.file(&path);
             // Images make what they mount read-write their own user's: that is theirs to do.
-            let is_shared = self.input.project.writers(&file.path).next().is_some();
+            let is_shared = self.is_shared(file);
             if present.is_some_and(|present| {
                 present.sha256 == file.sha256
                     && (is_shared || present.mode == file.mode && is_owned(present, file))
@@ -149,6 +149,12 @@ impl Stack {
         let gone = sent
             .iter()
             .filter(|(_, name)| bundle.file(name).is_none() && !self.input.project.is_written(name));
+        let placed: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        let is_in_the_way = |path: &str| {
+            let below = format!("{path}/");
+            placed.range(below.as_str()..).next().is_some_and(|file| file.starts_with(&below))
+                || path.match_indices('/').any(|(at, _)| placed.contains(&path[..at]))
+        };
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for (sum, name) in gone {
             let path = format!("{folder}/{name}");
@@ -158,9 +164,7 @@ impl Stack {
                 risks.push(Risk::RemovesEdited { path: path.clone() });
             }
             // A file gives way to a folder of that name, and a folder's files to a file.
-            let is_in_the_way =
-                |file: &FileChange| is_above(&path, &file.path) || is_above(&file.path, &path);
-            if files.iter().any(is_in_the_way) { first.push(removal(path)) } else { last.push(removal(path)) }
+            if is_in_the_way(&path) { first.push(removal(path)) } else { last.push(removal(path)) }
         }
         let files: Vec<_> = first.into_iter().chain(files).chain(last).collect();
         if files.is_empty() && same_manifest {
@@ -197,6 +201,7 @@ impl Stack {
                 .action("bundle")
                 .with_unshown("origin", self.input.origin.as_str())
                 .with_unshown("manifest", manifest)
+                .with_unshown("expected", self.list())
                 .with_unshown("seeds", seeds.list.as_str())
                 .within(120),
         };
@@ -235,7 +240,7 @@ fn title(sent: usize, travels: u64, removed: usize, folder: &str) -> String {
 }
 
 /// What has been sent: MODE SHA256 PATH, a line a file.
-fn manifest(bundle: &Bundle) -> String {
+pub(super) fn manifest(bundle: &Bundle) -> String {
     bundle.kept().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
 }
 

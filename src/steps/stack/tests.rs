@@ -14,6 +14,7 @@ use crate::plan::FileChange;
 use crate::stack::bundle::Patterns;
 
 mod left_out;
+mod listed;
 mod outside;
 
 /// A folder here, and the host as it is found.

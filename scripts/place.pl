@@ -1,0 +1,189 @@
+# Places and removes the files of a change as place_files in step.sh does it one by one. Thousands of files
+# would take a dozen programs each; perl is an essential package, and a host without it takes longer.
+#
+#   perl place.pl RUN CHANGE SCRATCH TRUSTED
+#
+# RUN/CHANGE and SCRATCH are as in step.sh; SCRATCH/present has the sums of what stands there,
+# SCRATCH/seed_paths the files that are an application's as soon as they exist. No link is followed below
+# TRUSTED, where containers may write.
+use strict;
+use warnings;
+use Fcntl qw(:DEFAULT :mode);
+
+my ($run, $change, $scratch, $trusted) = @ARGV;
+$| = 1;
+
+sub fail {
+    print "error: $_[0]\n";
+    exit 1;
+}
+
+# The lines of a file; none where there is no such file.
+sub lines_of {
+    open(my $file, '<', $_[0]) or return;
+    my @lines = <$file>;
+    chomp @lines;
+    return @lines;
+}
+
+my %seeds = map { $_ => 1 } lines_of("$scratch/seed_paths");
+my %present;
+for (lines_of("$scratch/present")) {
+    my ($escaped, $sum, $path) = /^(\\?)([0-9a-f]{64})[ ][ *](.*)$/ or next;
+    # sha256sum escapes a backslash and marks the line.
+    $path =~ s/\\\\/\\/g if $escaped;
+    $present{$path} = $sum;
+}
+
+# Numbers of `user:group`.
+my %ids;
+
+sub ids_of {
+    my ($owner) = @_;
+    $ids{$owner} ||= do {
+        my ($user, $group) = split /:/, $owner;
+        [$user =~ /^[0-9]+$/ ? $user : scalar getpwnam($user), $group =~ /^[0-9]+$/ ? $group : scalar getgrnam($group)];
+    };
+    my @numbers = @{ $ids{$owner} };
+    fail("the host has no owner $owner") if grep { !defined } @numbers;
+    return @numbers;
+}
+
+# Makes a folder and those above it.
+sub make {
+    my ($folder) = @_;
+    return 1 if $folder eq '' || -d $folder;
+    return 0 unless make($folder =~ m{^(.*)/[^/]+$} ? $1 : '');
+    return mkdir($folder) || -d $folder;
+}
+
+# The folder that we are in. Renaming it changes nothing for us.
+my $here = '';
+
+# Makes the folder of a path where it is missing, and changes into it.
+sub enter {
+    my $folder = $_[0] =~ m{^(.+)/} ? $1 : '/';
+    return 1 if $folder eq $here;
+    $here = '';
+    if ($trusted ne '' && index("$folder/", "$trusted/") == 0) {
+        make($trusted) && chdir($trusted) or return 0;
+        for my $part (grep { $_ ne '' } split m{/}, substr($folder, length $trusted)) {
+            mkdir $part;
+            my @seen = lstat $part or return 0;
+            S_ISDIR($seen[2]) && chdir($part) or return 0;
+            # It may have become a link just now.
+            my @now = stat '.';
+            return 0 unless @now && $now[0] == $seen[0] && $now[1] == $seen[1];
+        }
+    } else {
+        make($folder) && chdir($folder) or return 0;
+    }
+    $here = $folder;
+    return 1;
+}
+
+# copy FROM TO: a regular file, into a new one that is root's alone; the handle of that one.
+sub copy {
+    my ($from, $to) = @_;
+    sysopen(my $in, $from, O_RDONLY | O_NOFOLLOW) or return;
+    sysopen(my $out, $to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600) or return;
+    my $buffer;
+    while (1) {
+        my $length = sysread($in, $buffer, 1 << 16);
+        return unless defined $length;
+        last if $length == 0;
+        my $done = 0;
+        while ($done < $length) {
+            my $more = syswrite($out, $buffer, $length - $done, $done);
+            return unless defined $more;
+            $done += $more;
+        }
+    }
+    return $out;
+}
+
+# A copy of what stands there, beside the journal, before it is replaced.
+sub keep {
+    my ($path, $name) = @_;
+    my @there = lstat $name or return 1;
+    my $kept = "$run/kept$path";
+    make($kept =~ m{^(.*)/}) or return 0;
+    unlink $kept;
+    return symlink(readlink($name), $kept) if S_ISLNK($there[2]);
+    return system('cp', '-a', $name, $kept) == 0 unless S_ISREG($there[2]);
+    my $copy = copy($name, $kept) or return 0;
+    chown($there[4], $there[5], $copy) && chmod($there[2] & 07777, $copy) or return 0;
+    close($copy) or return 0;
+    return utime($there[8], $there[9], $kept);
+}
+
+sub take_away {
+    my ($path) = @_;
+    return unless lstat $path;
+    unless (enter($path)) {
+        print "notice: $path is reached by a link now, and is left alone\n";
+        return;
+    }
+    my $name = './' . ($path =~ m{([^/]*)$})[0];
+    my @there = lstat $name or return;
+    # A folder of that name is not what was sent.
+    return if S_ISDIR($there[2]);
+    keep($path, $name) or fail("no copy of $path could be kept");
+    unlink($name) or fail("$path could not be removed");
+}
+
+# An empty folder, which Docker makes where a mounted file is missing, gives way to the file.
+sub make_way {
+    my ($path, $name) = @_;
+    system('find', $name, qw(-depth -type d -empty -delete));
+    if (lstat $name) {
+        print "hint: look at what is in it on the host, and move it away: sudo ls -A $path\n";
+        fail("$path is a folder on the host that is not empty, and a file is to take its place");
+    }
+    open(my $turned, '>>', "$scratch/turned") or return;
+    print $turned "$path\n";
+}
+
+sub place {
+    my ($number, $mode, $owner, $sum, $path) = @_;
+    unless (enter($path)) {
+        print "hint: look at the folders of $path on the host: one of them is a link, or cannot be made\n";
+        fail("the folder of $path could not be entered");
+    }
+    my $name = './' . ($path =~ m{([^/]*)$})[0];
+    my @ids = ids_of($owner);
+    my @there = lstat $name;
+    if (@there && S_ISREG($there[2]) && ($present{$path} || '') eq $sum) {
+        chmod(oct $mode, $name) && chown(@ids, $name) or fail("$path could not be given to $owner");
+        return;
+    }
+    make_way($path, $name) if @there && S_ISDIR($there[2]);
+    keep($path, $name) or fail("no copy of $path could be kept");
+    # Given away in the run's own folder, then moved: in the target folder others may create names.
+    my $new = "$change/files/$number";
+    chown(@ids, $new) && chmod(oct $mode, $new) && utime(undef, undef, $new) or fail("$path could not be written");
+    if ((stat $new)[0] != (stat '.')[0]) {
+        # On another disk a move would not be at once.
+        my $staged = sprintf '%s.%08x%08x', $name, rand(2**32), rand(2**32);
+        my $copy = copy($new, $staged);
+        unless ($copy && chown(@ids, $copy) && chmod(oct $mode, $copy) && close($copy)) {
+            unlink $staged;
+            fail("$path could not be written");
+        }
+        $new = $staged;
+    }
+    return if rename $new, $name;
+    unlink $new if $new !~ m{^/};
+    fail("$path could not be written");
+}
+
+my $number = 0;
+for (lines_of("$change/files/list")) {
+    my ($mode, $owner, $sum, $path) = split /\t/, $_, 4;
+    $number++;
+    if ($sum eq '-') {
+        take_away($path);
+    } elsif (!$seeds{$path} || !-e $path || -d $path) {
+        place($number, $mode, $owner, $sum, $path);
+    }
+}
