@@ -102,13 +102,15 @@ sub copy {
     return $out;
 }
 
-# A copy of what stands there, beside the journal, before it is replaced.
+# Keeps what stands there, beside the journal, before it is replaced.
 sub keep {
     my ($path, $name) = @_;
     my @there = lstat $name or return 1;
     my $kept = "$run/kept$path";
     make($kept =~ m{^(.*)/}) or return 0;
     unlink $kept;
+    # What takes its place is another file, so that a second name keeps this one as it is.
+    return 1 if S_ISREG($there[2]) && link($name, $kept);
     return symlink(readlink($name), $kept) if S_ISLNK($there[2]);
     return system('cp', '-a', $name, $kept) == 0 unless S_ISREG($there[2]);
     my $copy = copy($name, $kept) or return 0;

@@ -424,6 +424,80 @@ code 1'
     rm -rf /mnt/place /mnt/many
 }
 
+# --- a bundle takes its place --------------------------------------------------------------
+
+# sending FOLDER PATH CONTENT…: a run that sends these files of the stack `t`; what it says, and its code.
+# Compose sees them with those that are there, in /mnt/seen.
+sending() {
+    folder=$1
+    shift
+    rm -rf /mnt/place
+    mkdir -p /mnt/place/changes/001/files /mnt/place/changes/001/arg /mnt/place/steps
+    cp "$HERE/place.pl" /mnt/place/
+    printf '001 stack bundle 30 stack/bundle\n' >/mnt/place/changes/list
+    {
+        cat "$HERE/steps/stack.sh" "$HERE/steps/bundle.sh"
+        printf '%s\n' 'docker() { (find . ! -type d | LC_ALL=C sort; cat compose.yaml conf/*) >/mnt/seen 2>&1; [ ! -e /mnt/refuse ]; }'
+    } >/mnt/place/steps/stack.sh
+    cd /mnt/place/changes/001/arg || return
+    printf t >name
+    printf '%s' "$folder" >folder
+    printf 'me' >origin
+    printf 'lists' >expected
+    printf 'abc data/rows\n' >seeds
+    number=0
+    while [ $# -gt 0 ]; do
+        number=$((number + 1))
+        printf '%s' "$2" >"../files/$number"
+        sum=$(sha256sum <"../files/$number")
+        printf '644\troot:root\t%s\t%s\n' "${sum%% *}" "$folder/$1" >>../files/list
+        shift 2
+    done
+    cp /mnt/manifest manifest
+    cd / || return
+    step apply
+}
+
+bundles_are_sent() {
+    state=$base/stacks/t
+    # The same disk as that of the previous bundle, and another one.
+    for folder in "$base/t" /mnt/t; do
+        rm -rf "$folder" "$state"
+        printf '644 x compose.yaml\n644 x conf/a b\n644 x conf/ü\n644 x conf/$(touch x)\n' >/mnt/manifest
+        check 'a bundle is sent' is "$(sending "$folder" compose.yaml one 'conf/a b' two conf/ü three 'conf/$(touch x)' four data/rows five)" 'code 0'
+        check 'Compose sees all of it' is "$(cat /mnt/seen)" './compose.yaml
+./conf/$(touch x)
+./conf/a b
+./conf/ü
+./data/rows
+onefourtwothree'
+        check 'the lists stand beside it' is "$(cat "$state/manifest" "$state/expected" "$state/origin")" "$(cat /mnt/manifest)
+listsme"
+        : >"$state/applied"
+        echo of a year >"$folder/data/rows"
+        : >/mnt/refuse
+        has_said=$(sending "$folder" 'conf/a b' TWO)
+        check 'what Compose refuses is not placed' has "$has_said" 'error: Compose does not accept the project'
+        check 'nor is anything moved' is "$(cat "$folder/conf/a b"; ls "$state/previous" 2>&1)" "twols: cannot access '$state/previous': No such file or directory"
+        rm -f /mnt/refuse
+        check 'one of its files is sent' is "$(sending "$folder" 'conf/a b' TWO)" 'code 0'
+        check 'Compose sees it with the others' is "$(tail -n 1 /mnt/seen)" onefourTWOthree
+        check 'it is in its place' is "$(cat "$folder"/conf/* "$folder/data/rows")" 'fourTWOthreeof a year'
+        check 'the previous ones are at hand' is "$(cd "$state/previous" && find . ! -type d | LC_ALL=C sort; cat "$state/previous/conf"/*)" './compose.yaml
+./conf/$(touch x)
+./conf/a b
+./conf/ü
+fourtwothree'
+        check 'nothing else is left there' is "$(ls "$state")" 'expected
+folder
+manifest
+origin
+previous
+seeds'
+    done
+    rm -rf "$base" /mnt/t /mnt/place /mnt/seen /mnt/manifest
+}
+
 # --- containers ------------------------------------------------------------------------
 
 # judged SERVICES CONTAINERS: what stack.sh makes of lines as docker prints them, and its code.
@@ -1166,6 +1240,7 @@ for way in dash bash busybox; do
     done
     others=0
     many_files
+    bundles_are_sent
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed

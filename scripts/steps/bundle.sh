@@ -6,35 +6,77 @@ seed_paths() {
     arg seeds | FOLDER=$folder awk '{ print ENVIRON["FOLDER"] "/" substr($0, index($0, " ") + 1) }'
 }
 
-# copy_files FROM TO: those regular files in a folder whose names are on standard input, into another one.
-copy_files() {
-    (
-        cd "$1" 2>/dev/null || exit 0
-        while IFS= read -r path; do
-            [ ! -f "./$path" ] || printf './%s\n' "$path"
-        done | each cp -a --parents -t "$2"
-    )
+# name_files link|symlink: each file on standard input gets the name on the line after it, in a folder
+# that is made for it: by one program, whatever their number.
+name_files() {
+    perl -e '
+        my ($kind, %made) = shift;
+        sub make {
+            my ($folder) = @_;
+            return 1 if $folder eq "" || $made{$folder} || -d $folder;
+            return make($folder =~ m{^(.*)/} ? $1 : "") && mkdir($folder) && ($made{$folder} = 1);
+        }
+        while (defined(my $from = <STDIN>)) {
+            my $to = <STDIN>;
+            chomp($from, $to);
+            next if $kind eq "link" && !-f $from;
+            make($to =~ m{^(.*)/} ? $1 : "") or exit 1;
+            ($kind eq "link" ? link($from, $to) : symlink($from, $to)) or exit 1;
+        }' "$1" 2>/dev/null
 }
 
-# stage: the bundle as it is to be, below $staging.
+# stage: the bundle as it is to be, below $staging, which is in memory: links to what stays of the present
+# bundle, and to what is new.
 stage() {
-    # What stays from the present bundle, and over it what is new.
-    arg manifest | cut -d' ' -f3- | copy_files "$folder" "$staging"
-    awk -F '\t' '$3 != "-" { print $4 }' "$change/files/list" 2>/dev/null | (
-        cd "$staging" || exit 1
-        while IFS= read -r path; do printf '.%s\n' "${path#"$folder"}"; done >"$scratch/staged"
-        sed 's|/[^/]*$||' "$scratch/staged" | sort -u | each mkdir -p
-        each rm -rf <"$scratch/staged"
-    )
-    # A name for what lies beside the journal costs no program and no room; a copy is for other disks.
-    number=0
-    while IFS=$TAB read -r _ _ sum path; do
-        number=$((number + 1))
-        [ "$sum" = - ] || printf '%s\n' "$change/files/$number" "$staging/${path#"$folder/"}"
-    done <"$change/files/list" >"$scratch/staged"
-    if ! perl -e 'while (defined($from = <STDIN>)) { $to = <STDIN>; chomp($from, $to); link($from, $to) or exit 1 }' <"$scratch/staged" 2>/dev/null; then
-        while IFS= read -r from && IFS= read -r to; do [ -e "$to" ] || cp "$from" "$to"; done <"$scratch/staged"
+    {
+        echo --list
+        cat "$change/files/list" 2>/dev/null
+        echo --manifest
+        arg manifest
+    } | CHANGE=$change FOLDER=$folder STAGING=$staging awk -F '\t' '
+        function stage(from, name) { print from; print ENVIRON["STAGING"] "/" name }
+        /^--/ { section = $0; next }
+        section == "--list" { number++; if ($3 != "-") sent[$4] = ENVIRON["CHANGE"] "/files/" number; next }
+        {
+            name = substr($0, index($0, " ") + 1)
+            name = substr(name, index(name, " ") + 1)
+            path = ENVIRON["FOLDER"] "/" name
+            stage((path in sent) ? sent[path] : path, name)
+            delete sent[path]
+        }
+        END { for (path in sent) stage(sent[path], substr(path, length(ENVIRON["FOLDER"]) + 2)) }' >"$scratch/names"
+    name_files symlink <"$scratch/names" && return
+    while IFS= read -r from && IFS= read -r to; do
+        mkdir -p "${to%/*}"
+        ln -sf "$from" "$to"
+    done <"$scratch/names"
+}
+
+# keep_previous: the present bundle stays at hand until another one has taken its place. What is replaced
+# is replaced by another file, so that a second name keeps it as it is; on another disk, a copy does.
+keep_previous() {
+    rm -rf "$state/previous.new"
+    mkdir -p "$state/previous.new"
+    seed_paths >"$scratch/seed_paths"
+    # The way back leaves the application's data alone.
+    cut -d' ' -f3- "$state/manifest" | FOLDER=$folder awk '
+        FILENAME == ARGV[1] { seed[$0] = 1; next }
+        !((ENVIRON["FOLDER"] "/" $0) in seed)' "$scratch/seed_paths" - >"$scratch/names"
+    if ! FOLDER=$folder TO=$state/previous.new awk '{
+            print ENVIRON["FOLDER"] "/" $0
+            print ENVIRON["TO"] "/" $0
+        }' "$scratch/names" | name_files link; then
+        rm -rf "$state/previous.new"
+        mkdir -p "$state/previous.new"
+        (
+            cd "$folder" 2>/dev/null || exit 0
+            while IFS= read -r path; do
+                [ ! -f "./$path" ] || printf './%s\n' "$path"
+            done <"$scratch/names" | each cp -a --parents -t "$state/previous.new"
+        )
     fi
+    rm -rf "$state/previous"
+    mv "$state/previous.new" "$state/previous"
 }
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
@@ -44,9 +86,9 @@ bundle_guard() {
 }
 
 bundle_apply() {
-    staging=$state/staging
+    staging=$scratch/staging
     rm -rf "$staging"
-    mkdir -p "$staging" "$folder"
+    mkdir -p "$state" "$staging" "$folder"
     chmod 0700 "$state"
     stage
     accepted=yes
@@ -58,17 +100,8 @@ bundle_apply() {
         hint "the lines above are from 'docker compose config' on the host; fix the file and run provision again"
         fail "Compose does not accept the project; nothing of the stack was changed"
     fi
-    # The present bundle stays at hand until another one has taken its place.
     if [ -e "$state/manifest" ] && [ -e "$state/applied" ]; then
-        rm -rf "$state/previous.new"
-        mkdir -p "$state/previous.new"
-        # The way back leaves the application's data alone.
-        seed_paths >"$scratch/seed_paths"
-        cut -d' ' -f3- "$state/manifest" | FOLDER=$folder awk '
-            FILENAME == ARGV[1] { seed[$0] = 1; next }
-            !((ENVIRON["FOLDER"] "/" $0) in seed)' "$scratch/seed_paths" - | copy_files "$folder" "$state/previous.new"
-        rm -rf "$state/previous"
-        mv "$state/previous.new" "$state/previous"
+        keep_previous
     fi
     rm -f "$state/applied" "$scratch/turned"
     place_files
