@@ -3,9 +3,8 @@
 #
 #   perl place.pl RUN CHANGE SCRATCH TRUSTED
 #
-# RUN/CHANGE and SCRATCH are as in step.sh; SCRATCH/present has the sums of what stands there,
-# SCRATCH/seed_paths the files that are an application's as soon as they exist. No link is followed below
-# TRUSTED, where containers may write.
+# RUN/CHANGE and SCRATCH are as in step.sh; SCRATCH/seed_paths lists the files that are an application's as
+# soon as they exist. No link is followed below TRUSTED, where containers may write.
 use strict;
 use warnings;
 use Fcntl qw(:DEFAULT :mode);
@@ -27,14 +26,6 @@ sub lines_of {
 }
 
 my %seeds = map { $_ => 1 } lines_of("$scratch/seed_paths");
-my %present;
-for (lines_of("$scratch/present")) {
-    my ($escaped, $sum, $path) = /^(\\?)([0-9a-f]{64})[ ][ *](.*)$/ or next;
-    # sha256sum escapes a backslash and marks the line.
-    $path =~ s/\\\\/\\/g if $escaped;
-    $present{$path} = $sum;
-}
-
 # Numbers of `user:group`.
 my %ids;
 
@@ -102,6 +93,22 @@ sub copy {
     return $out;
 }
 
+# Whether two files of the same size have the same content.
+sub is_same {
+    my @files;
+    for (0, 1) {
+        sysopen($files[$_], $_[$_], O_RDONLY | O_NOFOLLOW) or return 0;
+    }
+    while (1) {
+        my @parts = ('', '');
+        for (0, 1) {
+            defined(read($files[$_], $parts[$_], 1 << 16)) or return 0;
+        }
+        return 0 if $parts[0] ne $parts[1];
+        return 1 if $parts[0] eq '';
+    }
+}
+
 # Keeps what stands there, beside the journal, before it is replaced.
 sub keep {
     my ($path, $name) = @_;
@@ -147,7 +154,7 @@ sub make_way {
 }
 
 sub place {
-    my ($number, $mode, $owner, $sum, $path) = @_;
+    my ($number, $mode, $owner, $path) = @_;
     unless (enter($path)) {
         print "hint: look at the folders of $path on the host: one of them is a link, or cannot be made\n";
         fail("the folder of $path could not be entered");
@@ -155,14 +162,14 @@ sub place {
     my $name = './' . ($path =~ m{([^/]*)$})[0];
     my @ids = ids_of($owner);
     my @there = lstat $name;
-    if (@there && S_ISREG($there[2]) && ($present{$path} || '') eq $sum) {
+    my $new = "$change/files/$number";
+    if (@there && S_ISREG($there[2]) && $there[7] == -s $new && is_same($name, $new)) {
         chmod(oct $mode, $name) && chown(@ids, $name) or fail("$path could not be given to $owner");
         return;
     }
     make_way($path, $name) if @there && S_ISDIR($there[2]);
     keep($path, $name) or fail("no copy of $path could be kept");
     # Given away in the run's own folder, then moved: in the target folder others may create names.
-    my $new = "$change/files/$number";
     chown(@ids, $new) && chmod(oct $mode, $new) && utime(undef, undef, $new) or fail("$path could not be written");
     if ((stat $new)[0] != (stat '.')[0]) {
         # On another disk a move would not be at once.
@@ -186,6 +193,6 @@ for (lines_of("$change/files/list")) {
     if ($sum eq '-') {
         take_away($path);
     } elsif (!$seeds{$path} || !-e $path || -d $path) {
-        place($number, $mode, $owner, $sum, $path);
+        place($number, $mode, $owner, $path);
     }
 }

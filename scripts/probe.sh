@@ -690,7 +690,12 @@ file_facts() {
 
 # each COMMAND…: with the paths of standard input as arguments, in as many calls as they need.
 each() {
-    grep . | tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
+    grep . | all "$@"
+}
+
+# all COMMAND…: the same where no line is blank.
+all() {
+    tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
 }
 
 # kinds: of each file that is looked into, the digit of st_mode that tells its kind, and its path.
@@ -713,7 +718,7 @@ curious() {
         section == "--sum" { sum[substr($0, 67)] = substr($0, 1, 64); next }
         section == "--secret" { if ($1 == "secret-file") secret[$2] = 1; next }
         $1 != "file" && $1 != "sent-file" { next }
-        $3 != sum[$2] && ($2 in small) && !($2 in secret) && !told[$2]++ && ($1 == "file" || ++sent <= 100) { print $2 }'
+        $3 != sum[$2] && ($2 in small) && !($2 in secret) && !told[$2]++ && ($1 == "file" || ++sent <= 40) { print $2 }'
 }
 
 # record PATH UNLESS: a list of ours, whole, where its sum is another one. No line of it begins a section.
@@ -744,13 +749,13 @@ bundle_files() {
     [ "${sum%% *}" = "$digest" ] || return 0
     bundled="$bundled${NL}bundle$TAB$folder$TAB$digest"
     found=$(FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
-        each stat -c "%f$TAB%a$TAB%u:%g$TAB%n")
+        all stat -c "%f$TAB%a$TAB%u:%g$TAB%n")
     # What the application writes may be large, and is not looked into.
     kept=$(printf '%s\n' "$found" | FOLDER=$folder awk -F "$TAB" '
         NR == FNR { if ($4 != "seed") kept[ENVIRON["FOLDER"] "/" $5] = 1; next }
         $1 ~ /^8...$/ && ($4 in kept) { print $4 }' "$state/expected" -)
     sums=''
-    [ -z "$kept" ] || sums=$(printf '%s\n' "$kept" | each sha256sum)
+    [ -z "$kept" ] || sums=$(printf '%s\n' "$kept" | all sha256sum)
     differing=$(differing)
     [ -n "$differing" ] || return 0
     QUESTIONS=$QUESTIONS$NL$differing

@@ -183,7 +183,6 @@ place_files() {
 # place_many: the same by one program, whatever their number.
 place_many() {
     seed_paths >"$scratch/seed_paths"
-    of_kind file | present >"$scratch/present" 2>/dev/null
     damaged=$(
         cd "$change/files" || exit
         {

@@ -75,14 +75,17 @@ keep_previous() {
             done <"$scratch/names" | each cp -a --parents -t "$state/previous.new"
         )
     fi
-    rm -rf "$state/previous"
+    # Removing thousands of files takes a while: that is done with the rest of this run, when it is forgotten.
+    rm -rf "$dir/previous"
+    [ ! -e "$state/previous" ] || mv "$state/previous" "$dir/previous"
     mv "$state/previous.new" "$state/previous"
 }
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
 bundle_guard() {
-    files_placed && [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ]
+    # The list first: where it is another one, the files need not be looked into.
+    arg manifest | cmp -s - "$state/manifest" && files_placed
 }
 
 bundle_apply() {

@@ -456,9 +456,15 @@ fn leave_out_our_own(bundle: &mut Bundle, settings: &Settings) {
         .flatten()
         .filter_map(|path| path.canonicalize().ok())
         .collect();
-    let root = bundle.root.clone();
+    let root = bundle.root.canonicalize().unwrap_or_else(|_| bundle.root.clone());
+    let links: Vec<_> = bundle.links.iter().map(|link| link.path.clone()).collect();
     bundle.files.retain(|file| {
-        let is_ours = || root.join(&file.path).canonicalize().is_ok_and(|path| own.contains(&path));
+        let is_linked = links.iter().any(|link| Path::new(&file.path).starts_with(link));
+        // Only a link can lead elsewhere than its path says: asking for each of thousands takes a while.
+        let is_ours = || match is_linked {
+            false => own.contains(&root.join(&file.path)),
+            true => root.join(&file.path).canonicalize().is_ok_and(|path| own.contains(&path)),
+        };
         !super::saved::is_one(&file.content) && (own.is_empty() || !is_ours())
     });
 }

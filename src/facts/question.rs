@@ -16,8 +16,8 @@ pub enum Question {
         /// content is always wanted.
         unless: Option<String>,
     },
-    /// The same of a file of a large bundle: the content of the first hundred that differ, which is more
-    /// than a person reads of in a plan.
+    /// The same of a file of a large bundle: the content of the first forty that differ, which are those
+    /// that a plan shows.
     SentFile {
         /// Absolute path.
         path: String,

@@ -23,6 +23,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -186,12 +187,14 @@ pub fn stack_folder(options: &StackOptions, name: &str) -> String {
 pub struct Stack {
     options: StackOptions,
     input: StackInput,
+    /// The digests of the bundle's lists, which are asked for several times.
+    sums: OnceLock<listed::Sums>,
 }
 
 impl Stack {
     /// The step with its options and what was read.
     pub fn new(options: StackOptions, input: StackInput) -> Self {
-        Self { options, input }
+        Self { options, input, sums: OnceLock::new() }
     }
 
     /// The folder on the host.

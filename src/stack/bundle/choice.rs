@@ -1,12 +1,12 @@
 //! Which files of a folder are sent.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
 use super::dockerignore::DockerIgnore;
-use super::git::Git;
+use super::git::{self, Git};
 use super::left_out::Why;
 use super::walk::{join, read_error};
 use super::{BundleError, IGNORE_FILE, Patterns};
@@ -78,7 +78,11 @@ pub(super) struct Chooser<'a> {
     builds: BTreeSet<String>,
     /// Python's virtual environments, as the walk comes upon them.
     environments: RefCell<BTreeSet<String>>,
+    /// What is known of folders that were entered: which part of the path is not sent by itself.
+    littered: RefCell<HashMap<String, Option<(Why, usize)>>>,
     git: Option<Git>,
+    /// Whether what git ignores stays here.
+    asks_git: bool,
 }
 
 impl<'a> Chooser<'a> {
@@ -97,7 +101,9 @@ impl<'a> Chooser<'a> {
             contexts: Vec::new(),
             builds: BTreeSet::new(),
             environments: RefCell::default(),
-            git: choice.git.then(|| Git::look(root)),
+            littered: RefCell::default(),
+            git: (choice.git && git::is_within(root)).then(|| Git::look(root)),
+            asks_git: choice.git,
         };
         let Some(project) = choice.project else { return Ok(chooser) };
         chooser.named.extend(project.named.iter().map(String::as_str).filter(|path| is_inside(path)));
@@ -113,6 +119,16 @@ impl<'a> Chooser<'a> {
         }
         Ok(chooser)
     }
+
+    /// Looks at what git ignores, where that is wanted and has not been done; whether it did.
+    pub(super) fn look_at_git(&mut self, root: &Path) -> bool {
+        let looks = self.asks_git && self.git.is_none();
+        if looks {
+            self.git = Some(Git::look(root));
+        }
+        looks
+    }
+
     /// Why a folder is not entered: nothing in it can be wanted. `there` is where it really is, `real`
     /// the same within the folder.
     pub(super) fn skips(&self, path: &str, there: &Path, real: &Path) -> Option<Why> {
@@ -178,13 +194,29 @@ impl<'a> Chooser<'a> {
 
     /// The topmost part of a path that is not sent by itself.
     fn litter<'p>(&self, path: &'p str, is_folder: bool) -> Option<(Why, &'p str)> {
-        let above = path.match_indices('/').map(|(at, _)| (&path[..at], true));
-        above.chain([(path, is_folder)]).find_map(|(part, is_folder)| match () {
-            () if self.trifles.matches(part, is_folder) => Some((Why::Trifle, part)),
-            () if self.installed.matches(part, is_folder) => Some((Why::Installed, part)),
-            () if self.environments.borrow().contains(part) => Some((Why::Installed, part)),
+        let above = path.rsplit_once('/').and_then(|(folder, _)| self.litter_above(folder));
+        let own = || Some((self.is_litter(path, is_folder)?, path.len()));
+        let (why, length) = above.or_else(own)?;
+        Some((why, &path[..length]))
+    }
+
+    /// The same of a folder, by the length of that part; found once for all that lies in it.
+    fn litter_above(&self, folder: &str) -> Option<(Why, usize)> {
+        if let Some(known) = self.littered.borrow().get(folder) {
+            return *known;
+        }
+        let found = self.litter(folder, true).map(|(why, part)| (why, part.len()));
+        self.littered.borrow_mut().insert(folder.to_owned(), found);
+        found
+    }
+
+    fn is_litter(&self, path: &str, is_folder: bool) -> Option<Why> {
+        match () {
+            () if self.trifles.names(path, is_folder) => Some(Why::Trifle),
+            () if self.installed.names(path, is_folder) => Some(Why::Installed),
+            () if self.environments.borrow().contains(path) => Some(Why::Installed),
             () => None,
-        })
+        }
     }
 }
 

@@ -3,11 +3,23 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ignore::WalkBuilder;
+
+/// Whether a name is that of what makes its folder a repository, for the patterns of git's.
+pub(super) fn is_repository(name: &OsStr) -> bool {
+    name == ".git" || name == ".jj"
+}
+
+/// Whether a folder is a repository or lies in one. Elsewhere no pattern holds, and looking for some would
+/// take a second walk.
+pub(super) fn is_within(folder: &Path) -> bool {
+    folder.ancestors().any(|above| above.join(".git").exists() || above.join(".jj").exists())
+}
 
 /// What git sees of a folder.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
 use super::choice::{Choice, Chooser};
+use super::git;
 use super::left_out::{self, LeftOut, Why, largest};
 use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
 
@@ -29,29 +31,71 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     }
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
-    let walk = Walk { shown: dir, root, chooser };
+    let mut walk = Walk { shown: dir, root, chooser };
     let mut found = Found::default();
-    walk.folder(&walk.root, "", &mut found)?;
+    let mut walked = walk.folder(&walk.root, "", &mut found);
+    // A repository further down: what it ignores may also be what the walk stopped at.
+    if found.has_repository && walk.chooser.look_at_git(&walk.root) {
+        found = Found::default();
+        walked = walk.folder(&walk.root, "", &mut found);
+    }
+    walked?;
     walk.check_size(&found.sent)?;
     let named_secret = |path: &str| choice.sensitive().iter().any(|secret| same(secret, path));
     let left_out = found.left_out.group(&found.sent);
-    let mut files = Vec::with_capacity(found.sent.len());
-    for (path, (source, _)) in found.sent {
-        let content = fs::read(&source).map_err(|e| read_error(&source, e))?;
-        let metadata = fs::metadata(&source).map_err(|e| read_error(&source, e))?;
-        let executable = metadata.permissions().mode() & 0o111 != 0;
+    let taken = |(path, (source, _)): &(String, (PathBuf, u64))| {
+        let (content, executable) = read(source).map_err(|error| read_error(source, error))?;
         // What a link leads to is a secret under the link's name as well.
-        let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(&path);
-        let secret =
-            [path.as_str(), real].iter().any(|path| sensitive.matches(path, false) || named_secret(path));
-        files.push(file(path, executable, secret, content));
-    }
+        let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
+        let is_secret = |path: &str| sensitive.matches(path, false) || named_secret(path);
+        let secret = is_secret(path) || real != path && is_secret(real);
+        Ok(file(path.clone(), executable, secret, content))
+    };
+    let files = side_by_side(&found.sent.into_iter().collect::<Vec<_>>(), taken)?;
     Ok(Collected { files, left_out, links: found.links })
+}
+
+/// A file's content, and whether it is executable.
+fn read(path: &Path) -> std::io::Result<(Vec<u8>, bool)> {
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let size = metadata.len().min(MAX_SIZE);
+    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
+    // It may have grown since it was measured.
+    file.take(MAX_SIZE + 1).read_to_end(&mut content)?;
+    Ok((content, metadata.permissions().mode() & 0o111 != 0))
+}
+
+/// Reads and hashes files on several processors where there are many; in their order.
+fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    each: impl Fn(&T) -> Result<R, BundleError> + Sync,
+) -> Result<Vec<R>, BundleError> {
+    const AT_ONCE: usize = 8;
+    const FEW: usize = 200;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(AT_ONCE);
+    if items.len() <= FEW || threads == 1 {
+        return items.iter().map(each).collect();
+    }
+    let each = &each;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items
+            .chunks(items.len().div_ceil(threads))
+            .map(|part| scope.spawn(move || part.iter().map(each).collect::<Result<Vec<_>, _>>()))
+            .collect();
+        let mut all = Vec::with_capacity(items.len());
+        for part in parts {
+            all.append(&mut part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    })
 }
 
 /// What the walk has come upon.
 #[derive(Default)]
 struct Found {
+    /// Whether there is a repository of git's in the folder.
+    has_repository: bool,
     /// Files to be sent: path in the bundle, where they really are, their size.
     sent: BTreeMap<String, (PathBuf, u64)>,
     left_out: left_out::Found,
@@ -74,6 +118,7 @@ impl Walk<'_> {
                 Ok(entry) => entry,
                 Err(error) => return Err(self.walk_error(folder, error)),
             };
+            found.has_repository |= git::is_repository(entry.file_name());
             let real = self.real(entry.path());
             let is_folder = entry.file_type().is_dir();
             let path = match self.path(&entry, folder, prefix) {
@@ -113,8 +158,8 @@ impl Walk<'_> {
 
     /// Why an entry stays here. A link to a folder is left where that folder would be.
     fn leaves(&self, path: &str, entry: &DirEntry, real: &Path, leads_to_folder: bool) -> Option<Why> {
-        let skipped = || self.chooser.skips(path, entry.path(), real).filter(|_| leads_to_folder);
-        skipped().or_else(|| self.chooser.leaves(path, real, leads_to_folder))
+        let skipped = leads_to_folder.then(|| self.chooser.skips(path, entry.path(), real)).flatten();
+        skipped.or_else(|| self.chooser.leaves(path, real, leads_to_folder))
     }
 
     /// Where something is within the folder.
@@ -292,11 +337,15 @@ impl Patterns {
         Ok(Patterns { any: build(any)?, folders: build(folders)? })
     }
 
+    /// Whether a pattern names this very path.
+    pub(super) fn names(&self, path: &str, is_folder: bool) -> bool {
+        self.any.is_match(path) || (is_folder && self.folders.is_match(path))
+    }
+
     /// Whether a pattern names this path or a folder above it.
     #[must_use]
     pub fn matches(&self, path: &str, is_folder: bool) -> bool {
-        let whole = self.any.is_match(path) || (is_folder && self.folders.is_match(path));
-        whole
+        self.names(path, is_folder)
             || path.match_indices('/').any(|(at, _)| {
                 let above = &path[..at];
                 self.any.is_match(above) || self.folders.is_match(above)

@@ -104,7 +104,7 @@ impl Stack {
         let manifest = manifest(bundle);
         let known_manifest = model.file(&self.state("manifest"));
         // Its text is brought only when it is not the one we are about to write.
-        let same_manifest = known_manifest.is_some_and(|file| file.sha256 == manifest_sum(bundle));
+        let same_manifest = known_manifest.is_some_and(|file| file.sha256 == self.manifest_sum());
         let sent = if same_manifest {
             manifest.clone()
         } else {
@@ -242,10 +242,6 @@ fn title(sent: usize, travels: u64, removed: usize, folder: &str) -> String {
 /// What has been sent: MODE SHA256 PATH, a line a file.
 pub(super) fn manifest(bundle: &Bundle) -> String {
     bundle.kept().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
-}
-
-pub(super) fn manifest_sum(bundle: &Bundle) -> String {
-    crate::plan::sha256(manifest(bundle).as_bytes())
 }
 
 fn manifest_line(line: &str) -> Option<(&str, &str)> {

@@ -11,14 +11,22 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::Stack;
-use super::files::{manifest, manifest_sum};
+use super::files::manifest;
 use crate::facts::{File, Question, Questions};
-use crate::stack::bundle::{BundleFile, ROOT};
+use crate::stack::bundle::{BundleFile, ROOT, hex, sha256};
 use crate::steps::Model;
 
 /// So many files are asked for one by one: their list is shorter than the program that asks, and where
 /// some differ, no second question is needed.
 const FEW: usize = 64;
+
+/// Digests, in hexadecimal.
+#[derive(Debug)]
+pub(super) struct Sums {
+    manifest: String,
+    /// Of the manifest and the list, one after the other.
+    both: String,
+}
 
 impl Stack {
     /// What is asked of the bundle's files.
@@ -31,7 +39,7 @@ impl Stack {
         questions.insert(Question::SecretFile(self.state("manifest")));
         questions.insert(Question::Bundle {
             state: self.state("").trim_end_matches('/').to_owned(),
-            digest: self.digest(),
+            digest: self.digest().to_owned(),
             folder: self.folder(),
             otherwise: by_file,
         });
@@ -39,7 +47,7 @@ impl Stack {
 
     fn by_file(&self) -> Questions {
         let bundle = &self.input.bundle;
-        let sum = manifest_sum(bundle);
+        let sum = self.manifest_sum().to_owned();
         let manifest = self.state("manifest");
         let is_large = bundle.files.len() > FEW;
         let mut questions = Questions::new();
@@ -89,14 +97,26 @@ impl Stack {
         self.input.project.writers(&file.path).next().is_some()
     }
 
-    fn digest(&self) -> String {
-        let digest = Sha256::new().chain_update(manifest(&self.input.bundle)).chain_update(self.list());
-        crate::stack::bundle::hex(&digest.finalize())
+    fn sums(&self) -> &Sums {
+        self.sums.get_or_init(|| {
+            let manifest = manifest(&self.input.bundle);
+            let both = Sha256::new().chain_update(&manifest).chain_update(self.list()).finalize();
+            Sums { manifest: sha256(manifest.as_bytes()), both: hex(&both) }
+        })
+    }
+
+    /// The SHA-256 of the manifest that would be written now.
+    pub(super) fn manifest_sum(&self) -> &str {
+        &self.sums().manifest
+    }
+
+    fn digest(&self) -> &str {
+        &self.sums().both
     }
 
     /// Takes the files for what the host's answer to their digest says.
     pub(super) fn take_as_listed(&self, model: &mut Model) {
-        let Some(known) = model.facts.bundle(&self.folder(), &self.digest()).cloned() else { return };
+        let Some(known) = model.facts.bundle(&self.folder(), self.digest()).cloned() else { return };
         let is_there = known.digest.is_some();
         let mut seeds = String::new();
         for file in &self.input.bundle.files {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::files::manifest_sum;
 use super::{STEP, Stack};
 use crate::facts::Container;
 use crate::steps::{Model, Refusal};
@@ -26,7 +25,7 @@ impl Stack {
         }
         // The very same files are no other application, whatever they were sent from.
         let sent = model.file(&self.state("manifest"));
-        if sent.is_none_or(|sent| sent.sha256 == manifest_sum(&self.input.bundle)) {
+        if sent.is_none_or(|sent| sent.sha256 == self.manifest_sum()) {
             return Ok(());
         }
         if containers.is_empty() {
