@@ -748,14 +748,6 @@ bundle_files() {
     sum=$(cat -- "$state/manifest" "$state/expected" | sha256sum)
     [ "${sum%% *}" = "$digest" ] || return 0
     bundled="$bundled${NL}bundle$TAB$folder$TAB$digest"
-    found=$(FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
-        all stat -c "%f$TAB%a$TAB%u:%g$TAB%n")
-    # What the application writes may be large, and is not looked into.
-    kept=$(printf '%s\n' "$found" | FOLDER=$folder awk -F "$TAB" '
-        NR == FNR { if ($4 != "seed") kept[ENVIRON["FOLDER"] "/" $5] = 1; next }
-        $1 ~ /^8...$/ && ($4 in kept) { print $4 }' "$state/expected" -)
-    sums=''
-    [ -z "$kept" ] || sums=$(printf '%s\n' "$kept" | all sha256sum)
     differing=$(differing)
     [ -n "$differing" ] || return 0
     QUESTIONS=$QUESTIONS$NL$differing
@@ -765,30 +757,54 @@ bundle_files() {
     RECORDS="$RECORDS$state/seeds$TAB-$NL"
 }
 
-# differing: a question for each file that is not as expected. $found and $sums say what is there.
+# differing: a question for each file that is not as expected; for some, two. What stat and sha256sum say
+# of thousands of files goes from one program to the next: no shell holds it.
 differing() {
-    {
-        printf '%s\n' --found "$found" --sum "$sums" --seeds
-        cat -- "$state/seeds" 2>/dev/null
-        printf '%s\n' --expected
-        cat -- "$state/expected"
-    } | FOLDER=$folder awk -F "$TAB" '
-        /^--/ { section = $0; next }
-        section == "--found" { kind[$4] = tolower(substr($1, 1, length($1) - 3)); owned[$4] = $2 " " $3; next }
-        section == "--sum" {
+    # What the first of them knows already goes past the others.
+    exec 3>&1
+    FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
+        all stat -c "%f %a %u:%g %n" |
+        LISTS=$state FOLDER=$folder awk '
+            BEGIN {
+                while ((getline line < (ENVIRON["LISTS"] "/expected")) > 0) {
+                    split(line, a, "\t")
+                    path = ENVIRON["FOLDER"] "/" a[5]
+                    if (a[4] == "seed") seed[path] = a[3]
+                    else wanted[path] = a[1] == "-" ? "-" : a[1] " " a[2]
+                    question[path] = a[4] == "file" ? "sent-file\t" path "\t" a[3] : "secret-file\t" path
+                }
+                while ((getline line < (ENVIRON["LISTS"] "/seeds")) > 0) {
+                    i = index(line, " ")
+                    sent[ENVIRON["FOLDER"] "/" substr(line, i + 1)] = substr(line, 1, i - 1)
+                }
+            }
+            {
+                path = substr($0, length($1 $2 $3) + 4)
+                # What was there before us ("-") was never compared. What the application writes may be
+                # large, and is not looked into.
+                if (path in seed) {
+                    if ($1 !~ /^4...$/ && (sent[path] == seed[path] || sent[path] == "-")) delete seed[path]
+                } else if ($1 ~ /^8...$/) {
+                    print path
+                    if (wanted[path] != "-" && wanted[path] != $2 " " $3) print question[path] >"/dev/fd/3"
+                }
+            }
+            END { for (path in seed) print "presence\t" path >"/dev/fd/3" }' |
+        all sha256sum |
+        LISTS=$state FOLDER=$folder awk '
+            BEGIN {
+                while ((getline line < (ENVIRON["LISTS"] "/expected")) > 0) {
+                    split(line, a, "\t")
+                    path = ENVIRON["FOLDER"] "/" a[5]
+                    if (a[4] == "seed") continue
+                    wanted[path] = a[3]
+                    question[path] = a[4] == "file" ? "sent-file\t" path "\t" a[3] : "secret-file\t" path
+                }
+            }
             # A name with a backslash in it is escaped, and the line begins with one.
-            if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }
-            else sum[substr($0, 67)] = substr($0, 1, 64)
-            next
-        }
-        section == "--seeds" { i = index($0, " "); sent[substr($0, i + 1)] = substr($0, 1, i - 1); next }
-        {
-            path = ENVIRON["FOLDER"] "/" $5
-            # What was there before us ("-") was never compared.
-            if ($4 == "seed") same = (path in kind) && kind[path] != 4 && (sent[$5] == $3 || sent[$5] == "-")
-            else same = kind[path] == 8 && sum[path] == $3 && ($1 == "-" || owned[path] == $1 " " $2)
-            if (!same) print ($4 == "seed" ? "presence\t" path : $4 == "secret" ? "secret-file\t" path : "sent-file\t" path "\t" $3)
-        }'
+            /^\\/ { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64); next }
+            { sum[substr($0, 67)] = substr($0, 1, 64) }
+            END { for (path in wanted) if (sum[path] != wanted[path]) print question[path] }'
 }
 
 disk_facts() {
