@@ -17,6 +17,9 @@ pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
     for entry in entries(root, "volumes") {
         external(&entry.key, &entry.value)?;
     }
+    for entry in entries(root, "services") {
+        forms(&entry.key, &entry.value)?;
+    }
     let on =
         entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
     for (entry, _) in on {
@@ -74,16 +77,30 @@ fn external(name: &str, node: &Node) -> Result<(), ComposeError> {
     }
 }
 
+/// What a service that is on refers to.
 fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
     networks(name, node, root)?;
-    volumes(name, node, root)?;
+    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
+        if let Some(used) = volume_of(volume)
+            && !entries(root, "volumes").iter().any(|entry| entry.key == used)
+        {
+            return Err(undeclared(name, "volume", "volumes", used, &volume.place));
+        }
+    }
     for kind in ["secrets", "configs"] {
         given(name, kind, node.get(kind), root)?;
     }
     build(name, node, root)?;
     healthcheck(name, node)?;
     limits(name, node)?;
-    mounted_once(name, node)?;
+    mounted_once(name, node)
+}
+
+/// The values that Compose takes apart in every service, also in one that is off.
+fn forms(name: &str, node: &Node) -> Result<(), ComposeError> {
+    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
+        volume_form(name, volume)?;
+    }
     for key in ["command", "entrypoint"] {
         if let Some(command) = node.get(key)
             && let Some(text) = command.text()
@@ -134,45 +151,42 @@ fn undeclared(service: &str, kind: &str, section: &str, name: &str, place: &Plac
     )
 }
 
-fn volumes(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
-    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
-        let used = match volume.text() {
-            Some(text) => named_volume(name, text, &volume.place)?,
-            None => {
-                let text = |key: &str| volume.get(key).and_then(Node::text);
-                if text("type") == Some("bind") && text("source").is_none_or(str::is_empty) {
-                    let what = format!("a bind mount of service {name:?} has no `source`");
-                    return Err(invalid(&volume.place, what, "name the file or folder"));
-                }
-                if text("target").is_none_or(str::is_empty) {
-                    let what = format!("a volume of service {name:?} has no `target`");
-                    return Err(invalid(&volume.place, what, "say where containers see it"));
-                }
-                text("source").filter(|source| text("type") == Some("volume") && !source.is_empty())
-            }
-        };
-        if let Some(used) = used
-            && !entries(root, "volumes").iter().any(|entry| entry.key == used)
-        {
-            return Err(undeclared(name, "volume", "volumes", used, &volume.place));
+fn volume_form(service: &str, volume: &Node) -> Result<(), ComposeError> {
+    if let Some(text) = volume.text() {
+        let parts: Vec<&str> = text.split(':').collect();
+        if text.is_empty() || parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
+            let what = format!("the volume {text:?} of service {service:?} has a blank part");
+            let remedy = "write SOURCE:TARGET; a variable in it may have no value in .env";
+            return Err(invalid(&volume.place, what, remedy));
         }
+        if parts.len() > 3 {
+            let what = format!("the volume {text:?} of service {service:?} has too many colons");
+            return Err(invalid(&volume.place, what, "write SOURCE:TARGET, or SOURCE:TARGET:OPTIONS"));
+        }
+        return Ok(());
+    }
+    let text = |key: &str| volume.get(key).and_then(Node::text);
+    if text("type") == Some("bind") && text("source").is_none_or(str::is_empty) {
+        let what = format!("a bind mount of service {service:?} has no `source`");
+        return Err(invalid(&volume.place, what, "name the file or folder"));
+    }
+    if text("target").is_none_or(str::is_empty) {
+        let what = format!("a volume of service {service:?} has no `target`");
+        return Err(invalid(&volume.place, what, "say where containers see it"));
     }
     Ok(())
 }
 
-/// The volume in `VOLUME:TARGET[:OPTIONS]`; none where it is a path, or has no name.
-fn named_volume<'a>(service: &str, text: &'a str, place: &Place) -> Result<Option<&'a str>, ComposeError> {
-    let parts: Vec<&str> = text.split(':').collect();
-    if text.is_empty() || parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
-        let what = format!("the volume {text:?} of service {service:?} has a blank part");
-        return Err(invalid(place, what, "write SOURCE:TARGET; a variable in it may have no value in .env"));
+/// The name of the volume that is mounted; none where it is a path, or has no name.
+fn volume_of(volume: &Node) -> Option<&str> {
+    let text = |key: &str| volume.get(key).and_then(Node::text);
+    match volume.text() {
+        Some(text) => {
+            let (source, _) = text.split_once(':')?;
+            (!source.starts_with(['.', '/', '~', '\\'])).then_some(source)
+        }
+        None => text("source").filter(|source| text("type") == Some("volume") && !source.is_empty()),
     }
-    if parts.len() > 3 {
-        let what = format!("the volume {text:?} of service {service:?} has too many colons");
-        return Err(invalid(place, what, "write SOURCE:TARGET, or SOURCE:TARGET:OPTIONS"));
-    }
-    let is_name = parts.len() > 1 && !parts[0].starts_with(['.', '/', '~', '\\']);
-    Ok(is_name.then_some(parts[0]))
 }
 
 fn given(name: &str, kind: &str, list: Option<&Node>, root: &Node) -> Result<(), ComposeError> {

@@ -199,6 +199,10 @@ fn refusals() {
         ("services:\n  a: {image: a, volumes: ['data:/d']}", "undeclared volume"),
         ("services:\n  a: {image: a, volumes: ['${NONE}:/d']}", "blank half of a volume"),
         ("services:\n  a: {image: a, command: \"echo 'x\"}", "open quote in a command"),
+        (
+            "services:\n  a: {image: a}\n  b: {image: b, profiles: [p], volumes: [':/d']}",
+            "blank half of a volume of one that is off",
+        ),
         ("services:\n  a: {image: a}\nsecrets:\n  s: {}", "secret from nowhere"),
         ("services:\n  a: {image: a, links: [b]}", "link to nothing"),
         ("include: [other.yaml]", "include of what is not there"),
