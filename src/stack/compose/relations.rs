@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::read::Read;
 use super::shell_words::is_command_line;
 use super::yaml::{Node, Place};
-use super::{ComposeError, invalid};
+use super::{ComposeError, invalid, ports};
 
 /// Checks what a merged file declares, and what services that are on refer to.
 pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
@@ -94,6 +94,20 @@ fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
     healthcheck(name, node)?;
     limits(name, node)?;
     mounted_once(name, node)
+}
+
+/// Checks a file that is read for one of its services alone: Compose takes apart the ports and volumes
+/// of all of them, and nothing else.
+pub(super) fn check_taken_apart(root: &Node) -> Result<(), ComposeError> {
+    for entry in entries(root, "services") {
+        for port in entry.value.get("ports").map(Node::items).unwrap_or_default() {
+            ports::port(port)?;
+        }
+        for volume in entry.value.get("volumes").map(Node::items).unwrap_or_default() {
+            volume_form(&entry.key, volume)?;
+        }
+    }
+    Ok(())
 }
 
 /// The values that Compose takes apart in every service, also in one that is off.

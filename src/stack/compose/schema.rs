@@ -23,11 +23,22 @@ pub(super) fn check_include(node: &Node) -> Result<(), ComposeError> {
     value(node, &Kind::List(&keys::INCLUDED), "include", &node.place)
 }
 
-/// Checks text that is to become a number or a truth value, in a file that is read for one of its
-/// services alone: Compose converts all of it.
+/// Checks text that is to become a number or a truth value, and values that have two forms, in a file
+/// that is read for one of its services alone: Compose converts all of it.
 pub(super) fn check_conversions(root: &Node) -> Result<(), ComposeError> {
-    conversions(root, &Kind::Keys(&keys::FILE), "")
+    conversions(root, &Kind::Keys(&keys::FILE), "")?;
+    for service in root.get("services").map(Node::entries).unwrap_or_default() {
+        for entry in service.value.entries().iter().filter(|entry| CONVERTED.contains(&entry.key.as_str())) {
+            if let Some(kind) = keys::of_a_service(&entry.key).filter(|kind| !has_form(&entry.value, kind)) {
+                value(&entry.value, kind, &format!("services.{}.{}", service.key, entry.key), &entry.place)?;
+            }
+        }
+    }
+    Ok(())
 }
+
+/// What of a service Compose brings into one form before it looks at the keys.
+const CONVERTED: [&str; 4] = ["build", "depends_on", "env_file", "ports"];
 
 fn conversions(node: &Node, kind: &Kind, at: &str) -> Result<(), ComposeError> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };

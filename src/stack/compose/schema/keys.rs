@@ -99,6 +99,12 @@ static INCLUDE: Keys = Keys {
     )
 };
 
+/// What a key of a service takes.
+pub(super) fn of_a_service(key: &str) -> Option<&'static Kind> {
+    let found = SERVICE.keys.binary_search_by_key(&key, |(known, _)| known).ok()?;
+    Some(&SERVICE.keys[found].1)
+}
+
 static SERVICE: Keys = keys(
     "a service",
     &[
