@@ -3,116 +3,18 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it misses by failing")]
 
+mod markdown;
+mod plans;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use provision::cli::Cli;
 use provision::config;
-use provision::steps::{NAMES, script};
 use serde_json::Value;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).expect(path)
-}
-
-/// Every document: those at the top, and those in `docs/`.
-fn documents() -> Vec<(PathBuf, String)> {
-    let folders = [root().to_path_buf(), root().join("docs")];
-    let mut paths: Vec<_> = folders
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .collect();
-    paths.sort();
-    assert!(paths.len() > 5, "the documents are not where they were: {paths:?}");
-    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("UTF-8"))).collect()
-}
-
-/// A block of code: where it begins, what is said behind the fence, and its lines.
-struct Block {
-    place: String,
-    kind: String,
-    lines: Vec<String>,
-}
-
-fn blocks() -> Vec<Block> {
-    let mut blocks = Vec::new();
-    for (path, text) in documents() {
-        let mut open: Option<Block> = None;
-        for (index, line) in text.lines().enumerate() {
-            match (line.trim_start().strip_prefix("```"), &mut open) {
-                (Some(kind), None) => {
-                    let place = format!("{}:{}", path.display(), index + 1);
-                    open = Some(Block { place, kind: kind.trim().to_owned(), lines: Vec::new() });
-                }
-                (Some(_), Some(_)) => blocks.extend(open.take()),
-                (None, Some(block)) => block.lines.push(line.to_owned()),
-                (None, None) => {}
-            }
-        }
-        assert!(open.is_none(), "{}: a block of code does not end", path.display());
-    }
-    blocks
-}
-
-/// What is written between backticks outside of blocks, with its place.
-fn spans() -> Vec<(String, String)> {
-    let mut spans = Vec::new();
-    for (path, text) in documents() {
-        let mut fenced = false;
-        for (index, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("```") {
-                fenced = !fenced;
-            } else if !fenced {
-                let place = format!("{}:{}", path.display(), index + 1);
-                spans.extend(line.split('`').skip(1).step_by(2).map(|span| (place.clone(), span.to_owned())));
-            }
-        }
-    }
-    spans
-}
-
-/// The cells of a line of a Markdown table.
-fn cells(line: &str) -> Vec<String> {
-    line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
-}
-
-/// The rows of all tables whose first column has this heading.
-fn table(text: &str, heading: &str) -> Vec<Vec<String>> {
-    let lines: Vec<_> = text.lines().collect();
-    lines
-        .split(|line| !line.starts_with('|'))
-        .filter(|table| table.first().is_some_and(|head| cells(head)[0] == heading))
-        .flat_map(|table| rows(&table.join("\n")))
-        .collect()
-}
-
-/// The text without its backticks.
-fn plain(cell: &str) -> String {
-    cell.replace('`', "")
-}
-
-/// The cells of the rows of a Markdown table, heads and rules left out.
-fn rows(text: &str) -> Vec<Vec<String>> {
-    let lines: Vec<_> = text.lines().collect();
-    let is_rule = |line: &str| line.starts_with("| --");
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(index, line)| {
-            let is_head = lines.get(index + 1).is_some_and(|below| is_rule(below));
-            line.starts_with('|') && !is_rule(line) && !is_head
-        })
-        .map(|(_, line)| cells(line))
-        .collect()
-}
+use markdown::{blocks, blocks_of, documents, plain, read, root, rows, spans, table};
 
 // --- options -----------------------------------------------------------------
 
@@ -166,11 +68,6 @@ fn every_option_is_documented_with_its_default() {
     }
 }
 
-/// The lines within the blocks of a text.
-fn blocks_of(text: &str) -> Vec<&str> {
-    text.split("```").skip(1).step_by(2).flat_map(str::lines).collect()
-}
-
 // --- exit codes --------------------------------------------------------------
 
 #[test]
@@ -210,102 +107,6 @@ fn every_event_is_documented() {
     assert_eq!(told, shown, "events that there are, and those shown in docs/json-events.md");
     let explained: BTreeSet<_> = table(&text, "Event").iter().map(|row| plain(&row[0])).collect();
     assert_eq!(told, explained, "events that there are, and those explained in docs/json-events.md");
-}
-
-// --- risks and steps -----------------------------------------------------------
-
-/// All Rust files in a folder and below it.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("a folder");
-    entries
-        .map(|entry| entry.expect("an entry").path())
-        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
-}
-
-/// `RestartsDocker` as JSON has it: `restarts-docker`.
-fn kebab(name: &str) -> String {
-    let mut kebab = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !kebab.is_empty() {
-            kebab.push('-');
-        }
-        kebab.extend(c.to_lowercase());
-    }
-    kebab
-}
-
-/// The variants of an enum in the source, as JSON has them, each with the names of its fields.
-fn variants(name: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let head = format!("\npub enum {name} {{\n");
-    let texts =
-        sources(&root().join("src")).into_iter().map(|path| std::fs::read_to_string(path).expect("UTF-8"));
-    let text = texts.into_iter().find(|text| text.contains(&head)).expect(name);
-    let body = text.split_once(&head).and_then(|(_, rest)| rest.split_once("\n}\n")).expect(name).0;
-    let mut variants = BTreeMap::new();
-    let mut last = String::new();
-    for line in body.lines().filter(|line| !line.trim_start().starts_with(['/', '#', '}'])) {
-        match line.strip_prefix("        ").and_then(|line| line.split_once(':')) {
-            Some((field, _)) => {
-                let fields: &mut BTreeSet<String> = variants.get_mut(&last).expect("a variant");
-                fields.insert(field.trim_start_matches("pub ").to_owned());
-            }
-            None => {
-                last = kebab(line.trim().trim_end_matches([',', ' ', '{']));
-                variants.insert(last.clone(), BTreeSet::new());
-            }
-        }
-    }
-    variants
-}
-
-#[test]
-fn every_risk_is_documented_with_its_keys() {
-    let documented: BTreeMap<_, BTreeSet<_>> = table(&read("docs/json-events.md"), "Risk")
-        .iter()
-        .map(|row| {
-            let keys = row[1].split('`').skip(1).step_by(2).map(str::to_owned).collect();
-            (plain(&row[0]), keys)
-        })
-        .collect();
-    let risks = variants("Risk");
-    assert!(risks.len() > 5 && risks["restarts-docker"].contains("live_restore"), "{risks:?}");
-    assert_eq!(risks, documented, "risks in the source, and those in docs/json-events.md");
-}
-
-#[test]
-fn every_step_is_documented() {
-    let text = read("docs/steps.md");
-    let list: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("- [")?.split_once("](#"))
-        .map(|(name, _)| name.to_owned())
-        .take(NAMES.len())
-        .collect();
-    assert_eq!(list, NAMES, "the list at the top of docs/steps.md");
-    let sections: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-    assert!(sections.starts_with(&NAMES), "the sections of docs/steps.md: {sections:?}");
-
-    // A plan also has steps that no playbook lists: those with a shell file of their own.
-    let files = std::fs::read_dir(root().join("scripts/steps")).expect("a folder");
-    let files = files.map(|entry| entry.expect("an entry").path());
-    let names = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
-    let mut steps: BTreeSet<_> = names.filter(|name| script(name).is_some()).collect();
-    steps.extend(NAMES.map(str::to_owned));
-    let documented: BTreeSet<_> = table(&read("docs/json-events.md"), "Step")
-        .iter()
-        .flat_map(|row| plain(&row[0]).split(", ").map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    assert_eq!(steps, documented, "steps that there are, and those in docs/json-events.md");
-}
-
-#[test]
-fn every_playbook_that_ships_is_documented() {
-    let shipped: BTreeSet<_> = config::shipped_playbooks().map(|(name, _)| name.to_owned()).collect();
-    let documented: BTreeSet<_> =
-        table(&read("docs/playbooks.md"), "Playbook").iter().map(|row| plain(&row[0])).collect();
-    assert_eq!(shipped, documented);
 }
 
 // --- commands ----------------------------------------------------------------
