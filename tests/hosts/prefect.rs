@@ -176,6 +176,11 @@ fn from_nothing() -> Result<(), Failed> {
     }
 
     let host = the_stack(&folder);
+    let engine = host.inside("docker info --format '{{.ServerVersion}} {{.Driver}}'");
+    assert!(
+        engine.starts_with("28.") && engine.ends_with(" overlayfs\n"),
+        "containerd's image store: {engine}"
+    );
     // From outside: the API is there, and wants to know who asks.
     let health = host.ask(4200, "/api/health")?;
     assert!(health.contains(" 200 ") && health.ends_with("true"), "{health}");
