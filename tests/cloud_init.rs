@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::GzDecoder;
 use provision::config::{self, Settings};
-use provision::stack::bundle::{Bundle, Choice, sha256};
+use provision::digest::sha256;
+use provision::stack::bundle::{Bundle, Choice};
 use tempfile::TempDir;
 
 /// A folder with a stack of its own, and settings.

@@ -9,9 +9,10 @@ use super::{asked, exit_of, failure, index, up};
 use crate::cli::{self, BackupVerb, Global};
 use crate::config::Settings;
 use crate::plan::{Plan, PlannedStep, fingerprint};
-use crate::report::{Event, Failure, Reporter, Summary, bytes, print};
+use crate::report::{Event, Failure, Reporter, Summary, print};
 use crate::run::{self, Followed};
 use crate::steps::{Backup, Chosen, StackInput};
+use crate::text::bytes;
 use choose::choose;
 use look::Listing;
 

@@ -188,7 +188,7 @@ fn fetched(url: &str, stack: &[BundleFile], out: Option<&Path>) -> Result<StackA
             failure::plain(Exit::Usage, format!("{} cannot be written: {error}", path.display()))
         })?;
     }
-    Ok(StackArchive { url: url.to_owned(), sha256: crate::stack::bundle::sha256(&packed) })
+    Ok(StackArchive { url: url.to_owned(), sha256: crate::digest::sha256(&packed) })
 }
 
 /// `provision.toml` as the server reads it: what is here, with places that are there.
@@ -292,7 +292,7 @@ fn must_be_address(text: &str, place: &str) -> Result<(), Failure> {
     {
         return Ok(());
     }
-    let what = format!("`{}` is no address ({place})", crate::report::harmless(text));
+    let what = format!("`{}` is no address ({place})", crate::text::harmless(text));
     Err(failure::with_hint(Exit::Usage, what, "it begins with https:// (or http://)"))
 }
 

@@ -5,9 +5,10 @@ use crate::config::ConfigError;
 use crate::facts::ParseError;
 use crate::host::{HostError, by_hand, command_by_hand};
 use crate::plan::without_passwords;
-use crate::report::{Failure, harmless};
+use crate::report::Failure;
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
+use crate::text::harmless;
 
 /// A failure without a place, output or hint.
 pub(super) fn plain(code: Exit, what: impl Into<String>) -> Failure {

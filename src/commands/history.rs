@@ -5,8 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::exit::Exit;
 use super::{exit_of, failure, index};
 use crate::host::Destination;
-use crate::report::{ChangeOutcome, Event, Failure, Reporter, duration, harmless, print, rfc3339};
+use crate::report::{ChangeOutcome, Event, Failure, Reporter, print};
 use crate::run::{Follower, Link, Request};
+use crate::text::{duration, harmless};
+use crate::time::rfc3339;
 
 /// `provision runs HOST`
 pub(super) async fn runs(mut link: Link, json: bool, reporter: &dyn Reporter) -> Exit {

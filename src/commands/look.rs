@@ -143,7 +143,7 @@ pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> 
 }
 
 fn line_for_terminal(line: &str) -> String {
-    line.split('\t').map(crate::report::harmless).collect::<Vec<_>>().join("\t")
+    line.split('\t').map(crate::text::harmless).collect::<Vec<_>>().join("\t")
 }
 
 /// A line of the probe's as it may be kept in a file: a file's content without the passwords of addresses.

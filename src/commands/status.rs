@@ -10,8 +10,9 @@ use super::history::{ask, moment};
 use super::probe::probe;
 use super::{exit_of, failure, index};
 use crate::facts::{Facts, FirstBoot, Question};
-use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::report::{Event, Failure, Reporter, print};
 use crate::run::{self, Followed, Follower, Link, Request};
+use crate::text::harmless;
 
 /// How long a first boot may take to begin its run: it has a binary to fetch.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -111,7 +112,7 @@ fn shown(name: &str, facts: &Facts) -> String {
             format!(
                 "{}, up {}",
                 facts.system.name,
-                crate::report::duration(facts.system.uptime.saturating_mul(1000))
+                crate::text::duration(facts.system.uptime.saturating_mul(1000))
             ),
         ),
         ("docker", docker),

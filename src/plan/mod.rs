@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Action, Change, FileChange, Risk};
 pub use diff::{FileDiff, Recorded, diff};
 pub use finding::{Finding, Level};
-pub use fingerprint::{fingerprint, sha256};
+pub use fingerprint::fingerprint;
 pub use load::Own;
 pub use login::{has_password, split_login, without_passwords};
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::findings::mark;
 use super::paint::{Paint, Word};
-use super::text::{columns, counted, duration, harmless};
 use super::words::remedy;
 use super::{ChangeOutcome, Event, Failure, RunOutcome, Summary, Verbosity};
 use crate::plan::{Finding, Level};
+use crate::text::{columns, counted, duration, harmless};
 
 /// Turns events into lines.
 pub(super) struct Lines {

@@ -1,8 +1,8 @@
 //! What the views of a plan have in common: the words for its parts.
 
-use super::text::{bytes, counted};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Recorded, Risk, diff};
 use crate::plan::{Finding, Level};
+use crate::text::{bytes, counted};
 
 /// What a person should know before saying yes, as a fragment.
 pub fn risk(risk: &Risk) -> String {

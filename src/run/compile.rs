@@ -37,7 +37,7 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
             action.name,
             action.timeout,
             change.id,
-            crate::report::harmless(&change.title)
+            crate::text::harmless(&change.title)
         ));
         archive.change(&number, change)?;
     }

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::report::{ChangeOutcome, Event, RunOutcome, harmless};
+use crate::report::{ChangeOutcome, Event, RunOutcome};
+use crate::text::harmless;
 
 /// How many lines of a change's output are kept for the case that it fails.
 const TAIL: usize = 40;

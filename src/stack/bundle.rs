@@ -18,7 +18,8 @@ pub use left_out::{Group, LeftOut, Why};
 use globset::GlobSet;
 use sha2::{Digest, Sha256};
 
-use crate::report::bytes;
+use crate::digest::{hex, sha256};
+use crate::text::bytes;
 
 /// The most that a bundle may hold.
 pub const MAX_SIZE: u64 = 64 * 1024 * 1024;
@@ -259,20 +260,6 @@ fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> Bu
     };
     let sha256 = sha256(&content);
     BundleFile { path, mode, owner: ROOT.to_owned(), sha256, content, sensitive, seed: false }
-}
-
-/// The SHA-256 of some bytes, in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Patterns in the manner of `.gitignore`, without `!`.

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Allow, Refusal};
+use crate::digest::sha256;
 use crate::facts::{Facts, File};
-use crate::plan::{Action, Change, FileChange, PlannedStep, sha256};
+use crate::plan::{Action, Change, FileChange, PlannedStep};
 
 /// Where the claims are, each in `STACK.json`.
 const FOLDER: &str = "/var/lib/provision/claims/";

@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
+use crate::digest::sha256;
 use crate::facts::{Facts, Question, Questions};
-use crate::plan::{Action, Change, PlannedStep, Risk, sha256};
+use crate::plan::{Action, Change, PlannedStep, Risk};
 pub use place::Format;
 
 const STEP: &str = "secrets";

@@ -10,7 +10,7 @@ use super::*;
 use crate::stack::bundle::BundleFile;
 
 fn file(path: &str, content: &str, sensitive: bool) -> BundleFile {
-    let sha256 = crate::stack::bundle::sha256(content.as_bytes());
+    let sha256 = crate::digest::sha256(content.as_bytes());
     BundleFile {
         path: path.into(),
         mode: 0o644,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::plan::{Change, Plan};
-use crate::report::{harmless, risk};
+use crate::report::risk;
+use crate::text::harmless;
 
 /// At most this many differences are listed.
 const MOST: usize = 20;

@@ -8,8 +8,8 @@
 //! else's chain is touched.
 
 use super::options::Opening;
+use crate::digest::sha256;
 use crate::facts::LoadedRule;
-use crate::plan::sha256;
 
 /// Our chain.
 pub(super) const CHAIN: &str = "PROVISION-FORWARD";

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{STEP, Stack};
 use crate::facts::File;
 use crate::plan::{Change, FileChange, Risk};
-use crate::report::bytes;
 use crate::stack::bundle::{Bundle, BundleFile, Patterns};
 use crate::steps::{Model, Refusal};
+use crate::text::bytes;
 
 /// Files that are the application's, since a container may write to them.
 #[derive(Default)]
@@ -240,7 +240,7 @@ fn manifest(bundle: &Bundle) -> String {
 }
 
 pub(super) fn manifest_sum(bundle: &Bundle) -> String {
-    crate::plan::sha256(manifest(bundle).as_bytes())
+    crate::digest::sha256(manifest(bundle).as_bytes())
 }
 
 fn manifest_line(line: &str) -> Option<(&str, &str)> {

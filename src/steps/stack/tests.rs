@@ -186,7 +186,7 @@ fn what_containers_wrote_stays_when_the_mount_goes() {
 #[test]
 fn what_containers_write_is_known_from_an_older_manifest() {
     let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one")]);
-    let sum = crate::plan::sha256(b"one");
+    let sum = crate::digest::sha256(b"one");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} data/app.db\n"));
     put(&mut case.facts, "/srv/notes/data/app.db", "theirs");
     assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);

@@ -101,7 +101,7 @@ fn a_folder_with_files_in_a_files_way_is_found_in_the_plan() {
     assert_eq!(refused.details, ["/srv/notes/conf/a"]);
     assert!(refused.hints[0].ends_with("sudo ls -A /srv/notes/conf/a"), "{:?}", refused.hints);
     // What is in it was sent, and goes first.
-    let sum = crate::plan::sha256(b"x");
+    let sum = crate::digest::sha256(b"x");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} conf/a/x\n"));
     put(&mut case.facts, "/srv/notes/conf/a/x", "x");
     assert!(case.plan().is_ok());
