@@ -43,7 +43,7 @@ pub enum Format {
     CloudConfig,
     /// A shell script
     Script,
-    /// A MIME message with the script as its part, to put beside parts of one's own
+    /// A MIME message with the script as a part, to combine with parts of your own
     Mime,
 }
 
