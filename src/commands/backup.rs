@@ -171,7 +171,7 @@ impl Work<'_> {
                 return Ok(exit);
             }
         }
-        Err(up::busy("of another one", "somebody"))
+        Err(up::busy("(unknown)", "another user"))
     }
 
     /// None when somebody was faster.
@@ -195,10 +195,10 @@ impl Work<'_> {
         index::remember(&id, &session.name);
         let host = &session.name;
         let again = match wanted {
-            Wanted::Now => format!("`provision backup {host} now` tries again"),
+            Wanted::Now => format!("run `provision backup {host} now` again"),
             Wanted::Restore { .. } => {
                 format!(
-                    "the same `provision backup {host} restore` begins anew, and `provision up {host}` starts what is stopped"
+                    "run the same `provision backup {host} restore` again; `provision up {host}` starts what is stopped"
                 )
             }
         };
@@ -246,7 +246,7 @@ impl Work<'_> {
                     self.backup.source.host,
                     bytes(checked.free)
                 );
-                let hint = "free some space, or go on with `--force`";
+                let hint = "free some space, or continue with `--force`";
                 return Err(failure::with_hint(Exit::Refused, what, hint));
             }
         }

@@ -120,10 +120,10 @@ fn no_secrets(
     let given = &settings.options.secrets.given;
     if !given.is_empty() && settings.playbook.steps.contains(&"secrets") {
         let what = format!(
-            "a person has to give {}, and nobody is there at a first boot",
+            "{} must be entered by a person, which is not possible at a first boot",
             listed(given.iter().map(String::as_str))
         );
-        let hint = "let the server make it (`generate` in [steps.secrets]), or provision this one from here with \
+        let hint = "let the server generate it (`generate` in [steps.secrets]), or provision this one from here with \
                     `provision up HOST`";
         return Err(failure::with_hint(Exit::Usage, what, hint));
     }
@@ -139,7 +139,7 @@ fn no_secrets(
         return Ok(());
     }
     let what =
-        "user-data can be read by whoever may ask for the server's metadata, and these look like secrets";
+        "anything on the server that can query its metadata can read the user-data, and these look like secrets";
     if force {
         warn(format!("{what}: {}", found.join(", ")));
         return Ok(());
@@ -147,9 +147,9 @@ fn no_secrets(
     Err(Failure {
         output: found,
         hints: vec![
-            "let the server make them (`generate` in [steps.secrets]) and name them as Compose secrets"
+            "let the server generate them (`generate` in [steps.secrets]) and name them as Compose secrets"
                 .into(),
-            "or leave files out by .provisionignore; `--force` goes on where they are none".into(),
+            "or leave files out by .provisionignore; `--force` continues if they are not".into(),
         ],
         ..failure::plain(Exit::Usage, what)
     })

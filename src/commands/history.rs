@@ -130,10 +130,10 @@ pub(super) async fn show(mut link: Link, run: &str, json: bool, reporter: &dyn R
     }
     if follower.outcome().is_none() {
         let alive = lines.iter().any(|line| line == "state\talive");
-        text.push_str(if alive { "it is going on\n" } else { "it ended without a word\n" });
+        text.push_str(if alive { "it is still active\n" } else { "it ended unexpectedly\n" });
     }
     if !kept.is_empty() {
-        text.push_str("former versions of files, kept on the host:\n");
+        text.push_str("previous versions of files, kept on the host:\n");
         text.extend(kept.iter().map(|path| format!("  {path}\n")));
     }
     if !json {
@@ -152,7 +152,7 @@ fn shown(event: &Event) -> String {
         Event::ChangeEnded { outcome, milliseconds, .. } => {
             let how = match outcome {
                 ChangeOutcome::Applied => "applied",
-                ChangeOutcome::AlreadySo => "already so",
+                ChangeOutcome::AlreadySo => "no change needed",
                 ChangeOutcome::Failed => "failed",
             };
             format!("  {how} ({})\n", duration(*milliseconds))

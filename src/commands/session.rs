@@ -195,7 +195,7 @@ impl<'a> Session<'a> {
             && self.run_going_on().is_none()
         {
             if started.elapsed() > CLOUD_INIT_PATIENCE {
-                let text = "cloud-init does not end; going on without it".into();
+                let text = "cloud-init is still running; continuing without waiting for it".into();
                 self.tell(&Event::Warning { text });
                 break;
             }

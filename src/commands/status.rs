@@ -131,12 +131,12 @@ fn shown(name: &str, facts: &Facts) -> String {
     rows.push(match &facts.last_run {
         None => ("last run", "none".to_owned()),
         Some(run) => {
-            let state = if run.state == "running" { "ended without a word" } else { &run.state };
+            let state = if run.state == "running" { "ended unexpectedly" } else { &run.state };
             ("last run", format!("{} of {}: {state}", run.id, run.holder))
         }
     });
     if facts.reboot_required.is_some() {
-        rows.push(("reboot", "asked for by an update".to_owned()));
+        rows.push(("reboot", "required by an update".to_owned()));
     }
     rows.iter().map(|(name, text)| format!("{name:<10}  {}\n", harmless(text))).collect()
 }
@@ -144,7 +144,7 @@ fn shown(name: &str, facts: &Facts) -> String {
 /// Why the host is not what it should be: the last run's failure, or that of a first boot which
 /// never came to a run.
 async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure> {
-    let again = format!("go on: `provision up {}`", link.name());
+    let again = format!("continue: `provision up {}`", link.name());
     let first_boot = facts.first_boot.as_ref().filter(|first_boot| first_boot.state == "failed");
     let Some(last) = facts.last_run.as_ref().filter(|last| last.state != "completed") else {
         return Ok(first_boot.filter(|_| facts.last_run.is_none()).map(|first_boot| Failure {
@@ -167,7 +167,7 @@ async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure>
         (None, _) => Failure {
             change: follower.current().map(str::to_owned),
             output: follower.tail(),
-            ..failure::with_hint(Exit::Failed, "the last run ended without a word", again)
+            ..failure::with_hint(Exit::Failed, "the last run ended unexpectedly", again)
         },
     }))
 }

@@ -170,8 +170,8 @@ pub(super) async fn attach(session: &mut Session<'_>, id: &str, holder: &str) ->
 pub(super) fn busy(id: &str, holder: &str) -> Failure {
     failure::with_hint(
         Exit::Busy,
-        format!("the run {id} of {holder} holds this host"),
-        "try again when it has ended; a run that has died holds nobody",
+        format!("run {id} of {holder} is active on this host"),
+        "try again when it has ended; a run that died does not block others",
     )
 }
 
@@ -308,7 +308,7 @@ async fn drive(
             Err(failure) => return Outcome::Failed(failure),
         }
     }
-    Outcome::Failed(busy("of another one", "somebody"))
+    Outcome::Failed(busy("(unknown)", "another user"))
 }
 
 /// What the plan has warned of and the run could not change.
@@ -318,7 +318,7 @@ fn warn_of_what_lasts(session: &Session<'_>, plan: &Plan) {
 }
 
 fn goes_on(host: &str) -> String {
-    format!("`provision up {host}` goes on from there")
+    format!("`provision up {host}` continues from there")
 }
 
 /// What a run that has ended means; `again` is how to go on.
@@ -337,7 +337,7 @@ pub(super) fn ended(follower: &Follower, run: &str, again: &str) -> Option<Failu
             output: follower.tail(),
             ..failure::with_hint(
                 Exit::Failed,
-                "the run ended without a word: the host went down, or the runner was killed",
+                "the run ended unexpectedly: the host went down, or the runner was killed",
                 again,
             )
         }),

@@ -158,7 +158,7 @@ pub fn parse(answer: impl AsRef<[u8]>) -> Result<Parsed, ParseError> {
     Err(ParseError::Truncated { last: shorten(&last) })
 }
 
-/// Whether others may reach it.
+/// Whether others can reach it.
 fn is_own(address: &IpAddr) -> bool {
     let is_local = match address {
         IpAddr::V4(four) => four.is_link_local(),

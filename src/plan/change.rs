@@ -129,7 +129,7 @@ pub enum Risk {
         /// How much, in bytes, where it is known.
         bytes: Option<u64>,
     },
-    /// A login gains the powers of root.
+    /// A login gains root's permissions.
     GivesRoot {
         /// The login.
         user: String,
@@ -146,7 +146,7 @@ pub enum Risk {
         /// The backup.
         by: String,
     },
-    /// A file that was edited on the host is replaced; the former version is kept.
+    /// A file that was edited on the host is replaced; the previous version is kept.
     ReplacesEdited {
         /// The file's path on the host.
         path: String,

@@ -171,7 +171,7 @@ pub enum RunOutcome {
     Failed,
     /// A person cancelled it between two changes.
     Cancelled,
-    /// It ended without a word: the host went down, or the runner was killed.
+    /// It ended unexpectedly: the host went down, or the runner was killed.
     Died,
 }
 

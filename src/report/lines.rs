@@ -122,7 +122,7 @@ impl Lines {
                 let place = change.as_ref().map_or_else(String::new, |change| format!(" {at} {change}"));
                 let how = ended(*outcome);
                 vec![
-                    harmless(&format!("the earlier run {run} {how}{place}; going on from there"))
+                    harmless(&format!("the earlier run {run} {how}{place}; continuing from there"))
                         .into_owned(),
                 ]
             }
@@ -195,13 +195,13 @@ impl Lines {
         let id = harmless(id);
         if self.live {
             let title = current.map_or(&*id, |current| &current.title);
-            let behind = if outcome == ChangeOutcome::AlreadySo { "already so" } else { &took };
+            let behind = if outcome == ChangeOutcome::AlreadySo { "no change needed" } else { &took };
             return format!("{mark} {title}  {}", paint.dim(behind));
         }
         let place = current.map_or_else(|| id.into_owned(), Current::place);
         let how = match outcome {
             ChangeOutcome::Applied => format!("done in {took}"),
-            ChangeOutcome::AlreadySo => "already so".to_owned(),
+            ChangeOutcome::AlreadySo => "no change needed".to_owned(),
             ChangeOutcome::Failed => format!("failed after {took}"),
         };
         format!("{} {mark} {how}", paint.dim(&place))
@@ -216,7 +216,7 @@ impl Lines {
             Event::ConnectionLost { reason, attempt } => {
                 let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
                 match attempt {
-                    1 => self.warning(&format!("connection lost{why}; the run goes on, connecting again")),
+                    1 => self.warning(&format!("connection lost{why}; the run continues on the host; reconnecting")),
                     _ => self.detail(&format!("still not connected{why}, attempt {attempt}")),
                 }
             }
@@ -233,7 +233,7 @@ impl Lines {
 
     fn detached(&self, host: &str, run: &str, may_cancel: bool) -> Vec<String> {
         let mut lines = vec![
-            harmless(&format!("run {run} goes on without you")).into_owned(),
+            harmless(&format!("run {run} continues on the host")).into_owned(),
             self.help(&format!("'provision up {host}' follows it again")),
         ];
         if may_cancel {
@@ -287,7 +287,7 @@ impl Lines {
             let count = counted(summary.applied, "change");
             let already = match summary.already_so {
                 0 => String::new(),
-                so => format!(", {so} already so"),
+                so => format!(", {so} already in place"),
             };
             let text = format!("{count} made{on} in {took}{already}");
             lines.push(format!("{} {}", self.paint.green("✓"), self.paint.bold(&text)));
@@ -330,10 +330,10 @@ impl Lines {
 /// How a run ended, behind its id.
 fn ended(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Running => "is going on",
+        RunOutcome::Running => "is still active",
         RunOutcome::Completed => "was completed",
         RunOutcome::Failed => "failed",
         RunOutcome::Cancelled => "was cancelled",
-        RunOutcome::Died => "ended without a word",
+        RunOutcome::Died => "ended unexpectedly",
     }
 }

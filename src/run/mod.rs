@@ -365,7 +365,7 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
         }
         Some(("following", _)) => state.begun = true,
         Some(("busy", rest)) => {
-            let (run, holder) = rest.split_once(' ').unwrap_or((rest, "somebody"));
+            let (run, holder) = rest.split_once(' ').unwrap_or((rest, "another user"));
             let harmless = |text| crate::text::harmless(text).into_owned();
             state.busy = Some((harmless(run), harmless(holder)));
         }

@@ -325,7 +325,7 @@ impl Stack {
             return Err(Refusal::new(
                 STEP,
                 format!("`{folder}` is no folder on the host"),
-                "mend `folder` in [steps.stack]; it is an absolute path without spaces",
+                "fix `folder` in [steps.stack]; it is an absolute path without spaces",
             ));
         }
         Ok(())

@@ -102,7 +102,7 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
         // Published for the host itself: a neighbour on the wire may still send there (moby/moby#45610).
         rules.push("-m conntrack --ctorigdst 127.0.0.0/8 -j DROP".to_owned());
     }
-    // What containers alone may reach is the host's, and not another container's.
+    // What containers alone can reach is the host's, and not another container's.
     for opening in openings.iter().filter(|opening| !opening.containers) {
         for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
             let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };

@@ -364,7 +364,7 @@ fn who_rules_already_is_not_fought() {
             },
             "netfilter-persistent",
         ),
-        (&|facts| facts.firewall.foreign_tables.push("inet mine".into()), "nftables (inet mine)"),
+        (&|facts| facts.firewall.foreign_tables.push("inet mine".into()), "(inet mine)"),
         (&|facts| facts.firewall.loaded.push(loaded(":INPUT DROP")), "iptables"),
         (&|facts| facts.firewall.loaded.push(loaded("-A INPUT -p tcp --dport 9 -j REJECT")), "iptables"),
     ] {

@@ -51,7 +51,7 @@ impl Stack {
             what: "the project names a file by an absolute path, and the host does not have it; nothing was changed"
                 .into(),
             details: details.collect(),
-            hints: vec![hint, "`--force` goes on all the same".into()],
+            hints: vec![hint, "`--force` continues anyway".into()],
             findings: Vec::new(),
         })
     }

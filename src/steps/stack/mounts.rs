@@ -50,7 +50,7 @@ impl Stack {
             details: missing,
             hints: vec![
                 "create it here, or correct the path; Docker would make an empty folder in its place".into(),
-                "`--force` goes on all the same".into(),
+                "`--force` continues anyway".into(),
             ],
             findings: Vec::new(),
         })

@@ -105,7 +105,7 @@ impl Stack {
         Some(Change {
             id: "stack/up".into(),
             title: format!(
-                "start {} and wait until it is well ({})",
+                "start {} and wait until it is healthy ({})",
                 self.input.project.name,
                 names.join(", ")
             ),

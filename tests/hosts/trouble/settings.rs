@@ -35,7 +35,7 @@ fn a_daemon_json_that_is_none() -> Result<(), Failed> {
     host.inside("mkdir -p /etc/docker; echo '{ \"debug\": false,' >/etc/docker/daemon.json");
     folder
         .provision(&["up", "--yes", &host.name])
-        .fails(3, &["/etc/docker/daemon.json on the host is no valid JSON", "mend it first"]);
+        .fails(3, &["/etc/docker/daemon.json on the host is no valid JSON", "fix it first"]);
     assert_eq!(host.inside("cat /etc/docker/daemon.json"), "{ \"debug\": false,\n");
     assert_eq!(host.inside("ls /var/lib/provision 2>/dev/null || true"), "");
 

@@ -38,7 +38,7 @@ fn images_that_cannot_be_had() -> Result<(), Failed> {
     edit(&folder, "image: redis:8", "image: redis:no-such-tag");
     folder
         .provision(&["up", "--yes", &host.name])
-        .fails(3, &[what, "redis:no-such-tag: ", "mend the names in compose.yaml"]);
+        .fails(3, &[what, "redis:no-such-tag: ", "fix the names in compose.yaml"]);
 
     let folder = Folder::with_stack();
     edit(&folder, "image: redis:8", "image: armonly:1");
