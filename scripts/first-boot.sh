@@ -120,7 +120,7 @@ fetch_stack() {
 # Ends with the exit code of `provision up`, or 4 where something could not be fetched.
 provision() {
     if [ "${1:-}" = resume ]; then
-        say "going on where this server was rebooted"
+        say "continuing after the reboot"
     elif ! unpack "$0" || ! stand_by "$0"; then
         say "the user-data could not be unpacked"
         return 2
@@ -150,7 +150,7 @@ finish() {
         rm -rf "$base/settings" "$base/unit" "$base/release" "$base/archive" "$base/stack.tar.gz" \
             "$base/provision" "$base/first-boot.sh"
     elif [ "$(systemctl is-system-running 2>/dev/null)" = stopping ]; then
-        say 'the machine goes down; this goes on at the next boot'
+        say 'the machine shuts down; this continues at the next boot'
     else
         state failed "$1"
         stand_down
@@ -161,7 +161,7 @@ finish() {
 }
 
 if [ "$(id -u)" != 0 ]; then
-    say 'this wants to be root' >&2
+    say 'this needs root' >&2
     exit 5
 fi
 mkdir -p "$base"

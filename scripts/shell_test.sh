@@ -158,7 +158,7 @@ files_guard() { files_placed; }
 files_apply() { say "$(arg value) $(arg missing default)"; place_files; cat; printf 'no end'; }
 files_verify() { files_placed || fail "not placed"; }
 fails_guard() { return 1; }
-fails_apply() { hint "do that"; fail "it went wrong"; }
+fails_apply() { hint "do that"; fail "it failed"; }
 fails_verify() { return 1; }
 STEP
 }
@@ -948,8 +948,8 @@ connection to server at "db.example", port 5432 failed: FATAL:  database "work" 
 connection to server at "db.example", port 5432 failed: server does not support SSL, but SSL was required|db.example:5432 does not offer TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 does not let me in without TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", SSL encryption|db.example:5432 does not let me in from this host
-connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by nobody who is believed
-server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is made out to another name
+connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by an authority that the host does not trust
+server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is for another name
 connection to server at "db.example", port 5432 failed: FATAL:  sorry, too many clients already|db.example:5432 has no connection left
 CASES
     rm -rf /mnt/change /mnt/asked

@@ -191,7 +191,7 @@ answers() {
         sleep 1
     done
     journalctl -u docker.service -n 8 --no-pager -o cat 2>/dev/null
-    hint "look further with 'journalctl -u docker' on the host"
+    hint "for details, use 'journalctl -u docker' on the host"
     fail "the Docker daemon does not answer"
 }
 
@@ -203,17 +203,17 @@ daemon_apply() {
     if command -v dockerd >/dev/null 2>&1 &&
         ! complaints=$(dockerd --validate --config-file "$change/files/1" 2>&1); then
         printf '%s\n' "$complaints" | sed "s|$change/files/1|daemon.json|g"
-        hint "mend 'daemon' in [steps.docker], or /etc/docker/daemon.json on the host"
-        fail "dockerd does not accept the new daemon.json; the former one and the running Docker are untouched"
+        hint "fix 'daemon' in [steps.docker], or /etc/docker/daemon.json on the host"
+        fail "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched"
     fi
     place_files
     case $(arg activate) in
         reload) systemctl reload docker.service ;;
         restart)
             if ! systemctl restart docker.service; then
-                say "dockerd does not start with it; going back to the former daemon.json"
+                say "dockerd does not start with it; going back to the previous daemon.json"
                 former_daemon
-                fail "dockerd did not start with the new daemon.json; the former one is back"
+                fail "dockerd did not start with the new daemon.json; the previous one is back"
             fi
             ;;
         *) return 0 ;;

@@ -224,7 +224,7 @@ wait_until_settled() {
         verdict=$?
         seen >"$scratch/seen"
         looping=$(loops)
-        [ -z "$looping" ] || { report=$looping && blame && fail "the stack is not well: $(told "$report")"; }
+        [ -z "$looping" ] || { report=$looping && blame && fail "the stack is not healthy: $(told "$report")"; }
         case $verdict in
             0)
                 good=$((good + 1)) bad=0
@@ -235,7 +235,7 @@ wait_until_settled() {
                     said=$watching
                 fi
                 ;;
-            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not well: $(told "$report")"; } ;;
+            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not healthy: $(told "$report")"; } ;;
             *)
                 good=0 bad=0
                 [ "$report" = "$said" ] || say "waiting: $(told "$report")"
@@ -243,9 +243,9 @@ wait_until_settled() {
                 ;;
         esac
         if [ "$waited" -ge "$limit" ]; then
-            hint "a longer patience is 'wait' in [steps.stack], now $limit seconds"
+            hint "to wait longer, raise 'wait' in [steps.stack], now $limit seconds"
             blame
-            fail "the stack is not well after $limit seconds${report:+: $(told "$report")}"
+            fail "the stack is not healthy after $limit seconds${report:+: $(told "$report")}"
         fi
         sleep 1
         waited=$((waited + 1))
@@ -279,7 +279,7 @@ blame() {
                     grep -v '^$' | uniq | tail -n 2 | while IFS= read -r line; do say "  $service | exit code $line"; done
                 ;;
         esac
-        hint "look further on the host: sudo docker compose -p $name logs $service"
+        hint "more details, on the host: sudo docker compose -p $name logs $service"
     done
     if [ -d "$state/previous" ]; then
         hint "the bundle that ran before is kept; back to it, on the host: sudo sh -c 'cp -a $state/previous/. $folder && cd $folder && docker compose -p $name up -d --remove-orphans'"
@@ -334,7 +334,7 @@ stop_stale() {
         printf '%s %s\n' "$id" "$service" >>"$scratch/stale"
     done
     [ -s "$scratch/stale" ] || return 0
-    cut -d' ' -f1 "$scratch/stale" | xargs docker stop >/dev/null || fail "a container with former secrets could not be stopped"
+    cut -d' ' -f1 "$scratch/stale" | xargs docker stop >/dev/null || fail "a container with previous secrets could not be stopped"
 }
 
 # running [SERVICE…]: the ids of containers that run, of these services or of all.
@@ -392,7 +392,7 @@ remove_unwanted() {
     compose config --services >"$scratch/wanted" || return 0
     containers | while IFS=$TAB read -r service _ _ id; do
         ! grep -qxF "$service" "$scratch/wanted" || continue
-        say "$service is not wanted any more: its container is removed"
+        say "$service is no longer part of the project; its container is removed"
         docker stop "$id" >/dev/null
         docker rm -f "$id" >/dev/null
     done
@@ -463,8 +463,8 @@ proof_apply() {
     service=$(arg service)
     # Its network and what it waits for are the stack's; only itself it starts.
     if ! compose --profile "$service" run --rm -T --no-deps --quiet-pull "$service" </dev/null 2>&1; then
-        hint "look further on the host: sudo docker compose -p $name ps; sudo docker compose -p $name logs"
-        hint "the same again, on the host: cd $folder && sudo docker compose --profile $service run --rm $service"
+        hint "more details, on the host: sudo docker compose -p $name ps; sudo docker compose -p $name logs"
+        hint "to repeat it, on the host: cd $folder && sudo docker compose --profile $service run --rm $service"
         fail "$name runs, and does not work as it should; the lines above say what"
     fi
     printf '%s\n' "$(arg hash)" >"$state/proven"

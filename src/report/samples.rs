@@ -300,7 +300,7 @@ pub(super) fn failure() -> Failure {
             "E: Unable to locate package docker-ce".into(),
         ],
         hints: vec![
-            "look further with 'provision logs web1 --run 20250704-093000-k3f9'".into(),
+            "for details, use 'provision logs web1 --run 20250704-093000-k3f9'".into(),
             "go on behind the failed change with 'provision up web1'".into(),
         ],
         code: 4,

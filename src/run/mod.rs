@@ -74,7 +74,7 @@ pub enum RunError {
     /// A person left before the host had all of it.
     #[error("left before the run had begun")]
     LeftEarly,
-    /// The archive could not be made.
+    /// The archive could not be created.
     #[error("the run could not be packed: {0}")]
     Pack(#[source] std::io::Error),
 }

@@ -34,7 +34,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     up().fails(
         6,
         &[
-            "the firewall has set itself back: no new connection from the laptop succeeded within 8 seconds",
+            "the firewall was reverted: no new connection from the laptop succeeded within 8 seconds",
             "in firewall/rules",
         ],
     );

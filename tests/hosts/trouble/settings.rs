@@ -59,7 +59,7 @@ fn a_setting_that_dockerd_refuses() -> Result<(), Failed> {
         did.fails(
             6,
             &[
-                "dockerd does not accept the new daemon.json; the former one and the running Docker are untouched",
+                "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched",
                 setting.split(' ').next().expect("a name"),
                 "goes on from there",
             ],

@@ -195,7 +195,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: cache is unhealthy",
+            "error: the stack is not healthy: cache is unhealthy",
             "Ready to accept connections",
             "cache | exit code 3: no database",
             "sudo docker compose -p three logs cache",
@@ -215,7 +215,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: web keeps restarting (exit code 3)",
+            "error: the stack is not healthy: web keeps restarting (exit code 3)",
             "web | cannot go on",
             "sudo docker compose -p three logs web",
             previous,
