@@ -539,7 +539,7 @@ own_addresses() {
     for line in $(ip -o addr show scope global 2>/dev/null </dev/null); do
         case $line in
         *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': veth'* | *': virbr'*) continue ;;
-        *': br-'????????????' '*) continue ;;
+        *': br-'[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]' '*) continue ;;
         *' deprecated '* | *' tentative '* | *' temporary '*) continue ;;
         *' inet '*) line=${line#*' inet '} ;;
         *' inet6 '*) line=${line#*' inet6 '} ;;
@@ -993,7 +993,7 @@ function first_boot(    l, a, n, i, last, path) {
     for (i = n > 20 ? n - 20 : 0; i < n; i++) print "first-boot-log" f(last[i % 20])
 }
 
-function last_run(    l, a, path, state, change) {
+function last_run(    l, a, path, state, change, stack) {
     if (run == "") return
     path = "/var/lib/provision/runs/" run "/journal"
     state = "running"
@@ -1005,7 +1005,8 @@ function last_run(    l, a, path, state, change) {
         else if (a[2] == "run" && a[3] == "start") state = "running"
         else if (a[2] == "change" && a[3] == "start") { sub(/^[^ ]+ +change +start +[^ ]+ */, "", l); change = l }
     }
-    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder"))
+    stack = first("/var/lib/provision/runs/" run "/stack")
+    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder")) (stack == "" ? "" : f(stack))
 }
 function lease(    l, i, v) {
     while ((getline l < "/var/lib/provision/lease") > 0) {

@@ -656,6 +656,10 @@ runs_and_leases() {
     probe </dev/null
     says "last-run\t20260102-000000-bbbbbb\trunning\tyes\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run"
     rm -rf "$root/sys/fs/cgroup/system.slice"
+    printf 'blog\033\n' | put "$runs/20260102-000000-bbbbbb/stack"
+    probe </dev/null
+    says "last-run\t20260102-000000-bbbbbb\trunning\tno\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run\tblog?"
+    rm -f "$root$runs/20260102-000000-bbbbbb/stack"
     for state in completed failed cancelled; do
         printf '1 run start 20260102-000000-bbbbbb 3\n9 run %s\n' "$state" | put "$runs/20260102-000000-bbbbbb/journal"
         probe </dev/null
@@ -951,6 +955,8 @@ cat <<'ADDRESSES'
 2: eth0    inet6 2001:db8::9/64 scope global deprecated dynamic \       valid_lft 604799sec preferred_lft 0sec
 2: eth0    inet6 2001:db8::a/64 scope global tentative \       valid_lft forever preferred_lft forever
 3: wg0    inet 198.51.100.1 peer 198.51.100.2/32 scope global wg0\       valid_lft forever preferred_lft forever
+9: br-management0x    inet 198.51.100.9/24 scope global br-management0x\       valid_lft forever preferred_lft forever
+10: br-lan    inet 198.51.100.8/24 scope global br-lan\       valid_lft forever preferred_lft forever
 4: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\       valid_lft forever preferred_lft forever
 5: br-0123456789ab    inet 172.18.0.1/16 scope global br-0123456789ab\       valid_lft forever preferred_lft forever
 6: docker_gwbridge    inet 172.19.0.1/16 scope global docker_gwbridge\       valid_lft forever preferred_lft forever
@@ -1022,7 +1028,9 @@ QUESTIONS
 2222" ]
     addresses="192.0.2.7
 2001:db8::7
-198.51.100.1"
+198.51.100.1
+198.51.100.9
+198.51.100.8"
     # Where the shell has an `ip` of its own, the made-up one is nothing to it.
     ! prefers_its_own ip || addresses=''
     check "addresses: $(value address)" [ "$(value address)" = "$addresses" ]

@@ -25,6 +25,10 @@ mount -t tmpfs tmpfs /mnt
 mkdir -p /mnt/upper /mnt/work /mnt/tools
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/mnt/upper,workdir=/mnt/work /var/lib || exit 2
 rm -rf /var/lib/provision
+units=/etc/systemd/system
+[ ! -d "$units" ] || mount -t tmpfs tmpfs "$units" || exit 2
+# Another test may run beside this one.
+{ mkdir -p /run/provision && mount -t tmpfs tmpfs /run/provision; } || exit 2
 base=/var/lib/provision
 
 passed=0 failures=0
@@ -202,12 +206,20 @@ run failed"
 # cutting LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
 # the kernel would say: routes, bridges, and the interface that leads to the person.
 cutting() {
-    rm -rf /mnt/place /mnt/net
+    cuts_as_planned "$@"
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
+    echo "code $?"
+    rm -rf /run/provision/place
+}
+
+# cuts_as_planned LINE…: the same, ready to be made.
+cuts_as_planned() {
+    rm -rf /mnt/place /mnt/net "$base"
     mkdir -p /mnt/place/changes/001/arg /mnt/place/steps /mnt/net /run/provision/place
     printf '001 try cuts 5 try/cuts\n' >/mnt/place/changes/list
     printf 'new-connection' >/mnt/place/changes/001/arg/way
     printf '198.51.100.7' >/mnt/place/changes/001/arg/client
-    printf '1' >/mnt/place/changes/001/arg/revert_after
+    printf '%s' "${limit:-1}" >/mnt/place/changes/001/arg/revert_after
     echo 'default via 192.0.2.1 dev eth0' >/mnt/net/routes
     echo '3: docker0: <UP>' >/mnt/net/bridges
     echo eth0 >/mnt/net/device
@@ -227,10 +239,85 @@ docker() { :; }
 cuts_back() { echo back >>/mnt/net/back; kill -s KILL -- "-$1" 2>/dev/null; }
 STEP
     { echo 'cuts_apply() {'; printf '%s\n' "$@"; echo '}'; } >>/mnt/place/steps/try.sh
-    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
-    echo "code $?"
-    rm -rf /run/provision/place
+    mkdir -p "$base" "$units"
+    # A machine that stops, where the test says so; a Docker that has started.
+    cat >>/mnt/place/steps/try.sh <<'STEP'
+systemctl() { case $1 in is-system-running) cat /mnt/net/system ;; is-active) echo active ;; esac; }
+STEP
+    echo running >/mnt/net/system
 }
+
+# interrupted_by boot|kill BEFORE LINE…: the change under watch ends in the middle of it, once BEFORE is
+# there, with its host or by itself; then what comes after it has its turn. The end of the run's journal.
+interrupted_by() {
+    how=$1 before=$2
+    shift 2
+    cuts_as_planned "$@"
+    setsid sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/mnt/net/said 2>/dev/null &
+    leader=$!
+    printf '1 run start x 1 me@here\n2 change sta' >/mnt/place/journal
+    until [ -e "$before" ]; do sleep 0.1; done
+    sleep 0.5
+    # shellcheck disable=SC2046 # numbers
+    kill -s KILL "$leader" $(ps -o pid= --ppid "$leader")
+    wait "$leader" 2>/dev/null
+    rm -rf /run/provision/place
+    sh -c "${later:-:}"
+    [ ! -e "$base/way-back/armed" ] || {
+        [ "$how" = boot ] || sh "$base/way-back/step.sh" "$base/way-back" left armed
+        [ "$how" != boot ] || sh -c "$(sed -n 's/^ExecStart=//p' "$units"/provision-run-place.service)"
+    }
+    sed 's/^[0-9]* //' /mnt/place/journal
+    find "$base" "$units" -type f
+}
+
+going_down() {
+    route='echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes; sleep 10' limit=60
+    for how in boot kill; do
+        said=$(interrupted_by "$how" /mnt/place/awaits "$route")
+        case $how in boot) why='this host went down' ;; *) why='the run was killed' ;; esac
+        check "$how: what awaits a proof is undone, and told" has "$said" "change failed 001 apply 1 try/cuts
+run failed"
+        check "$how: why" has "$said" "output 001 error: Docker was stopped again: $why before a new connection from the laptop had succeeded"
+        check "$how: once" is "$(cat /mnt/net/back)" back
+        check "$how: nothing is left behind" is "$(find "$base" "$units" -type f -o -type l)" ''
+        said=$(interrupted_by "$how" /mnt/net/began ': >/mnt/net/began; sleep 10')
+        check "$how: what changed no route goes on as it is" is "$said" 'run start x 1 me@here
+change sta'
+        check "$how: and is not undone" [ ! -e /mnt/net/back ]
+        check "$how: nothing is left behind then" is "$(find "$base" "$units" -type f -o -type l)" ''
+    done
+    # A route that came in the last moment.
+    later='echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device'
+    said=$(interrupted_by boot /mnt/net/began ': >/mnt/net/began; sleep 10')
+    later=
+    check 'a way that is lost after the boot is undone' has "$said" 'lies in the new network 198.51.100.0/24'
+    # Orderly: systemd ends all of it.
+    cuts_as_planned "$route"
+    echo stopping >/mnt/net/system
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/dev/null 2>&1 &
+    until [ -e /mnt/place/awaits ]; do sleep 0.1; done
+    kill -s TERM $!
+    wait $!
+    sleep 0.3
+    check 'a host that is shut down keeps what it has to do' [ -e "$base/way-back/armed" ]
+    check 'at the next boot' [ -L "$units/multi-user.target.wants/provision-run-place.service" ]
+    check 'and not before' is "$(sh "$base/way-back/step.sh" "$base/way-back" left armed; cat /mnt/net/back 2>&1)" \
+        'cat: /mnt/net/back: No such file or directory'
+    limit=
+    rm -rf /mnt/place /mnt/net "$base" "${units:?}"/*
+}
+
+# A bridge is Docker's by its whole name.
+names_of_bridges() {
+    for name in docker0 docker_gwbridge br-0123456789ab; do check "$name is Docker's" of_docker "$name"; done
+    for name in br-lan br-0 br-0123456789a br-0123456789abc br-0123456789aX br- br0 docker1 lo; do
+        check "$name is not" eval '! of_docker "$name"'
+    done
+}
+
+# shellcheck source=/dev/null
+of_docker() { (. "$HERE/way-back.sh" && is_dockers "$1"); }
 
 watching() {
     check 'a change that leaves the routes alone needs no proof' is "$(cutting 'echo done')" 'done
@@ -1056,6 +1143,8 @@ for way in dash bash busybox; do
     verbs
     runner
     watching
+    going_down
+    names_of_bridges
     links
     folders_in_the_way
     containers_are_judged

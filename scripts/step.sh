@@ -417,6 +417,12 @@ case $phase in
         ;;
     # The same, as under_watch starts it.
     make) "${action}_apply" ;;
+    # What became of the run in the middle of it.
+    booted | left)
+        # shellcheck source=/dev/null
+        . "$dir/way-back.sh"
+        pending "$phase"
+        ;;
     verify)
         [ ! -e "$scratch/lost" ] || exit 1
         "${action}_verify"

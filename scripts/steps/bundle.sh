@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # added to stack.sh, sourced by step.sh
+# shellcheck shell=sh disable=SC2154,SC2034,SC2317 # added to stack.sh, sourced by step.sh
 # The files of a stack: how the stack step puts them in place.
 
 # is_seed PATH: a file to which a container may write is sent where there is none.
@@ -57,6 +57,8 @@ bundle_apply() {
         done <"$state/manifest"
         rm -rf "$state/previous"
         mv "$state/previous.new" "$state/previous"
+        cp -p "$state/manifest" "$state/previous.manifest"
+        cp -p "$state/applied" "$state/previous.applied"
     fi
     rm -f "$state/applied" "$scratch/turned"
     place_files
@@ -85,6 +87,31 @@ drop_turned() {
         say "recreating $(service_of "$id"): a file that it mounts was a folder, or the reverse"
         docker rm -f "$id" >/dev/null
     done
+}
+
+# previous_bundle: the bundle that ran before is in the folder again, as if there had been no other.
+# Fails where none is kept, or a file of it could not be put back.
+previous_bundle() {
+    [ -e "$state/previous.manifest" ] || return 1
+    # What the newer one has besides goes.
+    {
+        [ ! -e "$state/seeds" ] || cut -d' ' -f2- "$state/seeds"
+        cut -d' ' -f3- "$state/previous.manifest"
+    } >"$scratch/stays"
+    cut -d' ' -f3- "$state/manifest" | grep -vxF -f "$scratch/stays" >"$scratch/goes"
+    while read -r path; do
+        path=$folder/$path
+        (keep() { :; } && remove_file) || return 1
+    done <"$scratch/goes"
+    (cd "$state/previous" && find . -type f) >"$scratch/returns"
+    while read -r path; do
+        source=$state/previous/${path#./} path=$folder/${path#./}
+        mode=$(stat -c %a "$source") owner=$(stat -c %u:%g "$source") sum=$(sha256 "$source")
+        (keep() { :; } && place_file "$source") || return 1
+    done <"$scratch/returns"
+    cp -p "$state/previous.manifest" "$state/manifest"
+    mv -f "$state/previous.applied" "$state/applied"
+    rm -f "$state/previous.manifest"
 }
 
 bundle_verify() {

@@ -80,6 +80,10 @@ chains_loaded() {
         say "nothing asks the chain $chain ($1)"
         return 1
     }
+    "$1" -w -t mangle -C INPUT -j PROVISION-INPUT 2>/dev/null || {
+        say "nothing asks the chain PROVISION-INPUT ($1)"
+        return 1
+    }
     found=$("$1" -w -t mangle -S "$chain")
     case $found in *"provision $3"*) ;; *)
         say "the chain $chain is another one ($1)"

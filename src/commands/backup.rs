@@ -136,8 +136,12 @@ impl Work<'_> {
                     return Ok(Exit::Detached);
                 }
                 // Whoever comes back to a restore does not want another one behind it.
-                if let Some(last) =
-                    session.facts.last_run.as_ref().filter(|last| last.change.starts_with("backup/"))
+                let of_this = session.stack_name();
+                if let Some(last) = session
+                    .facts
+                    .last_run
+                    .as_ref()
+                    .filter(|last| last.change.starts_with("backup/") && last.is_of(of_this))
                 {
                     if last.state != "completed" {
                         let what = format!("the run {}, which was followed, did not complete", last.id);
@@ -158,8 +162,13 @@ impl Work<'_> {
             };
             let steps = vec![step];
             let fingerprint = fingerprint(self.playbook, &steps);
-            let plan =
-                Plan { host: session.name.clone(), playbook: self.playbook.to_owned(), steps, fingerprint };
+            let plan = Plan {
+                host: session.name.clone(),
+                playbook: self.playbook.to_owned(),
+                stack: session.stack_name().to_owned(),
+                steps,
+                fingerprint,
+            };
             session.tell(&Event::Planned { plan: Box::new(plan.clone()) });
             // What was said yes to, and nothing else.
             if agreed.as_ref() != Some(&plan.fingerprint) {

@@ -138,8 +138,7 @@ fn no_secrets(
     if found.is_empty() {
         return Ok(());
     }
-    let what =
-        "anything on the server that can query its metadata can read the user-data, and these look like secrets";
+    let what = "anything on the server that can query its metadata can read the user-data, and these look like secrets";
     if force {
         warn(format!("{what}: {}", found.join(", ")));
         return Ok(());

@@ -59,7 +59,8 @@ pub(super) fn from_host(error: HostError) -> Failure {
         HostError::ChangedHostKey { output, forget, .. } => Failure {
             output,
             hints: vec![
-                "the connection may be intercepted, or the host was reinstalled; ask its administrator".into(),
+                "the connection may be intercepted, or the host was reinstalled; ask its administrator"
+                    .into(),
                 format!("if the new key is right, remove the old one: {forget}"),
             ],
             ..plain(Exit::NotReached, what)

@@ -132,7 +132,8 @@ fn shown(name: &str, facts: &Facts) -> String {
         None => ("last run", "none".to_owned()),
         Some(run) => {
             let state = if run.state == "running" { "ended unexpectedly" } else { &run.state };
-            ("last run", format!("{} of {}: {state}", run.id, run.holder))
+            let stack = if run.stack.is_empty() { String::new() } else { format!(" for {}", run.stack) };
+            ("last run", format!("{}{stack} of {}: {state}", run.id, run.holder))
         }
     });
     if facts.reboot_required.is_some() {

@@ -102,10 +102,11 @@ async fn prepare(
         };
         if let Some(outcome) = outcome {
             let change = Some(last.change.clone()).filter(|change| !change.is_empty());
-            if outcome == RunOutcome::Died && last.change.starts_with("backup/") {
+            let stack = Some(last.stack.clone()).filter(|_| !last.is_of(session.stack_name()));
+            if stack.is_none() && outcome == RunOutcome::Died && last.change.starts_with("backup/") {
                 session.tell(&Event::Warning { text: RESTORE_INTERRUPTED.to_owned() });
             }
-            session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
+            session.tell(&Event::Resuming { run: last.id.clone(), outcome, change, stack });
         }
     }
     let plan = plan_when_started(session).await?;
@@ -163,7 +164,14 @@ pub(super) async fn attach(session: &mut Session<'_>, id: &str, holder: &str) ->
     let followed = run::attach(link, id, &voice).await;
     match followed.map_err(|error| failure::from_run(error, &session.name))? {
         Followed::Detached => Ok(false),
-        Followed::Ended(_) | Followed::Busy { .. } => Ok(true),
+        Followed::Busy { .. } => Ok(true),
+        Followed::Ended(follower) => {
+            if let Some(failed) = follower.failed().cloned() {
+                let Failure { what, .. } = failure::from_change(failed, id, String::new());
+                session.tell(&Event::Warning { text: format!("the run {id} failed: {what}") });
+            }
+            Ok(true)
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `cloud-init` | status |
 //! | `first-boot` | state, exit code, time |
 //! | `first-boot-log` | a line of its log |
-//! | `last-run` | id, state, alive (yes or no), change, holder |
+//! | `last-run` | id, state, alive (yes or no), change, holder, and the stack where it is known |
 //! | `lease` | run, holder, since, until |
 //! | `docker` | version, storage driver, error |
 //! | `compose` | version |
@@ -349,6 +349,7 @@ impl Reader {
                     alive: line.yes(2)?,
                     change: line.text(3),
                     holder: line.text(4),
+                    stack: line.text(5),
                 });
             }
             "lease" => {

@@ -412,6 +412,15 @@ pub struct LastRun {
     pub change: String,
     /// Who started it: `user@laptop`.
     pub holder: String,
+    /// Whose run it was: the name of a stack, or of a playbook without one. Empty where that is not known.
+    pub stack: String,
+}
+
+impl LastRun {
+    /// Whether it was a run for this stack, as far as is known.
+    pub fn is_of(&self, stack: &str) -> bool {
+        self.stack.is_empty() || self.stack == stack
+    }
 }
 
 /// The lease on a host: who may change it now.

@@ -23,6 +23,9 @@ pub struct Plan {
     pub host: String,
     /// The playbook's name.
     pub playbook: String,
+    /// The stack, or what stands for it in claims: whose run it is. No part of what a plan says.
+    #[serde(skip)]
+    pub stack: String,
     /// The steps in their order, each with its changes; a step without changes is listed too.
     pub steps: Vec<PlannedStep>,
     /// What this plan rests on: it differs when the host or the settings differ in what matters.

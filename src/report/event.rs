@@ -42,6 +42,9 @@ pub enum Event {
         outcome: RunOutcome,
         /// The change in which it ended.
         change: Option<String>,
+        /// The other stack whose run it was: it stays as it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stack: Option<String>,
     },
     /// The plan is made.
     Planned {

@@ -116,15 +116,19 @@ impl Lines {
     /// A run as a whole.
     fn run(&mut self, host: &str, event: &Event) -> Option<Vec<String>> {
         Some(match event {
-            Event::Resuming { run, outcome, change } => {
+            Event::Resuming { run, outcome, change, stack } => {
                 // It was let finish what was under way.
                 let at = if *outcome == RunOutcome::Cancelled { "after" } else { "in" };
                 let place = change.as_ref().map_or_else(String::new, |change| format!(" {at} {change}"));
                 let how = ended(*outcome);
-                vec![
-                    harmless(&format!("the earlier run {run} {how}{place}; continuing from there"))
-                        .into_owned(),
-                ]
+                let text = match stack {
+                    None => format!("the earlier run {run} {how}{place}; continuing from there"),
+                    Some(stack) => format!(
+                        "the last run on {host} was for the stack {stack}, and {how}{place} ({run}); it stays as it \
+                         is until `provision up` in the folder of {stack}"
+                    ),
+                };
+                vec![harmless(&text).into_owned()]
             }
             Event::RunStarted { run, changes } => {
                 vec![self.paint.dim(&harmless(&format!("run {run}: {}", counted(*changes, "change"))))]
@@ -216,7 +220,9 @@ impl Lines {
             Event::ConnectionLost { reason, attempt } => {
                 let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
                 match attempt {
-                    1 => self.warning(&format!("connection lost{why}; the run continues on the host; reconnecting")),
+                    1 => self.warning(&format!(
+                        "connection lost{why}; the run continues on the host; reconnecting"
+                    )),
                     _ => self.detail(&format!("still not connected{why}, attempt {attempt}")),
                 }
             }

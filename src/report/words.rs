@@ -8,7 +8,9 @@ use crate::text::{bytes, counted};
 pub fn risk(risk: &Risk) -> String {
     match risk {
         Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers keep running".into(),
-        Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop until it is back".into(),
+        Risk::RestartsDocker { live_restore: false } => {
+            "restarts Docker; containers stop until it is back".into()
+        }
         Risk::InterruptsService { services } if services.is_empty() => {
             "may interrupt running services".into()
         }

@@ -90,7 +90,13 @@ pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Mod
     }
     steps.iter_mut().for_each(apt_key::warn_of_unproven_keys);
     let fingerprint = fingerprint(playbook, &steps);
-    let plan = Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint };
+    let plan = Plan {
+        host: host.to_owned(),
+        playbook: playbook.to_owned(),
+        stack: model.claims.stack().to_owned(),
+        steps,
+        fingerprint,
+    };
     Ok(plan.without_passwords())
 }
 

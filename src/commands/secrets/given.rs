@@ -177,7 +177,10 @@ fn of_command(name: &str, command: &str, one_line: Option<&String>) -> Result<Pa
 }
 
 fn nothing_given(name: &str) -> Failure {
-    failure::plain(Exit::NotConfirmed, format!("no value was given for the secret {name}; nothing was changed"))
+    failure::plain(
+        Exit::NotConfirmed,
+        format!("no value was given for the secret {name}; nothing was changed"),
+    )
 }
 
 /// Why a value is not taken; nothing of it is in here.

@@ -35,7 +35,9 @@ pub(super) fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
     let Some((what, command)) = other else { return Ok(()) };
     Err(Refusal {
         step: STEP,
-        what: format!("{what}; two firewalls on one host would work against each other, so nothing was changed"),
+        what: format!(
+            "{what}; two firewalls on one host would work against each other, so nothing was changed"
+        ),
         details: Vec::new(),
         hints: vec![
             "leave `allow` out of [steps.firewall], and the firewall stays as it is".into(),

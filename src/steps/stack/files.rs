@@ -191,7 +191,8 @@ impl Stack {
             title: title(sent, travels, removed, &folder),
             reason: format!("{reason}{more}"),
             risks,
-            undo: Some(format!("the previous bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
+            undo: Some(format!("the previous bundle is kept in {}", self.state("previous")))
+                .filter(|_| !bare),
             files,
             action: self
                 .action("bundle")

@@ -71,8 +71,9 @@ fn ctrl_c_twice_cancels() -> Result<(), Failed> {
     assert_eq!(host.applied(), ["packages/install"], "what was under way is finished, and nothing more");
 
     let did = stack().provision(&["up", "--yes", &host.name]);
-    did.expect(0)
-        .said(&[&format!("the earlier run {run} was cancelled after packages/install; continuing from there")]);
+    did.expect(0).said(&[&format!(
+        "the earlier run {run} was cancelled after packages/install; continuing from there"
+    )]);
     is_as_undisturbed(&host);
     Ok(())
 }
