@@ -114,7 +114,8 @@ fetch_stack() {
     fetch "$(value archive url)" "$(value archive sha256)" "$base/stack.tar.gz" || return 1
     rm -rf "$base/stack"
     mkdir "$base/stack"
-    tar -xzf "$base/stack.tar.gz" -C "$base/stack" && mv "$base/stack" "$base/settings/stack"
+    # Folders that the archive does not name are readable to all, as elsewhere.
+    (umask 022 && tar -xzf "$base/stack.tar.gz" -C "$base/stack") && mv "$base/stack" "$base/settings/stack"
 }
 
 # Ends with the exit code of `provision up`, or 4 where something could not be fetched.

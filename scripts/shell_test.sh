@@ -407,6 +407,68 @@ folders_in_the_way() {
     rm -rf /mnt/links /mnt/place
 }
 
+# --- folders of a stack, and their permissions ----------------------------------------------
+
+# in_stack PHASE LINES FILE…: a phase that gives folders of /mnt/stack what LINES say, and places files.
+in_stack() {
+    phase=$1
+    mkdir -p /mnt/place/changes/001/files /mnt/place/changes/001/arg /mnt/place/steps /mnt/stacks /run/provision/place
+    printf '001 try files 5 try/files\n' >/mnt/place/changes/list
+    printf 'folder=/mnt/stack trusted=/mnt/stack state=/mnt/stacks keeps=new\n. "%s/steps/bundle.sh"\n' "$HERE" >/mnt/place/steps/try.sh
+    printf 'files_apply() { place_files && place_folders && keep_applied; }\nfiles_verify() { files_placed && folders_placed; }\n' >>/mnt/place/steps/try.sh
+    printf '%b' "$2" >/mnt/place/changes/001/arg/folders
+    : >/mnt/place/changes/001/files/list
+    shift 2
+    number=0
+    for path; do
+        number=$((number + 1))
+        echo new >"/mnt/place/changes/001/files/$number"
+        sum=$(echo new | sha256sum)
+        printf '640\troot:root\t%s\t/mnt/stack/%s\n' "${sum%% *}" "$path" >>/mnt/place/changes/001/files/list
+    done
+    sh "$HERE/step.sh" /mnt/place "$phase" 001 2>&1
+    echo "$?"
+    rm -rf /run/provision/place
+}
+
+folders_have_permissions() {
+    lines='700\troot:root\tkept\tkeys\n1777\t12:34\tseed\tan odd  one \n750\t12:0\tkept\tkeys/in\n'
+    mkdir -p /mnt/stacks
+    printf 'old\nsecrets\n' >/mnt/stacks/applied
+    check 'folders are made and files placed' is "$(in_stack apply "$lines" keys/in/a 'an odd  one /b' c/d/e)" 0
+    has_modes() { (cd /mnt/stack && find . -type d -exec stat -c '%a %u:%g %n' {} + | LC_ALL=C sort -k 3); }
+    expected='755 0:0 .
+1777 12:34 ./an odd  one 
+755 0:0 ./c
+755 0:0 ./c/d
+700 0:0 ./keys
+750 12:0 ./keys/in'
+    check 'with their permissions' is "$(has_modes)" "$expected"
+    check 'all of it is there' is "$(in_stack verify "$lines" keys/in/a)" 0
+    check 'the last start counts for it' is "$(cat /mnt/stacks/applied)" 'new
+secrets'
+    # The host has others: what is the application's stays as it is.
+    chmod 2777 /mnt/stack/keys && chown 5:6 /mnt/stack/keys && chmod 700 '/mnt/stack/an odd  one '
+    check 'that is seen' is "$(in_stack verify "$lines")" 1
+    check 'and set' is "$(in_stack apply "$lines")" 0
+    check 'but for those of applications' is "$(has_modes)" "$(printf '%s' "$expected" | sed 's/^1777/700/')"
+    check 'which is right' is "$(in_stack verify "$lines")" 0
+    rm -rf /mnt/stack/keys /mnt/target && mkdir /mnt/target && ln -s /mnt/target /mnt/stack/keys
+    check 'no link is followed' has "$(in_stack apply "$lines" | head -n 2)" 'error: the folder /mnt/stack/keys could not be entered'
+    check 'and what it leads to stays' is "$(stat -c '%a %u' /mnt/target; in_stack verify "$lines")" '755 0
+1'
+    # A file that was sent and goes, which is reached by a link now, is another one.
+    : >/mnt/target/a
+    in_stack verify '' >/dev/null
+    printf '0\troot:root\t-\t/mnt/stack/keys/a\n' >/mnt/place/changes/001/files/list
+    mkdir -p /run/provision/place
+    check 'a file behind a link is left alone' \
+        has "$(sh "$HERE/step.sh" /mnt/place apply 001 2>&1)" 'notice: /mnt/stack/keys/a is reached by a link now'
+    check 'and in no way' is "$(sh "$HERE/step.sh" /mnt/place verify 001 2>&1; echo "$?"; ls /mnt/target)" '0
+a'
+    rm -rf /mnt/stack /mnt/stacks /mnt/place /mnt/target /run/provision/place
+}
+
 # --- containers ------------------------------------------------------------------------
 
 # judged SERVICES CONTAINERS: what stack.sh makes of lines as docker prints them, and its code.
@@ -1147,6 +1209,7 @@ for way in dash bash busybox; do
     names_of_bridges
     links
     folders_in_the_way
+    folders_have_permissions
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed

@@ -188,7 +188,7 @@ fn a_stack_that_does_not_fit_is_fetched() {
     for entry in tar::Archive::new(GzDecoder::new(packed.as_slice())).entries().expect("an archive") {
         names.push(entry.expect("an entry").path().expect("a path").display().to_string());
     }
-    assert_eq!(names, [".env", "compose.yaml", "noise.bin", "site/run.sh"]);
+    assert_eq!(names, ["site/", ".env", "compose.yaml", "noise.bin", "site/run.sh"]);
 
     assert_eq!(text, folder.user_data(&url), "each time the same");
 }

@@ -451,7 +451,7 @@ fn leave_out_our_own(bundle: &mut Bundle, settings: &Settings) {
         .filter_map(|path| path.canonicalize().ok())
         .collect();
     let root = bundle.root.clone();
-    bundle.files.retain(|file| {
+    bundle.retain(|file| {
         let is_ours = || root.join(&file.path).canonicalize().is_ok_and(|path| own.contains(&path));
         !super::saved::is_one(&file.content) && (own.is_empty() || !is_ours())
     });

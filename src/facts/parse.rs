@@ -407,6 +407,7 @@ fn read_file(line: &Line<'_>) -> Result<File, ParseError> {
         target: line.optional(6),
         ids: line.text(7),
         holds_files: line.text(8) == "full",
+        holds: line.rest(9),
         content: None,
     })
 }

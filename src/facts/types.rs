@@ -228,6 +228,9 @@ pub struct File {
     /// Whether it is a folder with a file in it, at any depth. Known where a file was expected there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub holds_files: bool,
+    /// Paths of files in such a folder, from there on: as many as a person may want to know of.
+    #[serde(skip)]
+    pub holds: Vec<String>,
     /// The content, where the question asked for it and it is at most 64 KiB.
     #[serde(skip)]
     pub content: Option<Vec<u8>>,

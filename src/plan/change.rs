@@ -156,6 +156,15 @@ pub enum Risk {
         /// The file's path on the host.
         path: String,
     },
+    /// A folder was given other permissions on the host, and gets those that it has here.
+    ResetsPermissions {
+        /// The folder's path on the host.
+        path: String,
+        /// What it has, in octal, with its owner where that is another than root.
+        from: String,
+        /// What it gets.
+        to: String,
+    },
     /// A file that containers may have written to is replaced; the previous version is kept.
     OverwritesData {
         /// The file's path on the host.

@@ -40,6 +40,9 @@ pub fn risk(risk: &Risk) -> String {
         Risk::RemovesEdited { path } => {
             format!("removes {path}, which was edited on the host; a copy is kept")
         }
+        Risk::ResetsPermissions { path, from, to } => {
+            format!("resets the permissions of {path}, which were changed on the host, from {from} to {to}")
+        }
         Risk::OverwritesData { path } => {
             format!("overwrites {path}, which containers may have written to; the previous version is kept")
         }
@@ -66,6 +69,7 @@ pub(super) fn sign(change: &Change) -> char {
                 | Risk::InterruptsService { .. }
                 | Risk::ReplacesEdited { .. }
                 | Risk::RemovesEdited { .. }
+                | Risk::ResetsPermissions { .. }
                 | Risk::OverwritesData { .. }
                 | Risk::ReplacesDatabase { .. }
                 | Risk::Removes { .. }
@@ -77,7 +81,8 @@ pub(super) fn sign(change: &Change) -> char {
     match first {
         Some(sign) if same => sign,
         Some(_) => '~',
-        None if change.risks.iter().any(touches) => '~',
+        // Permissions of folders alone.
+        None if change.action.name == "bundle" || change.risks.iter().any(touches) => '~',
         None => '+',
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn put(facts: &mut Facts, path: &str, text: &str) {
         kind: "regular".into(),
         target: None,
         holds_files: false,
+        holds: Vec::new(),
         content: Some(text.as_bytes().to_vec()),
     };
     facts.files.insert(path.into(), Some(file));
