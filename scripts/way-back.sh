@@ -24,7 +24,7 @@ bridges() { ip -o link show type bridge 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\)
 # device_to ADDRESS: the interface that leads there.
 device_to() { ip route get "$1" 2>/dev/null | sed -n '1s/.* dev \([^ ]*\).*/\1/p'; }
 
-# is_dockers BRIDGE: whether Docker gives such names by itself. `br-lan` is of somebody else.
+# is_dockers BRIDGE: whether Docker gives such names by itself. `br-lan` is another one.
 is_dockers() {
     case $1 in
         docker0 | docker_gwbridge) return 0 ;;
@@ -188,7 +188,7 @@ arm() {
     unit=provision-run-${dir##*/}.service
     cat >"$units/$unit" <<UNIT || return 1
 [Unit]
-Description=provision run ${dir##*/}: undo what nobody had proven when this host went down
+Description=provision run ${dir##*/}: undo what was not proven when this host went down
 ConditionPathExists=$memory/armed
 Before=docker.service ssh.service sshd.service
 
