@@ -53,6 +53,10 @@ read_questions() {
             add_file "$value"
             ;;
         presence"$TAB"*) FILES=$FILES$value$NL ;;
+        place"$TAB"*)
+            FILES=$FILES$value$NL
+            if [ -d "$value" ] && [ ! -L "$value" ]; then FOLDERS=$FOLDERS$value$NL; fi
+            ;;
         manifest"$TAB"*) manifest_files "$value" ;;
         unit"$TAB"*) add_unit "$value" ;;
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
@@ -539,7 +543,7 @@ own_addresses() {
     for line in $(ip -o addr show scope global 2>/dev/null </dev/null); do
         case $line in
         *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': veth'* | *': virbr'*) continue ;;
-        *': br-'????????????' '*) continue ;;
+        *': br-'[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]' '*) continue ;;
         *' deprecated '* | *' tentative '* | *' temporary '*) continue ;;
         *' inet '*) line=${line#*' inet '} ;;
         *' inet6 '*) line=${line#*' inet6 '} ;;
@@ -693,8 +697,11 @@ file_facts() {
         target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
     done
     for path in $FOLDERS; do
-        # A file gives way to no folder that holds one; rare, so it may cost a process.
-        [ -z "$(find "$path/" -xdev ! -type d 2>/dev/null | head -n 1)" ] || printf '%s\n' --full "$path"
+        # A folder that holds a file gives way to none; rare, so it may cost a process. Names end with
+        # a zero byte: what else is in them breaks no line.
+        held=$(find "$path/" -xdev ! -type d -print0 2>/dev/null | tr '\t\n\0' '??\n' |
+            awk '(bytes += length($0)) > 65536 || NR > 1000 { exit } { print }')
+        [ -z "$held" ] || printf '%s\n' --full "$path" --held "$held"
     done
     [ -n "$REGULAR" ] || return 0
     sums=$(printf '%s\n' "$REGULAR" | each sha256sum)
@@ -993,7 +1000,7 @@ function first_boot(    l, a, n, i, last, path) {
     for (i = n > 20 ? n - 20 : 0; i < n; i++) print "first-boot-log" f(last[i % 20])
 }
 
-function last_run(    l, a, path, state, change) {
+function last_run(    l, a, path, state, change, stack) {
     if (run == "") return
     path = "/var/lib/provision/runs/" run "/journal"
     state = "running"
@@ -1005,7 +1012,8 @@ function last_run(    l, a, path, state, change) {
         else if (a[2] == "run" && a[3] == "start") state = "running"
         else if (a[2] == "change" && a[3] == "start") { sub(/^[^ ]+ +change +start +[^ ]+ */, "", l); change = l }
     }
-    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder"))
+    stack = first("/var/lib/provision/runs/" run "/stack")
+    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder")) (stack == "" ? "" : f(stack))
 }
 function lease(    l, i, v) {
     while ((getline l < "/var/lib/provision/lease") > 0) {
@@ -1062,7 +1070,7 @@ function file(path,    a, o, h, bits, kind) {
     split(a[2], o, ":")
     kind = digit(h, 3)
     kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
-    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2]) (path in full ? "\tfull" : "")
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2]) (path in full ? full[path] : "")
 }
 
 function unit_ends(    a, n, i) {
@@ -1121,7 +1129,7 @@ function answer(l,    a, k) {
     if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
     else if (k == "group") print "group" f(a[2]) (a[2] in gid ? num(gid[a[2]]) f(members[a[2]]) : "")
     else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
-    else if (k == "file" || k == "secret-file" || k == "presence") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
+    else if (k == "file" || k == "secret-file" || k == "presence" || k == "place") { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
     else if (k == "unit") unit_answer(a[2])
     else if (k == "disk") print "disk" f(a[2]) free[near[a[2]]]
 }
@@ -1168,7 +1176,8 @@ section == "--stat" {
 section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
 section == "--disk" { split($0, a, "\t"); free[a[4]] = sprintf("\t%.0f\t%.0f", a[1] * a[3], a[2] * a[3]); next }
 section == "--link" { if (at++) target[linked] = $0; else linked = $0; next }
-section == "--full" { full[$0] = 1; next }
+section == "--full" { full[holder = $0] = "\tfull"; next }
+section == "--held" { full[holder] = full[holder] "\t" substr($0, length(holder) + 2); next }
 section == "--sum" {
     # A name with a backslash in it is escaped, and the line begins with one.
     if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }

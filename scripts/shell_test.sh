@@ -25,6 +25,10 @@ mount -t tmpfs tmpfs /mnt
 mkdir -p /mnt/upper /mnt/work /mnt/tools
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/mnt/upper,workdir=/mnt/work /var/lib || exit 2
 rm -rf /var/lib/provision
+units=/etc/systemd/system
+[ ! -d "$units" ] || mount -t tmpfs tmpfs "$units" || exit 2
+# Another test may run beside this one.
+{ mkdir -p /run/provision && mount -t tmpfs tmpfs /run/provision; } || exit 2
 base=/var/lib/provision
 
 passed=0 failures=0
@@ -158,7 +162,7 @@ files_guard() { files_placed; }
 files_apply() { say "$(arg value) $(arg missing default)"; place_files; cat; printf 'no end'; }
 files_verify() { files_placed || fail "not placed"; }
 fails_guard() { return 1; }
-fails_apply() { hint "do that"; fail "it went wrong"; }
+fails_apply() { hint "do that"; fail "it failed"; }
 fails_verify() { return 1; }
 STEP
 }
@@ -202,12 +206,20 @@ run failed"
 # cutting LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
 # the kernel would say: routes, bridges, and the interface that leads to the person.
 cutting() {
-    rm -rf /mnt/place /mnt/net
+    cuts_as_planned "$@"
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
+    echo "code $?"
+    rm -rf /run/provision/place
+}
+
+# cuts_as_planned LINE…: the same, ready to be made.
+cuts_as_planned() {
+    rm -rf /mnt/place /mnt/net "$base"
     mkdir -p /mnt/place/changes/001/arg /mnt/place/steps /mnt/net /run/provision/place
     printf '001 try cuts 5 try/cuts\n' >/mnt/place/changes/list
     printf 'new-connection' >/mnt/place/changes/001/arg/way
     printf '198.51.100.7' >/mnt/place/changes/001/arg/client
-    printf '1' >/mnt/place/changes/001/arg/revert_after
+    printf '%s' "${limit:-1}" >/mnt/place/changes/001/arg/revert_after
     echo 'default via 192.0.2.1 dev eth0' >/mnt/net/routes
     echo '3: docker0: <UP>' >/mnt/net/bridges
     echo eth0 >/mnt/net/device
@@ -227,10 +239,85 @@ docker() { :; }
 cuts_back() { echo back >>/mnt/net/back; kill -s KILL -- "-$1" 2>/dev/null; }
 STEP
     { echo 'cuts_apply() {'; printf '%s\n' "$@"; echo '}'; } >>/mnt/place/steps/try.sh
-    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
-    echo "code $?"
-    rm -rf /run/provision/place
+    mkdir -p "$base" "$units"
+    # A machine that stops, where the test says so; a Docker that has started.
+    cat >>/mnt/place/steps/try.sh <<'STEP'
+systemctl() { case $1 in is-system-running) cat /mnt/net/system ;; is-active) echo active ;; esac; }
+STEP
+    echo running >/mnt/net/system
 }
+
+# interrupted_by boot|kill BEFORE LINE…: the change under watch ends in the middle of it, once BEFORE is
+# there, with its host or by itself; then what comes after it has its turn. The end of the run's journal.
+interrupted_by() {
+    how=$1 before=$2
+    shift 2
+    cuts_as_planned "$@"
+    setsid sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/mnt/net/said 2>/dev/null &
+    leader=$!
+    printf '1 run start x 1 me@here\n2 change sta' >/mnt/place/journal
+    until [ -e "$before" ]; do sleep 0.1; done
+    sleep 0.5
+    # shellcheck disable=SC2046 # numbers
+    kill -s KILL "$leader" $(ps -o pid= --ppid "$leader")
+    wait "$leader" 2>/dev/null
+    rm -rf /run/provision/place
+    sh -c "${later:-:}"
+    [ ! -e "$base/way-back/armed" ] || {
+        [ "$how" = boot ] || sh "$base/way-back/step.sh" "$base/way-back" left armed
+        [ "$how" != boot ] || sh -c "$(sed -n 's/^ExecStart=//p' "$units"/provision-run-place.service)"
+    }
+    sed 's/^[0-9]* //' /mnt/place/journal
+    find "$base" "$units" -type f
+}
+
+going_down() {
+    route='echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes; sleep 10' limit=60
+    for how in boot kill; do
+        said=$(interrupted_by "$how" /mnt/place/awaits "$route")
+        case $how in boot) why='this host went down' ;; *) why='the run was killed' ;; esac
+        check "$how: what awaits a proof is undone, and told" has "$said" "change failed 001 apply 1 try/cuts
+run failed"
+        check "$how: why" has "$said" "output 001 error: Docker was stopped again: $why before a new connection from the laptop had succeeded"
+        check "$how: once" is "$(cat /mnt/net/back)" back
+        check "$how: nothing is left behind" is "$(find "$base" "$units" -type f -o -type l)" ''
+        said=$(interrupted_by "$how" /mnt/net/began ': >/mnt/net/began; sleep 10')
+        check "$how: what changed no route goes on as it is" is "$said" 'run start x 1 me@here
+change sta'
+        check "$how: and is not undone" [ ! -e /mnt/net/back ]
+        check "$how: nothing is left behind then" is "$(find "$base" "$units" -type f -o -type l)" ''
+    done
+    # A route that came in the last moment.
+    later='echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device'
+    said=$(interrupted_by boot /mnt/net/began ': >/mnt/net/began; sleep 10')
+    later=
+    check 'a way that is lost after the boot is undone' has "$said" 'lies in the new network 198.51.100.0/24'
+    # Orderly: systemd ends all of it.
+    cuts_as_planned "$route"
+    echo stopping >/mnt/net/system
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/dev/null 2>&1 &
+    until [ -e /mnt/place/awaits ]; do sleep 0.1; done
+    kill -s TERM $!
+    wait $!
+    sleep 0.3
+    check 'a host that is shut down keeps what it has to do' [ -e "$base/way-back/armed" ]
+    check 'at the next boot' [ -L "$units/multi-user.target.wants/provision-run-place.service" ]
+    check 'and not before' is "$(sh "$base/way-back/step.sh" "$base/way-back" left armed; cat /mnt/net/back 2>&1)" \
+        'cat: /mnt/net/back: No such file or directory'
+    limit=
+    rm -rf /mnt/place /mnt/net "$base" "${units:?}"/*
+}
+
+# A bridge is Docker's by its whole name.
+names_of_bridges() {
+    for name in docker0 docker_gwbridge br-0123456789ab; do check "$name is Docker's" of_docker "$name"; done
+    for name in br-lan br-0 br-0123456789a br-0123456789abc br-0123456789aX br- br0 docker1 lo; do
+        check "$name is not" eval '! of_docker "$name"'
+    done
+}
+
+# shellcheck source=/dev/null
+of_docker() { (. "$HERE/way-back.sh" && is_dockers "$1"); }
 
 watching() {
     check 'a change that leaves the routes alone needs no proof' is "$(cutting 'echo done')" 'done
@@ -318,6 +405,68 @@ folders_in_the_way() {
     check 'a folder with something in it does not' has "$(placing /mnt/links full.yml)" 'is a folder on the host that is not empty'
     check 'and keeps it' [ -e /mnt/links/full.yml/theirs ]
     rm -rf /mnt/links /mnt/place
+}
+
+# --- folders of a stack, and their permissions ----------------------------------------------
+
+# in_stack PHASE LINES FILE…: a phase that gives folders of /mnt/stack what LINES say, and places files.
+in_stack() {
+    phase=$1
+    mkdir -p /mnt/place/changes/001/files /mnt/place/changes/001/arg /mnt/place/steps /mnt/stacks /run/provision/place
+    printf '001 try files 5 try/files\n' >/mnt/place/changes/list
+    printf 'folder=/mnt/stack trusted=/mnt/stack state=/mnt/stacks keeps=new\n. "%s/steps/bundle.sh"\n' "$HERE" >/mnt/place/steps/try.sh
+    printf 'files_apply() { place_files && place_folders && keep_applied; }\nfiles_verify() { files_placed && folders_placed; }\n' >>/mnt/place/steps/try.sh
+    printf '%b' "$2" >/mnt/place/changes/001/arg/folders
+    : >/mnt/place/changes/001/files/list
+    shift 2
+    number=0
+    for path; do
+        number=$((number + 1))
+        echo new >"/mnt/place/changes/001/files/$number"
+        sum=$(echo new | sha256sum)
+        printf '640\troot:root\t%s\t/mnt/stack/%s\n' "${sum%% *}" "$path" >>/mnt/place/changes/001/files/list
+    done
+    sh "$HERE/step.sh" /mnt/place "$phase" 001 2>&1
+    echo "$?"
+    rm -rf /run/provision/place
+}
+
+folders_have_permissions() {
+    lines='700\troot:root\tkept\tkeys\n1777\t12:34\tseed\tan odd  one \n750\t12:0\tkept\tkeys/in\n'
+    mkdir -p /mnt/stacks
+    printf 'old\nsecrets\n' >/mnt/stacks/applied
+    check 'folders are made and files placed' is "$(in_stack apply "$lines" keys/in/a 'an odd  one /b' c/d/e)" 0
+    has_modes() { (cd /mnt/stack && find . -type d -exec stat -c '%a %u:%g %n' {} + | LC_ALL=C sort -k 3); }
+    expected='755 0:0 .
+1777 12:34 ./an odd  one 
+755 0:0 ./c
+755 0:0 ./c/d
+700 0:0 ./keys
+750 12:0 ./keys/in'
+    check 'with their permissions' is "$(has_modes)" "$expected"
+    check 'all of it is there' is "$(in_stack verify "$lines" keys/in/a)" 0
+    check 'the last start counts for it' is "$(cat /mnt/stacks/applied)" 'new
+secrets'
+    # The host has others: what is the application's stays as it is.
+    chmod 2777 /mnt/stack/keys && chown 5:6 /mnt/stack/keys && chmod 700 '/mnt/stack/an odd  one '
+    check 'that is seen' is "$(in_stack verify "$lines")" 1
+    check 'and set' is "$(in_stack apply "$lines")" 0
+    check 'but for those of applications' is "$(has_modes)" "$(printf '%s' "$expected" | sed 's/^1777/700/')"
+    check 'which is right' is "$(in_stack verify "$lines")" 0
+    rm -rf /mnt/stack/keys /mnt/target && mkdir /mnt/target && ln -s /mnt/target /mnt/stack/keys
+    check 'no link is followed' has "$(in_stack apply "$lines" | head -n 2)" 'error: the folder /mnt/stack/keys could not be entered'
+    check 'and what it leads to stays' is "$(stat -c '%a %u' /mnt/target; in_stack verify "$lines")" '755 0
+1'
+    # A file that was sent and goes, which is reached by a link now, is another one.
+    : >/mnt/target/a
+    in_stack verify '' >/dev/null
+    printf '0\troot:root\t-\t/mnt/stack/keys/a\n' >/mnt/place/changes/001/files/list
+    mkdir -p /run/provision/place
+    check 'a file behind a link is left alone' \
+        has "$(sh "$HERE/step.sh" /mnt/place apply 001 2>&1)" 'notice: /mnt/stack/keys/a is reached by a link now'
+    check 'and in no way' is "$(sh "$HERE/step.sh" /mnt/place verify 001 2>&1; echo "$?"; ls /mnt/target)" '0
+a'
+    rm -rf /mnt/stack /mnt/stacks /mnt/place /mnt/target /run/provision/place
 }
 
 # --- containers ------------------------------------------------------------------------
@@ -948,8 +1097,8 @@ connection to server at "db.example", port 5432 failed: FATAL:  database "work" 
 connection to server at "db.example", port 5432 failed: server does not support SSL, but SSL was required|db.example:5432 does not offer TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 does not let me in without TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", SSL encryption|db.example:5432 does not let me in from this host
-connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by nobody who is believed
-server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is made out to another name
+connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by an authority that the host does not trust
+server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is for another name
 connection to server at "db.example", port 5432 failed: FATAL:  sorry, too many clients already|db.example:5432 has no connection left
 CASES
     rm -rf /mnt/change /mnt/asked
@@ -1056,8 +1205,11 @@ for way in dash bash busybox; do
     verbs
     runner
     watching
+    going_down
+    names_of_bridges
     links
     folders_in_the_way
+    folders_have_permissions
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed

@@ -73,8 +73,8 @@ files_placed() {
     [ -e "$change/files/list" ] || return 0
     while IFS=$TAB read -r mode owner sum path; do
         if [ "$sum" = - ]; then
-            # A folder of that name is not what was sent.
-            [ -d "$path" ] || [ ! -e "$path" ] || return 1
+            # A folder of that name is not what was sent, nor what a link on the way leads to.
+            [ -d "$path" ] || [ ! -e "$path" ] || ! (enter "$path") 2>/dev/null || return 1
         elif is_seed "$path"; then
             [ -e "$path" ] && [ ! -d "$path" ] || return 1
         else
@@ -88,6 +88,16 @@ files_placed() {
 # trusted: a folder below which others may write, such as containers. No link is followed there.
 trusted=
 
+# rights_of WAY: mode and owner that a folder below $trusted gets when it is made. The stack step says which.
+rights_of() { :; }
+
+# make_folder WAY: makes it in the working folder.
+make_folder() {
+    rights=$(rights_of "$1")
+    [ -n "$rights" ] || { mkdir "./${1##*/}"; return; }
+    mkdir -m "${rights%% *}" "./${1##*/}" && chown -h "${rights#* }" "./${1##*/}"
+}
+
 # enter PATH: makes the folder of PATH where it is missing, and changes into it. Renaming it
 # afterwards changes nothing for us.
 enter() {
@@ -99,10 +109,12 @@ enter() {
     mkdir -p "$trusted" && cd -P "$trusted" || return 1
     here=$(pwd -P)
     rest=${below#"$trusted"}
+    way=
     while rest=${rest#/}; [ -n "$rest" ]; do
         part=${rest%%/*}
         rest=${rest#"$part"}
-        [ -e "./$part" ] || [ -L "./$part" ] || mkdir "./$part" || return 1
+        way=${way:+$way/}$part
+        [ -e "./$part" ] || [ -L "./$part" ] || make_folder "$way" || return 1
         [ ! -L "./$part" ] && cd -P "./$part" || return 1
         here=${here%/}/$part
         # It may have become a link just now.
@@ -417,6 +429,12 @@ case $phase in
         ;;
     # The same, as under_watch starts it.
     make) "${action}_apply" ;;
+    # What became of the run in the middle of it.
+    booted | left)
+        # shellcheck source=/dev/null
+        . "$dir/way-back.sh"
+        pending "$phase"
+        ;;
     verify)
         [ ! -e "$scratch/lost" ] || exit 1
         "${action}_verify"

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # added to stack.sh, sourced by step.sh
+# shellcheck shell=sh disable=SC2154,SC2034,SC2317 # added to stack.sh, sourced by step.sh
 # The files of a stack: how the stack step puts them in place.
 
 # is_seed PATH: a file to which a container may write is sent where there is none.
@@ -7,10 +7,48 @@ is_seed() {
     arg seeds | cut -d' ' -f2- | grep -qxF -- "${1#"$folder"/}"
 }
 
+# folders: MODE, OWNER, KIND and PATH, tab-separated, a line each: those that are made or given other
+# permissions. KIND is seed where a container may write: such a one is the application's once it is there.
+
+rights_of() {
+    arg folders | while IFS=$TAB read -r mode owner _ path; do
+        [ "$path" != "$1" ] || { printf '%s %s' "$mode" "$owner"; break; }
+    done
+}
+
+folders_placed() {
+    arg folders | while IFS=$TAB read -r mode owner kind path; do
+        [ -d "$folder/$path" ] && [ ! -L "$folder/$path" ] || exit 1
+        [ "$kind" != seed ] || continue
+        case $owner in [0-9]*) owned='%a %u:%g' ;; *) owned='%a %U:%G' ;; esac
+        [ "$(stat -c "$owned" "$folder/$path")" = "$mode $owner" ] || exit 1
+    done
+}
+
+place_folders() {
+    arg folders >"$scratch/folders"
+    while IFS=$TAB read -r mode owner kind path; do
+        (place_folder) || exit 1
+    done <"$scratch/folders"
+}
+
+# place_folder: makes $path with $mode and $owner, or gives them to it; in a shell of its own.
+place_folder() {
+    enter "$folder/$path/." || {
+        hint "look at the folders of $folder/$path on the host: one of them is a link, or cannot be made"
+        fail "the folder $folder/$path could not be entered"
+    }
+    [ "$kind" != seed ] || return 0
+    # It has the bit for its group from the folder above it.
+    { chmod u-s,g-s . && chmod "$mode" . && chown "$owner" .; } ||
+        fail "$folder/$path could not be given the permissions $mode $owner"
+}
+
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
 bundle_guard() {
-    files_placed && [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ]
+    files_placed && folders_placed && [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ] &&
+        [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ]
 }
 
 bundle_apply() {
@@ -55,16 +93,36 @@ bundle_apply() {
             mkdir -p "$(dirname "$state/previous.new/$path")"
             cp -a "$folder/$path" "$state/previous.new/$path"
         done <"$state/manifest"
+        # The way back does not touch permissions either.
+        (cd "$state/previous.new" && find . -depth -type d) | while IFS= read -r path; do
+            [ ! -d "$folder/$path" ] || chmod --reference="$folder/$path" "$state/previous.new/$path"
+            [ ! -d "$folder/$path" ] || chown --reference="$folder/$path" "$state/previous.new/$path"
+        done
         rm -rf "$state/previous"
         mv "$state/previous.new" "$state/previous"
+        cp -p "$state/manifest" "$state/previous.manifest"
+        cp -p "$state/applied" "$state/previous.applied"
     fi
-    rm -f "$state/applied" "$scratch/turned"
+    # What interrupts nothing needs no start: the one before counts for it.
+    keeps=$(arg keeps)
+    rm -f "$scratch/turned"
+    [ -n "$keeps" ] || rm -f "$state/applied"
     place_files
+    place_folders
+    [ -z "$keeps" ] || keep_applied
     arg manifest >"$state/manifest"
+    arg known_folders >"$state/folders"
     arg origin >"$state/origin"
     printf '%s' "$folder" >"$state/folder"
     remember_seeds
     drop_turned
+}
+
+# keep_applied: the last start counts for what is there now, too; further lines stay.
+keep_applied() {
+    [ -s "$state/applied" ] || return 0
+    { printf '%s\n' "$keeps"; tail -n +2 "$state/applied"; } >"$state/applied.new" &&
+        mv -f "$state/applied.new" "$state/applied"
 }
 
 # remember_seeds: what has been sent once stays known, also when it is no longer part of the bundle.
@@ -87,6 +145,32 @@ drop_turned() {
     done
 }
 
+# previous_bundle: the bundle that ran before is in the folder again, as if there had been no other.
+# Fails where none is kept, or a file of it could not be put back.
+previous_bundle() {
+    [ -e "$state/previous.manifest" ] || return 1
+    # What the newer one has besides goes.
+    {
+        [ ! -e "$state/seeds" ] || cut -d' ' -f2- "$state/seeds"
+        cut -d' ' -f3- "$state/previous.manifest"
+    } >"$scratch/stays"
+    cut -d' ' -f3- "$state/manifest" | grep -vxF -f "$scratch/stays" >"$scratch/goes"
+    while read -r path; do
+        path=$folder/$path
+        (keep() { :; } && remove_file) || return 1
+    done <"$scratch/goes"
+    (cd "$state/previous" && find . -type f) >"$scratch/returns"
+    while read -r path; do
+        source=$state/previous/${path#./} path=$folder/${path#./}
+        mode=$(stat -c %a "$source") owner=$(stat -c %u:%g "$source") sum=$(sha256 "$source")
+        (keep() { :; } && place_file "$source") || return 1
+    done <"$scratch/returns"
+    cp -p "$state/previous.manifest" "$state/manifest"
+    mv -f "$state/previous.applied" "$state/applied"
+    rm -f "$state/previous.manifest"
+}
+
 bundle_verify() {
     files_placed || fail "the files in $folder are not as sent"
+    folders_placed || fail "the folders in $folder do not have the permissions that were sent"
 }

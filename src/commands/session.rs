@@ -195,7 +195,7 @@ impl<'a> Session<'a> {
             && self.run_going_on().is_none()
         {
             if started.elapsed() > CLOUD_INIT_PATIENCE {
-                let text = "cloud-init does not end; going on without it".into();
+                let text = "cloud-init is still running; continuing without waiting for it".into();
                 self.tell(&Event::Warning { text });
                 break;
             }
@@ -451,7 +451,7 @@ fn leave_out_our_own(bundle: &mut Bundle, settings: &Settings) {
         .filter_map(|path| path.canonicalize().ok())
         .collect();
     let root = bundle.root.clone();
-    bundle.files.retain(|file| {
+    bundle.retain(|file| {
         let is_ours = || root.join(&file.path).canonicalize().is_ok_and(|path| own.contains(&path));
         !super::saved::is_one(&file.content) && (own.is_empty() || !is_ours())
     });

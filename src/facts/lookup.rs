@@ -108,9 +108,10 @@ impl Facts {
     pub fn answers(&self, question: &Question) -> bool {
         match question {
             Question::Package(name) => self.packages.contains_key(name),
-            Question::File { path, .. } | Question::SecretFile(path) | Question::Presence(path) => {
-                self.files.contains_key(path)
-            }
+            Question::File { path, .. }
+            | Question::SecretFile(path)
+            | Question::Presence(path)
+            | Question::Place(path) => self.files.contains_key(path),
             Question::Group(name) => self.groups.contains_key(name),
             Question::User(name) => self.users.contains_key(name),
             Question::Unit(name) => self.units.contains_key(name),

@@ -20,6 +20,8 @@ pub enum Question {
     SecretFile(String),
     /// Whether there is anything at a path, and of which kind. Costs the same however large it is.
     Presence(String),
+    /// The same where a file is to be: of a folder there, whether it holds files, and which.
+    Place(String),
     /// The files of a bundle that was sent before, as `SecretFile` answers, where its list differs
     /// from the one that would be written now.
     Manifest {
@@ -86,6 +88,7 @@ impl Question {
             Self::File { path, unless } => ("file", vec![path, unless.as_deref().unwrap_or("-")]),
             Self::SecretFile(path) => ("secret-file", vec![path]),
             Self::Presence(path) => ("presence", vec![path]),
+            Self::Place(path) => ("place", vec![path]),
             Self::Manifest { path, unless, folder } => ("manifest", vec![path, unless, folder]),
             Self::Claims => ("claims", vec![]),
             Self::Group(name) => ("group", vec![name]),

@@ -108,6 +108,8 @@ pub struct OnHost {
     pub role: &'static str,
     /// The file and line that say so.
     pub place: String,
+    /// Whether it was written with `~` or `$HOME`.
+    pub home: bool,
 }
 
 /// A service of a project.
@@ -301,18 +303,24 @@ impl Project {
     }
 
     /// Takes mounts by an absolute path for what they are where they lead into the stack's own folder
-    /// on the host.
+    /// on the host, and `~` for the home of root, who runs Compose there.
     pub fn localise(&mut self, folder: &str) {
-        let mounts = self.services.iter_mut().flat_map(|service| &mut service.mounts);
         // From its own folder on, it is asked for there.
-        for path in self.on_host.iter_mut().map(|file| &mut file.path) {
-            if let Some(rest) = path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
+        for file in &mut self.on_host {
+            if let Some(rest) =
+                file.path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
             {
-                *path = format!("{folder}{rest}");
+                file.path = format!("{folder}{rest}");
             }
+            file.home |= paths::leave_home(&mut file.path);
         }
+        for mount in self.services.iter_mut().flat_map(|service| &mut service.mounts) {
+            mount.home |= paths::leave_home(&mut mount.source);
+        }
+        let mounts = self.services.iter_mut().flat_map(|service| &mut service.mounts);
         let contexts = self.contexts.iter_mut().map(|context| &mut context.folder);
         for path in mounts.map(|mount| &mut mount.source).chain(&mut self.named).chain(contexts) {
+            paths::leave_home(path);
             for root in [folder, paths::WORKING_FOLDER] {
                 let Some(rest) = path.strip_prefix(root) else { continue };
                 if rest.is_empty() || rest.starts_with('/') {
@@ -329,6 +337,13 @@ impl Project {
     #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
         self.writers(path).next().is_some() && !self.own_files.iter().any(|file| file == path)
+    }
+
+    /// Whether a container mounts a path of the folder, or a folder above it.
+    #[must_use]
+    pub fn is_mounted(&self, path: &str) -> bool {
+        let mut mounts = self.services.iter().flat_map(|service| &service.mounts);
+        mounts.any(|mount| mount.is_inside() && mount.covers(path))
     }
 
     /// The mounts by which containers may write to a path of the folder, each with its service.

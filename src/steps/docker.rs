@@ -220,7 +220,7 @@ impl Docker {
                 return Err(Refusal::new(
                     STEP,
                     format!("`{value}` is no address"),
-                    format!("mend `{name}` in [steps.docker]; it begins with http:// or https://"),
+                    format!("fix `{name}` in [steps.docker]; it begins with http:// or https://"),
                 ));
             }
         }

@@ -3,6 +3,7 @@
 mod absolute;
 mod containers;
 mod files;
+mod folders;
 mod images;
 mod join;
 mod left_out;
@@ -15,7 +16,9 @@ mod permissions;
 mod ports;
 mod resources;
 mod rolling;
+mod send;
 mod start;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -252,14 +255,23 @@ impl Step for Stack {
         for file in &self.input.bundle.files {
             let path = format!("{}/{}", self.folder(), file.path);
             questions.insert(match () {
-                () if file.seed => Question::Presence(path),
+                () if file.seed => Question::Place(path),
                 () if file.sensitive => Question::SecretFile(path),
                 () => Question::File { path, unless: Some(file.sha256.clone()) },
             });
         }
+        questions.insert(Question::Presence(self.folder()));
+        let folders = self.input.bundle.folders.iter();
+        questions
+            .extend(folders.map(|folder| Question::Presence(format!("{}/{}", self.folder(), folder.path))));
+        questions.insert(Question::File {
+            path: self.state("folders"),
+            unless: Some(crate::digest::sha256(self.all_folders().as_bytes())),
+        });
         questions.insert(Question::File { path: self.state("seeds"), unless: None });
         questions.extend(self.on_host_already().map(|file| Question::Presence(file.path.clone())));
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
+        questions.extend(self.in_home().map(|(_, mount)| Question::Presence(mount.source.clone())));
         questions.extend(self.tls_files().map(Question::Presence));
     }
 
@@ -271,7 +283,6 @@ impl Step for Stack {
         self.check_resources(model)?;
         self.check_mounts(model)?;
         self.check_absolute(model)?;
-        self.check_ways(model)?;
         self.check_ports(model)?;
         self.check_networks(model)?;
         let project = &self.input.project;
@@ -288,14 +299,15 @@ impl Step for Stack {
         step.withheld = self.kept_back(&seeds);
         step.lasting = self.remarks_on_logins(model);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
-        let sent = self.send(model, &seeds);
-        if let Some(change) = &sent {
+        let sent = self.send(model, &seeds)?;
+        if let Some(sent) = &sent {
             step.warnings.extend(self.remarks_on_links());
-            step.warnings.extend(self.remarks_on_dropped(&change.files));
+            step.warnings.extend(self.remarks_on_dropped(&sent.change.files));
         }
         let start = self.start(model, sent.as_ref(), &images);
-        step.changes.extend(change.into_iter().chain(sent).chain(start));
-        step.changes.extend(self.prove(model, !step.changes.is_empty()));
+        let starts = start.is_some();
+        step.changes.extend(change.into_iter().chain(sent.map(|sent| sent.change)).chain(start));
+        step.changes.extend(self.prove(model, starts));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
         for more in [kept, self.input.bundle.left_out.phrase()].into_iter().flatten() {
@@ -325,7 +337,7 @@ impl Stack {
             return Err(Refusal::new(
                 STEP,
                 format!("`{folder}` is no folder on the host"),
-                "mend `folder` in [steps.stack]; it is an absolute path without spaces",
+                "fix `folder` in [steps.stack]; it is an absolute path without spaces",
             ));
         }
         Ok(())

@@ -184,7 +184,7 @@ fn a_life() -> Result<(), Failed> {
     clock.tell("went down in the middle of a run, and is up again");
     let did = folder.provision(&["up", "--yes"]);
     did.expect(0).said(&[
-        "ended without a word in docker/engine; going on from there",
+        "ended unexpectedly in docker/engine; continuing from there",
         "8080/tcp  web (three)",
         "none reachable",
         "vagrant ssh debian12 -c 'docker",

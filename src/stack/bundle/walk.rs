@@ -9,6 +9,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
 use super::choice::{Choice, Chooser};
+use super::folders::{self, BundleFolder, Usual};
 use super::left_out::{self, LeftOut, Why, largest};
 use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
 
@@ -18,6 +19,7 @@ const SENSITIVE: [&str; 6] = [".env", "*.env", ".env.*", "*.key", "*.pem", "secr
 /// What a walk has found.
 pub(super) struct Collected {
     pub files: Vec<BundleFile>,
+    pub folders: Vec<BundleFolder>,
     pub left_out: LeftOut,
     pub links: Vec<Link>,
 }
@@ -29,7 +31,8 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     }
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
-    let walk = Walk { shown: dir, root, chooser };
+    let usual = Usual::of(&root, choice.project.and_then(|project| project.files.first()));
+    let walk = Walk { shown: dir, root, chooser, usual };
     let mut found = Found::default();
     walk.folder(&walk.root, "", &mut found)?;
     walk.check_size(&found.sent)?;
@@ -39,14 +42,26 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     for (path, (source, _)) in found.sent {
         let content = fs::read(&source).map_err(|e| read_error(&source, e))?;
         let metadata = fs::metadata(&source).map_err(|e| read_error(&source, e))?;
-        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let mode = metadata.permissions().mode();
         // What a link leads to is a secret under the link's name as well.
         let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(&path);
         let secret =
             [path.as_str(), real].iter().any(|path| sensitive.matches(path, false) || named_secret(path));
-        files.push(file(path, executable, secret, content));
+        let mode = match secret {
+            true if mode & 0o111 != 0 => 0o700,
+            true => 0o600,
+            false => usual.file(mode),
+        };
+        let built = walk.chooser.is_built(&path);
+        files.push(BundleFile { built, ..file(path, mode, secret, content) });
     }
-    Ok(Collected { files, left_out, links: found.links })
+    let folders = found.folders.into_iter().map(|(path, mode)| {
+        let mounted = choice.project.is_some_and(|project| project.is_mounted(&path));
+        let built = walk.chooser.is_built(&path);
+        BundleFolder::new(path, mode, mounted, built)
+    });
+    let folders = folders::needed(folders.collect(), &files);
+    Ok(Collected { files, folders, left_out, links: found.links })
 }
 
 /// What the walk has come upon.
@@ -54,6 +69,8 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
 struct Found {
     /// Files to be sent: path in the bundle, where they really are, their size.
     sent: BTreeMap<String, (PathBuf, u64)>,
+    /// Folders that were entered, with their permissions.
+    folders: BTreeMap<String, u32>,
     left_out: left_out::Found,
     links: Vec<Link>,
 }
@@ -63,6 +80,7 @@ struct Walk<'a> {
     shown: &'a Path,
     root: PathBuf,
     chooser: Chooser<'a>,
+    usual: Usual,
 }
 
 impl Walk<'_> {
@@ -91,6 +109,9 @@ impl Walk<'_> {
                 if let Some(why) = self.chooser.skips(&path, entry.path(), real) {
                     found.left_out.folder(&path, entry.path(), why);
                     entries.skip_current_dir();
+                } else {
+                    let metadata = entry.metadata().map_err(|e| self.walk_error(folder, e))?;
+                    found.folders.insert(path, self.usual.folder(metadata.permissions().mode()));
                 }
                 continue;
             }
@@ -157,6 +178,7 @@ impl Walk<'_> {
             )));
         }
         found.links.push(Link { path: path.clone(), to, is_folder: true });
+        found.folders.insert(path.clone(), self.usual.folder(metadata.permissions().mode()));
         self.folder(&target, &path, found)
     }
 

@@ -10,6 +10,26 @@ use super::{ComposeError, OnHost, invalid};
 /// What stands for the folder in which Compose runs on the host (`PWD`) until that is known.
 pub(super) const WORKING_FOLDER: &str = "/proc/self/cwd";
 
+/// What stands for the home of whoever runs Compose on the host (`HOME`): the same folder by a name that no
+/// file has, so that what came from it is known.
+pub(super) const HOME_FOLDER: &str = "/proc/self/root/root";
+
+/// The home of root, who runs Compose on the host.
+const HOME: &str = "/root";
+
+/// Takes `~` and `$HOME` for what they are on the host, as Compose does: `~ann/x` is `/root/ann/x` to
+/// it. Whether there was one.
+pub(super) fn leave_home(path: &mut String) -> bool {
+    let rest = match (path.strip_prefix('~'), path.strip_prefix(HOME_FOLDER)) {
+        (Some(rest), _) => rest,
+        (_, Some(rest)) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => return false,
+    };
+    let rest = rest.trim_start_matches('/');
+    *path = if rest.is_empty() { HOME.to_owned() } else { format!("{HOME}/{rest}") };
+    true
+}
+
 /// What lies at a path of the folder on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Here {
@@ -38,6 +58,8 @@ pub struct Mount {
     pub created: bool,
     /// The file and line that say so.
     pub place: String,
+    /// Whether it was written with `~` or `$HOME`.
+    pub home: bool,
 }
 
 impl Mount {
@@ -109,7 +131,7 @@ pub(super) struct PathUse {
 impl PathUse {
     /// As a file of the host's own.
     pub(super) fn on_host(&self) -> OnHost {
-        OnHost { path: self.path.clone(), role: self.role, place: self.place.to_string() }
+        OnHost { path: self.path.clone(), role: self.role, place: self.place.to_string(), home: false }
     }
 }
 
@@ -149,7 +171,8 @@ pub(super) fn outside(usage: &PathUse) -> ComposeError {
     if usage.path.starts_with(['/', '~']) {
         let what = format!(
             "the {} {} is an absolute path, and only the stack's folder is sent to the host",
-            usage.role, usage.path
+            usage.role,
+            usage.path.replacen(HOME_FOLDER, "$HOME", 1)
         );
         return invalid(&usage.place, what, "copy it into the folder, and write its path from there");
     }
@@ -191,7 +214,7 @@ fn mount(volume: &Node, root: &Node) -> Option<(Mount, PathUse)> {
 
 fn bind(source: &str, target: &str, writable: bool, created: bool) -> Mount {
     let (source, target) = (source.to_owned(), target.to_owned());
-    Mount { source, target, here: Here::Nothing, writable, created, place: String::new() }
+    Mount { source, target, here: Here::Nothing, writable, created, place: String::new(), home: false }
 }
 
 /// `SOURCE:TARGET[:OPTIONS]`, where the source is a path and not the name of a volume.
@@ -309,6 +332,25 @@ mod tests {
         }
         for path in ["/var/run/docker.sock", "~/x"] {
             assert!(matches!(resolve("", path), Resolved::OnHost), "{path}");
+        }
+    }
+
+    #[test]
+    fn home_is_that_of_root() {
+        for (path, expected) in [
+            ("~", Some("/root")),
+            ("~/x", Some("/root/x")),
+            ("~//x/", Some("/root/x/")),
+            ("~ann/x", Some("/root/ann/x")),
+            ("/proc/self/root/root", Some("/root")),
+            ("/proc/self/root/root/x", Some("/root/x")),
+            ("/proc/self/root/rooted", None),
+            ("/root/x", None),
+            ("x/~", None),
+        ] {
+            let mut found = path.to_owned();
+            assert_eq!(leave_home(&mut found), expected.is_some(), "{path}");
+            assert_eq!(found, expected.unwrap_or(path), "{path}");
         }
     }
 

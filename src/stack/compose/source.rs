@@ -40,7 +40,7 @@ pub(super) struct Assembled {
 pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
     let mut env = environment(dir)?.with_values(&loading.env);
     // As they are on the host, where root runs Compose in the stack's folder.
-    for (name, value) in [("PWD", paths::WORKING_FOLDER), ("HOME", "/root")] {
+    for (name, value) in [("PWD", paths::WORKING_FOLDER), ("HOME", paths::HOME_FOLDER)] {
         if env.get(name).is_none() {
             env.set(name, value.to_owned());
         }

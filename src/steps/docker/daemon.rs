@@ -74,7 +74,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
         return Ok(None);
     }
     let text = serde_json::to_string_pretty(&wanted).map_err(|error| {
-        Refusal::new("docker", format!("daemon.json: {error}"), "mend `daemon` in [steps.docker]")
+        Refusal::new("docker", format!("daemon.json: {error}"), "fix `daemon` in [steps.docker]")
     })?;
     // Where a proxy has a password, the file is root's alone.
     let mode = if has_password(&text) { 0o600 } else { 0o644 };
@@ -104,7 +104,7 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
         title,
         reason: if file.exists { reason.into() } else { "there is none".into() },
         risks: if activate == "restart" { vec![Risk::RestartsDocker { live_restore }] } else { Vec::new() },
-        undo: Some("the former file is kept beside the run's journal".into()).filter(|_| file.exists),
+        undo: Some("the previous file is kept beside the run's journal".into()).filter(|_| file.exists),
         files: vec![file],
         action: match activate {
             "restart" => model.watched(action).with_unshown("back", with_bridge(&present, model)),
@@ -226,7 +226,7 @@ pub(in crate::steps) fn present(model: &Model) -> Result<Map<String, Value>, Ref
         Refusal::new(
             "docker",
             format!("{PATH} on the host {why}"),
-            "mend it first; provision merges into it and never guesses",
+            "fix it first; provision merges into it and never guesses",
         )
     };
     let text = file.content.as_deref().ok_or_else(|| unreadable("is too large to be read".into()))?;
@@ -276,7 +276,7 @@ fn asked(docker: &Docker) -> Result<Vec<(String, Value)>, Refusal> {
     }
     for (key, value) in &options.daemon {
         let value = serde_json::to_value(value).map_err(|error| {
-            Refusal::new("docker", format!("`daemon.{key}`: {error}"), "mend it in [steps.docker]")
+            Refusal::new("docker", format!("`daemon.{key}`: {error}"), "fix it in [steps.docker]")
         })?;
         asked.push((key.clone(), value));
     }

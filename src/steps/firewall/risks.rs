@@ -1,4 +1,4 @@
-//! Who may reach what behind the change, and what nobody reaches any more.
+//! Who can reach what behind the change, and what nobody reaches any more.
 
 use super::Firewall;
 use super::containers::CHAIN;
@@ -9,7 +9,7 @@ use crate::plan::Risk;
 use crate::steps::Model;
 
 impl Firewall {
-    /// What anybody or somebody may reach then, and what answers there.
+    /// What anybody or somebody can reach then, and what answers there.
     pub(super) fn lets_in(&self, facts: &Facts, openings: &[Opening]) -> Vec<Risk> {
         openings
             .iter()

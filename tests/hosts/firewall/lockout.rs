@@ -34,7 +34,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     up().fails(
         6,
         &[
-            "the firewall has set itself back: no new connection from the laptop succeeded within 8 seconds",
+            "the firewall was reverted: no new connection from the laptop succeeded within 8 seconds",
             "in firewall/rules",
         ],
     );
@@ -50,7 +50,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     up().fails(6, &["/etc/ufw/after.init is no shell script (#!/usr/bin/perl)", "nothing was changed"]);
     assert_eq!(host.ufw(), before);
     host.inside("mv /root/after.init /etc/ufw/");
-    up().expect(0).said(&["the firewall set itself back at ", "after run "]);
+    up().expect(0).said(&["the firewall was reverted at ", "after run "]);
     up().expect(0).said(&["nothing to change"]);
     assert_eq!(host.inside("ls -A /var/lib/provision/firewall"), "");
     Ok(())

@@ -56,7 +56,7 @@ impl Layer {
         // Whoever waits for it does not count that as its own time.
         let mut known = doing(Doing::Layers, || self.known());
         let known = known.get_or_insert_with(|| doing(Doing::Layers, || self.find_or_make()));
-        known.clone().unwrap_or_else(|why| panic!("the layer {} could not be made: {why}", self.name()))
+        known.clone().unwrap_or_else(|why| panic!("the layer {} could not be created: {why}", self.name()))
     }
 
     /// The same, made by a story that tells of it; who wants it meanwhile waits.

@@ -67,7 +67,7 @@ fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
     let before = serving();
     let load = Load::on(host, folder);
     let did = up(&format!("{TWO}PREFECT_API_MEMORY = \"24m\"\n"));
-    did.fails(6, &["a new container of prefect-api", "prefect-api serves on: 2 of its containers run"]);
+    did.fails(6, &["a new container of prefect-api", "prefect-api keeps serving: 2 of its containers run"]);
     assert_eq!(serving(), before);
     load.ended_well(100);
     // And back: there is nothing to replace.
@@ -76,7 +76,7 @@ fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
 
     // A version that the database is too new for: its migration ends, and all else goes on.
     let did = up(&format!("{FORMER}{TWO}"));
-    did.fails(6, &["prefect-migrate ended with exit code 1", "prefect-api serves on"]);
+    did.fails(6, &["prefect-migrate ended with exit code 1", "prefect-api keeps serving"]);
     assert_eq!(serving(), before);
     assert!(host.ask(4200, "/api/ready")?.contains(" 200 "));
     up(TWO).expect(0);

@@ -38,7 +38,7 @@ fn images_that_cannot_be_had() -> Result<(), Failed> {
     edit(&folder, "image: redis:8", "image: redis:no-such-tag");
     folder
         .provision(&["up", "--yes", &host.name])
-        .fails(3, &[what, "redis:no-such-tag: ", "mend the names in compose.yaml"]);
+        .fails(3, &[what, "redis:no-such-tag: ", "fix the names in compose.yaml"]);
 
     let folder = Folder::with_stack();
     edit(&folder, "image: redis:8", "image: armonly:1");
@@ -195,7 +195,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: cache is unhealthy",
+            "error: the stack is not healthy: cache is unhealthy",
             "Ready to accept connections",
             "cache | exit code 3: no database",
             "sudo docker compose -p three logs cache",
@@ -215,7 +215,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: web keeps restarting (exit code 3)",
+            "error: the stack is not healthy: web keeps restarting (exit code 3)",
             "web | cannot go on",
             "sudo docker compose -p three logs web",
             previous,
