@@ -309,9 +309,8 @@ fn a_version_that_is_required() -> Result<(), Failed> {
 
     of_docker(">=28");
     let plan = folder.provision(&["plan", &host.name]);
-    for version in ["5:26.1.5-1~debian.13~trixie", "5:28.5.2-1~debian.13~trixie"] {
-        assert!(plan.stdout.contains(version), "from → to: {}", plan.stdout);
-    }
+    let step = "Engine 26.1.5 is installed, >=28 is wanted";
+    assert!(plan.stdout.contains(step), "{}", plan.stdout);
     let did = folder.provision(&["up", &host.name, "--yes", "--json"]);
     did.expect(0);
     assert_eq!(did.ended("applied"), ["docker/engine"]);
