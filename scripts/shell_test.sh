@@ -580,6 +580,124 @@ prep i3 ended with exit code 3'
     check 'nobody' is "$(blamed 'web i1 ended with exit code 143')" ''
 }
 
+# --- a project before Compose --------------------------------------------------------------
+
+# with_compose: a `docker` first in the path that writes down what it sees; ANSWER is its verdict.
+with_compose() {
+    cat >/mnt/tools/docker <<'DOCKER'
+#!/bin/sh
+[ "$3" != cut ] || exec sleep 30
+{
+    echo "$*"
+    pwd
+    stat -c '%a %U' . "$(dirname "$PWD")"
+    find . -type f | sort
+    env | cut -d= -f1 | sort | tr '\n' ' '
+} >/mnt/seen
+echo "$PWD/compose.yaml: services.a is wrong; $PWD" >&2
+exit "$(cat /mnt/answer)"
+DOCKER
+    chmod +x /mnt/tools/docker
+}
+
+# checked NAME: what compose-check.sh makes of two files.
+checked() {
+    mkdir -p /mnt/project/conf
+    echo services: >/mnt/project/compose.yaml
+    echo A=1 >/mnt/project/conf/a.env
+    tar -czf /mnt/payload -C /mnt/project compose.yaml conf/a.env
+    { sed 's|^PATH=|&/mnt/tools:|' "$HERE/compose-check.sh"; printf 'name %s\npayload %s\n' "$1" "$(wc -c </mnt/payload)"; cat /mnt/payload; } >/mnt/check
+    [ "$1" != cut ] || return 0
+    SECRET=x sh /mnt/check 2>&1
+    echo "$?"
+}
+
+a_project_is_checked() {
+    with_compose
+    echo 0 >/mnt/answer
+    got=$(checked shop)
+    place=${got#place }
+    place=${place%%
+*}
+    check 'Compose accepts' is "$got" "place $place
+said $place/compose.yaml: services.a is wrong; $place
+
+accepted
+0"
+    check 'it is asked in a private folder, without the environment of a login' is "$(grep -v '^[A-Z]' /mnt/seen)" \
+        "compose --project-name shop config --quiet
+$place
+700 root
+700 root
+./compose.yaml
+./conf/a.env"
+    check 'and its environment is a run'"'"'s' [ -z "$(grep -o 'SECRET' /mnt/seen)" ]
+    echo 15 >/mnt/answer
+    check 'Compose refuses' has "$(checked shop)" '
+refused
+0'
+    check 'another folder each time' [ "$(sed -n 2p /mnt/seen)" != "$place" ]
+    echo 124 >/mnt/answer
+    check 'Compose is silent' has "$(checked shop)" 'unknown it has not answered within 60 seconds'
+    check 'a name that is none' is "$(checked 'a b')" 64
+    checked cut
+    sh /mnt/check >/mnt/cut 2>/dev/null &
+    cut=$!
+    tries=0
+    until [ -s /mnt/cut ] || [ "$tries" -gt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+    check 'its folder is there' [ -d "$(sed -n 's/^place //p' /mnt/cut)" ]
+    kill "$cut"
+    wait "$cut" 2>/dev/null
+    check 'and gone when it was ended' [ ! -e "$(sed -n 's/^place //p' /mnt/cut)" ]
+    check 'nothing is left of any' is "$(find /run /dev/shm /tmp -maxdepth 1 -name 'provision-compose.*')" ''
+    rm -rf /mnt/tools/docker /mnt/project /mnt/payload /mnt/check /mnt/seen /mnt/answer /mnt/cut
+}
+
+# bundled: the bundle change on a host with a former bundle, and a Compose that complains.
+bundled() {
+    cat >/mnt/bundle <<'BUNDLE'
+change=/mnt/change scratch=/mnt/scratch
+TAB=$(printf '\t')
+arg() { cat "$change/arg/$1" 2>/dev/null; }
+say() { echo "$*"; }
+hint() { echo "hint: $*"; }
+fail() { echo "error: $*"; exit 1; }
+. "$1/steps/stack.sh"
+. "$1/steps/bundle.sh"
+cp() { case $* in */broken) echo "cp: error writing '$2': No space left on device" >&2; return 1 ;; *) command cp "$@" ;; esac; }
+docker() {
+    find . -type f | sort
+    printf '\nvalidating %s/compose.yaml: wrong\n%s: wrong\n' "$PWD" "$PWD" >&2
+    return 15
+}
+bundle_apply
+BUNDLE
+    (sh /mnt/bundle "$HERE")
+}
+
+a_bundle_is_put_together() {
+    rm -rf /mnt/change /mnt/scratch /mnt/shop "$base/stacks/shop"
+    mkdir -p /mnt/change/arg /mnt/change/files /mnt/scratch /mnt/shop
+    printf shop >/mnt/change/arg/name
+    printf /mnt/shop >/mnt/change/arg/folder
+    printf '644 x a&b\n644 x compose.yaml\n' >/mnt/change/arg/manifest
+    echo stays >'/mnt/shop/a&b'
+    echo new >/mnt/change/files/1
+    printf '644\troot:root\tx\t/mnt/shop/compose.yaml\n' >/mnt/change/files/list
+    check 'a complaint has the names of the files here' is "$(bundled)" "./a&b
+./compose.yaml
+validating compose.yaml: wrong
+/mnt/shop: wrong
+hint: the lines above are from 'docker compose config' on the host; fix the file and run provision again
+error: Compose does not accept the project; nothing of the stack was changed"
+    check 'nothing is left of it' [ ! -e "$base/stacks/shop/staging" ]
+    printf '644\troot:root\tx\t/mnt/shop/broken\n' >/mnt/change/files/list
+    check 'what cannot be put together is told so' is "$(bundled)" "cp: error writing 'broken': No space left on device
+hint: look at the space on the host ('df -h', 'sudo docker system df') and run provision again
+error: the files could not be put together on the host; nothing of the stack was changed"
+    rm -rf /mnt/change /mnt/scratch /mnt/shop "$base/stacks/shop" /mnt/bundle
+}
+
 # --- the firewall ------------------------------------------------------------------------
 
 # hooked_into: what firewall.sh makes of ufw's after.init, and of that when it comes again.
@@ -1213,6 +1331,8 @@ for way in dash bash busybox; do
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed
+    a_project_is_checked
+    a_bundle_is_put_together
     the_firewalls_lock
     the_firewall_is_hooked
     keys_have_fingerprints

@@ -51,33 +51,55 @@ bundle_guard() {
         [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ]
 }
 
-bundle_apply() {
-    staging=$state/staging
-    rm -rf "$staging"
-    mkdir -p "$staging" "$folder"
-    chmod 0700 "$state"
-    # What stays from the present bundle, and over it what is new.
+# stage: the bundle as it will be, put together in $staging: what stays of the present one, and over
+# it what is new.
+stage() {
+    mkdir -p "$staging" || return 1
     arg manifest | while read -r _ _ path; do
-        if [ -f "$folder/$path" ]; then
-            mkdir -p "$(dirname "$staging/$path")"
-            cp -a "$folder/$path" "$staging/$path"
-        fi
-    done
+        [ -f "$folder/$path" ] || continue
+        { mkdir -p "$(dirname "$staging/$path")" && cp -a "$folder/$path" "$staging/$path"; } || exit 1
+    done || return 1
     number=0
     while IFS=$TAB read -r mode _ sum path; do
         number=$((number + 1))
         [ "$sum" != - ] || continue
         path=${path#"$folder/"}
-        mkdir -p "$(dirname "$staging/$path")"
-        rm -rf "${staging:?}/$path"
-        cp "$change/files/$number" "$staging/$path"
-        chmod "$mode" "$staging/$path"
+        mkdir -p "$(dirname "$staging/$path")" && rm -rf "${staging:?}/$path" || return 1
+        { cp "$change/files/$number" "$staging/$path" && chmod "$mode" "$staging/$path"; } || return 1
     done <"$change/files/list"
-    accepted=yes
-    complaints=$(cd "$staging" && docker compose --project-name "$name" config --quiet 2>&1) || accepted=no
+}
+
+# own_names: what a program says of $staging, with the names that the files have for a person: that
+# folder is gone when it is read.
+own_names() {
+    staging=$staging folder=$folder awk '
+        function without(line, part, by,    out, at) {
+            out = ""
+            while ((at = index(line, part)) > 0) {
+                out = out substr(line, 1, at - 1) by
+                line = substr(line, at + length(part))
+            }
+            return out line
+        }
+        NF { print without(without($0, ENVIRON["staging"] "/", ""), ENVIRON["staging"], ENVIRON["folder"]) }'
+}
+
+bundle_apply() {
+    staging=$state/staging
     rm -rf "$staging"
-    # Its files have the names that they have here, not those of a folder that is gone.
-    [ -z "$complaints" ] || printf '%s\n' "$complaints" | grep -v '^$' | sed "s|$staging/||g"
+    mkdir -p "$state" "$folder"
+    chmod 0700 "$state"
+    accepted=yes staged=yes
+    stage >"$scratch/said" 2>&1 || staged=no
+    if [ "$staged" = yes ]; then
+        (cd "$staging" && docker compose --project-name "$name" config --quiet) >"$scratch/said" 2>&1 || accepted=no
+    fi
+    rm -rf "$staging"
+    own_names <"$scratch/said"
+    if [ "$staged" = no ]; then
+        hint "look at the space on the host ('df -h', 'sudo docker system df') and run provision again"
+        fail "the files could not be put together on the host; nothing of the stack was changed"
+    fi
     if [ "$accepted" = no ]; then
         hint "the lines above are from 'docker compose config' on the host; fix the file and run provision again"
         fail "Compose does not accept the project; nothing of the stack was changed"

@@ -5,6 +5,7 @@
 
 mod backups;
 mod check;
+mod complaint;
 mod dotenv;
 mod interpolate;
 mod loader;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
+pub use complaint::with_place;
 pub use dotenv::{Environment, write as write_env};
 pub use named::Context;
 pub use networks::Network;
@@ -80,6 +82,9 @@ pub struct Project {
     /// Files of the folder that Compose itself reads: its own, `.env`, and those of `env_file`,
     /// secrets and configs.
     pub own_files: Vec<String>,
+    /// Those of them that `docker compose config` reads: no secrets and configs but what services take
+    /// their environment from.
+    pub read_files: Vec<String>,
     /// Files and folders of the folder that it names anywhere: they are sent although git ignores
     /// them. An absolute path is the host's own.
     pub named: Vec<String>,

@@ -25,6 +25,7 @@ pub(super) struct Placed {
     pub healthcheck_off: bool,
 }
 
+pub(super) const LABEL_FILE: &str = "label_file";
 /// What holds secrets.
 pub(super) const ENV_FILE: &str = "env_file";
 pub(super) const SECRET_FILE: &str = "secret file";
@@ -155,7 +156,7 @@ fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Re
         file_use(path, ENV_FILE, required, &mut read.uses);
     }
     for file in files(node, "label_file") {
-        file_use(file, "label_file", enabled, &mut read.uses);
+        file_use(file, LABEL_FILE, enabled, &mut read.uses);
     }
     read.uses.extend(paths::builds(node, enabled));
     let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node, root).into_iter().unzip();

@@ -152,7 +152,7 @@ fn a_compose_file_with_errors() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What our reader lets pass `docker compose config` finds, before anything of the stack is changed.
+/// What our reader accepts and the host's Compose does not stops the plan.
 fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
     let host = Host::on(Layer::Three);
     let folder = three("");
@@ -167,17 +167,27 @@ fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
     {
         let folder = three("");
         edit(&folder, "image: redis:8", &format!("image: redis:8\n    {odd}"));
-        let did = folder.provision(&["up", "--yes", &host.name]);
-        did.fails(
-            6,
-            &["Compose does not accept the project; nothing of the stack was changed", what, "fix the file"],
-        );
-        assert!(!did.stderr.contains("staging"), "the file is named as the person knows it\n{}", did.stderr);
+        for arguments in [&["up", "--yes", &host.name] as &[_], &["plan", &host.name]] {
+            let did = folder.provision(arguments);
+            did.expect(3).said(&[
+                "on the host does not accept the project; nothing was changed",
+                "compose.yaml:",
+                what,
+                "correct it there",
+            ]);
+            assert!(!did.stderr.contains("/provision-compose"), "the file is named as here\n{}", did.stderr);
+        }
         assert_eq!(stack(), before);
     }
+    assert_eq!(folder_of_checks(&host), "", "no file of ours stays there");
+    assert_eq!(three("").provision(&["runs", &host.name]).stdout.lines().count(), 1, "nothing was begun");
     assert!(host.get(8080)?.contains("three services, one page"));
     folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
     Ok(())
+}
+
+fn folder_of_checks(host: &Host) -> String {
+    host.inside("find /run /dev/shm /tmp -maxdepth 1 -name 'provision*'")
 }
 
 fn a_container_that_is_never_well() -> Result<(), Failed> {
