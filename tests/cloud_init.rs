@@ -208,7 +208,7 @@ fn no_secret_goes_along() {
     assert!(stderr.contains("tls/site.key"), "{stderr}");
 
     let folder = Folder::empty("[steps.secrets]\ngiven = [\"smtp_password\"]\n");
-    folder.refused(&["--playbook", "prefect"], &["`smtp_password`", "nobody is there at a first boot"]);
+    folder.refused(&["--playbook", "prefect"], &["`smtp_password`", "which is not possible at a first boot"]);
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn somebody_else_rules() -> Result<(), Failed> {
     let refused = |text: &str| {
         folder
             .provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name])
-            .fails(3, &[text, "does not fight it, and nothing was changed", "leave `allow` out"]);
+            .fails(3, &[text, "two firewalls on one host would work against each other", "leave `allow` out"]);
     };
     refused("firewalld manages this host's firewall");
     host.inside("systemctl disable --now firewalld");
@@ -362,7 +362,7 @@ fn somebody_else_rules() -> Result<(), Failed> {
     table("watch", "counter");
 
     host.inside("iptables -A INPUT -p tcp --dport 9999 -j REJECT");
-    refused("iptables has rules of somebody's own");
+    refused("iptables has INPUT rules that provision did not add");
     host.inside("iptables -F INPUT");
     assert_eq!(host.inside("dpkg-query -W"), packages);
     assert_eq!(host.inside("ls -d /var/lib/provision 2>/dev/null || true"), "");

@@ -240,8 +240,8 @@ fn goes_down_in_the_middle(machine: &Machine, folder: &Folder) {
     let did = Did::from(child.wait_with_output().expect("provision"));
     // An emulated machine may be away for longer than anybody waits.
     match did.code {
-        4 => did.said(&["did not come back within", "follows it or goes on behind it"]),
-        _ => did.expect(6).said(&["the host went down, or the runner was killed", "goes on from there"]),
+        4 => did.said(&["did not come back within", "follows it, or continues after it"]),
+        _ => did.expect(6).said(&["the host went down, or the runner was killed", "continues from there"]),
     };
     eventually("the machine is up again", || machine.try_root("true").status.success());
     assert_ne!(machine.root("cat /proc/sys/kernel/random/boot_id"), boot, "another boot");

@@ -75,14 +75,14 @@ fn everything_is_shut_out() -> Result<(), Failed> {
     let before = host.ufw();
 
     folder.settings("[steps.firewall]\nallow = [8080, 9090]\nrevert_after = 25\n");
-    folder.provision(&["up", "--yes", &host.name]).fails(6, &["the firewall has set itself back"]);
+    folder.provision(&["up", "--yes", &host.name]).fails(6, &["the firewall was reverted"]);
     assert_eq!(host.ssh("echo in"), "in\n", "reached again");
     assert_eq!(host.ufw(), before);
     assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, false), "as it was before");
     host.nothing_is_armed();
 
     host.inside("sed -i '/^-A ufw-before-input -j DROP$/d' /etc/ufw/before.rules");
-    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["the firewall set itself back"]);
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["the firewall was reverted"]);
     assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, true));
     Ok(())
 }

@@ -110,7 +110,7 @@ fn interrupted(prefect: &Prefect<'_>, undo: &str, run: &str, moments: &[&str]) -
         });
         host.inside(&format!("systemctl kill -s KILL {unit}"));
         let did = Did::from(child.wait_with_output()?);
-        did.expect(6).said(&["the run ended unexpectedly", "restore` begins anew"]);
+        did.expect(6).said(&["the run ended unexpectedly", "restore` again"]);
         let databases = prefect.sql("postgres", "SELECT datname FROM pg_database");
         assert!(databases.lines().any(|name| name == "prefect"), "at `{moment}`: {databases}");
     }

@@ -135,7 +135,7 @@ fn the_runner_is_killed() -> Result<(), Failed> {
     let did = wait(child);
     if did.code != 0 {
         let change =
-            did.fails(6, &["the run ended unexpectedly", "goes on from there"]).behind("  in ").to_owned();
+            did.fails(6, &["the run ended unexpectedly", "continues from there"]).behind("  in ").to_owned();
         stack()
             .provision(&["up", "--yes", &host.name])
             .expect(0)
@@ -161,7 +161,7 @@ fn the_runner_dies_before_it_can_say_so() -> Result<(), Failed> {
     host.inside(&format!("kill -s STOP $(systemctl show -P MainPID provision-run-{run})"));
     eventually("the change is done", || host.inside("pgrep -f /ste[p].sh || echo none").trim() == "none");
     host.inside(&format!("systemctl kill -s KILL provision-run-{run}"));
-    wait(child).fails(6, &["the run ended unexpectedly", "goes on from there"]);
+    wait(child).fails(6, &["the run ended unexpectedly", "continues from there"]);
     let did = stack().provision(&["up", "--yes", &host.name]);
     did.expect(0).said(&[&format!(
         "the earlier run {run} ended unexpectedly in packages/install; continuing from there"
@@ -182,7 +182,7 @@ fn the_host_reboots() -> Result<(), Failed> {
     let did = wait(child);
     did.fails(
         6,
-        &["connection lost", "the run ended unexpectedly: the host went down", "goes on from there"],
+        &["connection lost", "the run ended unexpectedly: the host went down", "continues from there"],
     );
     let did = stack().provision(&["up", "--yes", "--json", &host.name]);
     did.expect(0);

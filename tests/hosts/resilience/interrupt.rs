@@ -65,7 +65,7 @@ fn ctrl_c_twice_cancels() -> Result<(), Failed> {
         &[
             "cancelling: the run stops after the change that is under way",
             "error: the run was cancelled; what was done stands",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.applied(), ["packages/install"], "what was under way is finished, and nothing more");

@@ -61,7 +61,7 @@ fn a_setting_that_dockerd_refuses() -> Result<(), Failed> {
             &[
                 "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched",
                 setting.split(' ').next().expect("a name"),
-                "goes on from there",
+                "continues from there",
             ],
         );
         assert!(!did.stderr.contains("/var/lib/provision/runs"), "where it was tried is nobody's business");
@@ -70,7 +70,7 @@ fn a_setting_that_dockerd_refuses() -> Result<(), Failed> {
     }
 
     let mended = folder("log-level = \"warn\"");
-    mended.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    mended.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     assert_ne!(daemon(), before);
     assert!(host.inside("cat /etc/docker/daemon.json").contains("\"log-level\": \"warn\""));
     Ok(())

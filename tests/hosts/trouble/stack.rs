@@ -76,7 +76,7 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
             "warning: registry.internal:5000/library/redis:no-such-tag could not be looked up from here",
             "error: registry.internal:5000/library/redis:no-such-tag could not be pulled",
             "the stack was not touched",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.inside("ls /srv; docker ps -aq"), "");
@@ -85,7 +85,7 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
     let did = folder.provision(&["up", "--yes", &host.name]);
     did.expect(0).said(&[
         "registry.internal:5000/library/redis:8 could not be looked up from here",
-        "going on from there",
+        "continuing from there",
     ]);
     assert!(host.get(8080)?.contains("three services, one page"));
     Ok(())
@@ -104,7 +104,7 @@ fn an_image_that_does_not_fit() -> Result<(), Failed> {
         3,
         &[
             "at /var/lib/docker, of at least 132 MB: images of 44 MB are to be downloaded",
-            "go on with --force",
+            "continue with --force",
         ],
     );
     folder.provision(&["up", "--yes", "--force", &host.name]).fails(
@@ -114,13 +114,13 @@ fn an_image_that_does_not_fit() -> Result<(), Failed> {
             "no space left on device",
             "free some space",
             "the stack was not touched",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.inside("ls /srv"), "");
 
     docker("umount /var/lib/docker");
-    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
             "cache | exit code 3: no database",
             "sudo docker compose -p three logs cache",
             previous,
-            "goes on from there",
+            "continues from there",
         ],
     );
 
