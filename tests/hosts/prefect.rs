@@ -40,6 +40,9 @@ pub fn stories() -> Vec<Story> {
 
 /// What has to do with the database: each restore starts all of it again.
 const DATABASE: &str = "
+[steps.docker.daemon]
+features = { containerd-snapshotter = true }
+
 [steps.stack.env]
 COMPOSE_PROFILES = \"backup\"
 PREFECT_API_REPLICAS = 1
@@ -47,12 +50,18 @@ PREFECT_API_REPLICAS = 1
 
 /// Two replicas: what is true of two is true of more.
 const WITHOUT_PAGES: &str = "
+[steps.docker.daemon]
+features = { containerd-snapshotter = true }
+
 [steps.stack.env]
 COMPOSE_PROFILES = \"monitoring,backup\"
 PREFECT_API_REPLICAS = 2
 ";
 
 const WITHOUT_WORKERS: &str = "
+[steps.docker.daemon]
+features = { containerd-snapshotter = true }
+
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup\"
 REDIS_PAGE_IMAGE = \"rediscommander/redis-commander:0.9.0\"
