@@ -1,6 +1,6 @@
 //! What holds between the parts of a project, and the forms of values that Compose takes apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::read::Read;
 use super::shell_words::is_command_line;
@@ -17,12 +17,27 @@ pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
     for entry in entries(root, "volumes") {
         external(&entry.key, &entry.value)?;
     }
+    let declared = Declared::of(root);
     let on =
         entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
     for (entry, _) in on {
-        service(&entry.key, &entry.value, root)?;
+        service(&entry.key, &entry.value, &declared)?;
     }
     Ok(())
+}
+
+/// The names that each section declares: each use of one is looked up.
+struct Declared<'a>(HashMap<&'static str, HashSet<&'a str>>);
+
+impl<'a> Declared<'a> {
+    fn of(root: &'a Node) -> Self {
+        let names = |kind| entries(root, kind).iter().map(|entry| entry.key.as_str()).collect();
+        Self(["networks", "volumes", "secrets", "configs"].map(|kind| (kind, names(kind))).into())
+    }
+
+    fn has(&self, kind: &str, name: &str) -> bool {
+        self.0.get(kind).is_some_and(|names| names.contains(name))
+    }
 }
 
 fn entries<'a>(root: &'a Node, key: &str) -> &'a [super::yaml::Entry] {
@@ -74,13 +89,13 @@ fn external(name: &str, node: &Node) -> Result<(), ComposeError> {
     }
 }
 
-fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
-    networks(name, node, root)?;
-    volumes(name, node, root)?;
+fn service(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
+    networks(name, node, declared)?;
+    volumes(name, node, declared)?;
     for kind in ["secrets", "configs"] {
-        given(name, kind, node.get(kind), root)?;
+        given(name, kind, node.get(kind), declared)?;
     }
-    build(name, node, root)?;
+    build(name, node, declared)?;
     healthcheck(name, node)?;
     limits(name, node)?;
     mounted_once(name, node)?;
@@ -106,7 +121,7 @@ fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
     Ok(())
 }
 
-fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn networks(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(networks) = node.get("networks") else { return Ok(()) };
     let used: Vec<(&str, &Place)> = match networks.is_map() {
         true => networks.entries().iter().map(|entry| (entry.key.as_str(), &entry.place)).collect(),
@@ -118,7 +133,7 @@ fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
         return Err(invalid(&mode.place, what, "keep one of them"));
     }
     for (used, place) in used {
-        if used != "default" && !entries(root, "networks").iter().any(|entry| entry.key == used) {
+        if used != "default" && !declared.has("networks", used) {
             return Err(undeclared(name, "network", "networks", used, place));
         }
     }
@@ -134,7 +149,7 @@ fn undeclared(service: &str, kind: &str, section: &str, name: &str, place: &Plac
     )
 }
 
-fn volumes(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn volumes(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
         let used = match volume.text() {
             Some(text) => named_volume(name, text, &volume.place)?,
@@ -152,7 +167,7 @@ fn volumes(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
             }
         };
         if let Some(used) = used
-            && !entries(root, "volumes").iter().any(|entry| entry.key == used)
+            && !declared.has("volumes", used)
         {
             return Err(undeclared(name, "volume", "volumes", used, &volume.place));
         }
@@ -175,22 +190,22 @@ fn named_volume<'a>(service: &str, text: &'a str, place: &Place) -> Result<Optio
     Ok(is_name.then_some(parts[0]))
 }
 
-fn given(name: &str, kind: &str, list: Option<&Node>, root: &Node) -> Result<(), ComposeError> {
+fn given(name: &str, kind: &str, list: Option<&Node>, declared: &Declared<'_>) -> Result<(), ComposeError> {
     for item in list.map(Node::items).unwrap_or_default() {
         let Some(source) = item.get("source").unwrap_or(item).text() else {
             let what = format!("an item of `{kind}` of service {name:?} has no `source`");
             return Err(invalid(&item.place, what, "name it"));
         };
-        if !entries(root, kind).iter().any(|entry| entry.key == source) {
+        if !declared.has(kind, source) {
             return Err(undeclared(name, kind.trim_end_matches('s'), kind, source, &item.place));
         }
     }
     Ok(())
 }
 
-fn build(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn build(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(build) = node.get("build") else { return Ok(()) };
-    given(name, "secrets", build.get("secrets"), root)?;
+    given(name, "secrets", build.get("secrets"), declared)?;
     let has = |key: &str| build.get(key).and_then(Node::text).is_some_and(|text| !text.is_empty());
     if has("dockerfile") && has("dockerfile_inline") {
         let what = format!("the build of service {name:?} has a `dockerfile` and a `dockerfile_inline`");
