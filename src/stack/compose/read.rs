@@ -188,7 +188,7 @@ fn service(
         enabled,
         scale,
         start_first: start_first(node),
-        container_name: text("container_name").filter(|name| !name.is_empty()),
+        container_name: text("container_name"),
         container_name_place: node
             .get("container_name")
             .map(|name| name.place.to_string())

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::read::Read;
 use super::shell_words::is_command_line;
 use super::yaml::{Node, Place};
-use super::{ComposeError, invalid};
+use super::{ComposeError, invalid, words};
 
 /// Checks what a merged file declares, and what services that are on refer to.
 pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
@@ -99,6 +99,7 @@ fn service(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), Compo
     healthcheck(name, node)?;
     limits(name, node)?;
     mounted_once(name, node)?;
+    words::check(name, node)?;
     for key in ["command", "entrypoint"] {
         if let Some(command) = node.get(key)
             && let Some(text) = command.text()

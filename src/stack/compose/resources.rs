@@ -197,7 +197,7 @@ mod tests {
             ("a: {image: i, container_name: xx, scale: 1}", None),
             ("a: {image: i, container_name: 'a b'}", Some("is no name for the container")),
             ("a: {image: i, container_name: x}", Some("is no name for the container")),
-            ("a: {image: i, container_name: '${NONE}'}", None),
+            ("a: {image: i, container_name: '${NONE}'}", Some("is no name for the container")),
         ];
         for (services, complaint) in cases {
             let found = read(&format!("services:\n  {services}\n")).map_err(|error| error.to_string());
