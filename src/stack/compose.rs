@@ -24,6 +24,7 @@ mod schema;
 mod shell_words;
 mod source;
 mod variables;
+mod words;
 mod written;
 mod yaml;
 

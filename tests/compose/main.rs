@@ -53,7 +53,7 @@ fn main() {
 
 /// Refusals of what Compose accepts, by words in them: the folder's project would not run on a host
 /// as it is meant, or not at all.
-const STRICTER: [&str; 16] = [
+const STRICTER: [&str; 18] = [
     "lies outside the stack's folder",
     "is an absolute path, and only the stack's folder is sent",
     "is taken by",
@@ -70,6 +70,8 @@ const STRICTER: [&str; 16] = [
     "mounts two things at",
     "is no name for the container",
     "grows beyond",
+    "is no restart policy",
+    "permissions such as",
 ];
 
 /// What both say of a project, or where they differ.

@@ -343,9 +343,10 @@ fn somebody_else_rules() -> Result<(), Failed> {
     folder.settings("[steps.firewall]\nallow = [8080]\n");
     let packages = host.inside("dpkg-query -W");
     let refused = |text: &str| {
-        folder
-            .provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name])
-            .fails(3, &[text, "two firewalls on one host would work against each other", "leave `allow` out"]);
+        folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]).fails(
+            3,
+            &[text, "two firewalls on one host would work against each other", "leave `allow` out"],
+        );
     };
     refused("firewalld manages this host's firewall");
     host.inside("systemctl disable --now firewalld");

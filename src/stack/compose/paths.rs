@@ -4,6 +4,8 @@
 //! the host does not have; one below a mount that a container may write to is the application's
 //! from its first run on.
 
+use std::collections::HashMap;
+
 use super::yaml::{Node, Place};
 use super::{ComposeError, OnHost, invalid};
 
@@ -195,17 +197,34 @@ pub(super) fn outside(usage: &PathUse) -> ComposeError {
 }
 
 /// The bind mounts of a service, those by a volume whose driver binds a folder among them.
-pub(super) fn mounts(service: &Node, root: &Node) -> Vec<(Mount, PathUse)> {
+pub(super) fn mounts(service: &Node, bound: &Bound<'_>) -> Vec<(Mount, PathUse)> {
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
-    volumes.iter().filter_map(|volume| mount(volume, root)).collect()
+    volumes.iter().filter_map(|volume| mount(volume, bound)).collect()
 }
 
-fn mount(volume: &Node, root: &Node) -> Option<(Mount, PathUse)> {
+/// Named volumes with `driver_opts: {o: bind, device: FOLDER}`, which are bind mounts by another name,
+/// and their folders.
+pub(super) struct Bound<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Bound<'a> {
+    pub fn of(root: &'a Node) -> Self {
+        let device = |volume: &'a Node| {
+            let options = volume.get("driver_opts")?;
+            let is_bind =
+                options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
+            options.get("device")?.text().filter(|_| is_bind)
+        };
+        let volumes = root.get("volumes").map(Node::entries).unwrap_or_default().iter();
+        Self(volumes.filter_map(|entry| Some((entry.key.as_str(), device(&entry.value)?))).collect())
+    }
+}
+
+fn mount(volume: &Node, bound: &Bound<'_>) -> Option<(Mount, PathUse)> {
     let mut mount = match volume.text() {
         Some(text) => short(text),
         None => long(volume),
     }
-    .or_else(|| named(volume, root))?;
+    .or_else(|| named(volume, bound))?;
     mount.place = volume.place.to_string();
     let usage =
         PathUse { path: mount.source.clone(), role: "mount", required: false, place: volume.place.clone() };
@@ -241,17 +260,13 @@ fn long(volume: &Node) -> Option<Mount> {
     Some(bind(source, target, !read_only, created))
 }
 
-/// A named volume with `driver_opts: {o: bind, device: FOLDER}` is a bind mount by another name.
-fn named(volume: &Node, root: &Node) -> Option<Mount> {
+fn named(volume: &Node, bound: &Bound<'_>) -> Option<Mount> {
     let mut parts = volume.text().unwrap_or_default().splitn(3, ':');
     let name = volume.get("source").and_then(Node::text).or_else(|| parts.next())?;
     let target = volume.get("target").and_then(Node::text).or_else(|| parts.next()).unwrap_or_default();
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|option| option == "ro"))
         || volume.get("read_only").and_then(Node::truth) == Some(true);
-    let options = root.get("volumes")?.get(name)?.get("driver_opts")?;
-    let is_bind =
-        options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
-    let device = options.get("device")?.text().filter(|_| is_bind)?;
+    let device = bound.0.get(name)?;
     Some(bind(device, target, !read_only, false))
 }
 

@@ -1,11 +1,11 @@
 //! What holds between the parts of a project, and the forms of values that Compose takes apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::read::Read;
 use super::shell_words::is_command_line;
 use super::yaml::{Node, Place};
-use super::{ComposeError, invalid, ports};
+use super::{ComposeError, invalid, ports, words};
 
 /// Checks what a merged file declares, and what services that are on refer to.
 pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
@@ -20,12 +20,27 @@ pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
     for entry in entries(root, "services") {
         forms(&entry.key, &entry.value)?;
     }
+    let declared = Declared::of(root);
     let on =
         entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
     for (entry, _) in on {
-        service(&entry.key, &entry.value, root)?;
+        service(&entry.key, &entry.value, &declared)?;
     }
     Ok(())
+}
+
+/// The names that each section declares: each use of one is looked up.
+struct Declared<'a>(HashMap<&'static str, HashSet<&'a str>>);
+
+impl<'a> Declared<'a> {
+    fn of(root: &'a Node) -> Self {
+        let names = |kind| entries(root, kind).iter().map(|entry| entry.key.as_str()).collect();
+        Self(["networks", "volumes", "secrets", "configs"].map(|kind| (kind, names(kind))).into())
+    }
+
+    fn has(&self, kind: &str, name: &str) -> bool {
+        self.0.get(kind).is_some_and(|names| names.contains(name))
+    }
 }
 
 fn entries<'a>(root: &'a Node, key: &str) -> &'a [super::yaml::Entry] {
@@ -78,22 +93,23 @@ fn external(name: &str, node: &Node) -> Result<(), ComposeError> {
 }
 
 /// What a service that is on refers to.
-fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
-    networks(name, node, root)?;
+fn service(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
+    networks(name, node, declared)?;
     for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
         if let Some(used) = volume_of(volume)
-            && !entries(root, "volumes").iter().any(|entry| entry.key == used)
+            && !declared.has("volumes", used)
         {
             return Err(undeclared(name, "volume", "volumes", used, &volume.place));
         }
     }
     for kind in ["secrets", "configs"] {
-        given(name, kind, node.get(kind), root)?;
+        given(name, kind, node.get(kind), declared)?;
     }
-    build(name, node, root)?;
+    build(name, node, declared)?;
     healthcheck(name, node)?;
     limits(name, node)?;
-    mounted_once(name, node)
+    mounted_once(name, node)?;
+    words::check(name, node)
 }
 
 /// Checks a file that is read for one of its services alone: Compose takes apart the ports and volumes
@@ -137,7 +153,7 @@ fn forms(name: &str, node: &Node) -> Result<(), ComposeError> {
     Ok(())
 }
 
-fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn networks(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(networks) = node.get("networks") else { return Ok(()) };
     let used: Vec<(&str, &Place)> = match networks.is_map() {
         true => networks.entries().iter().map(|entry| (entry.key.as_str(), &entry.place)).collect(),
@@ -149,7 +165,7 @@ fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
         return Err(invalid(&mode.place, what, "keep one of them"));
     }
     for (used, place) in used {
-        if used != "default" && !entries(root, "networks").iter().any(|entry| entry.key == used) {
+        if used != "default" && !declared.has("networks", used) {
             return Err(undeclared(name, "network", "networks", used, place));
         }
     }
@@ -203,22 +219,22 @@ fn volume_of(volume: &Node) -> Option<&str> {
     }
 }
 
-fn given(name: &str, kind: &str, list: Option<&Node>, root: &Node) -> Result<(), ComposeError> {
+fn given(name: &str, kind: &str, list: Option<&Node>, declared: &Declared<'_>) -> Result<(), ComposeError> {
     for item in list.map(Node::items).unwrap_or_default() {
         let Some(source) = item.get("source").unwrap_or(item).text() else {
             let what = format!("an item of `{kind}` of service {name:?} has no `source`");
             return Err(invalid(&item.place, what, "name it"));
         };
-        if !entries(root, kind).iter().any(|entry| entry.key == source) {
+        if !declared.has(kind, source) {
             return Err(undeclared(name, kind.trim_end_matches('s'), kind, source, &item.place));
         }
     }
     Ok(())
 }
 
-fn build(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn build(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(build) = node.get("build") else { return Ok(()) };
-    given(name, "secrets", build.get("secrets"), root)?;
+    given(name, "secrets", build.get("secrets"), declared)?;
     let has = |key: &str| build.get(key).and_then(Node::text).is_some_and(|text| !text.is_empty());
     if has("dockerfile") && has("dockerfile_inline") {
         let what = format!("the build of service {name:?} has a `dockerfile` and a `dockerfile_inline`");
