@@ -180,7 +180,7 @@ output 002 no end
 change applied 002 try/files
 change start 003 try/fails
 output 003 hint: do that
-output 003 error: it went wrong
+output 003 error: it failed
 change failed 003 apply 1 try/fails
 run failed"
     check 'times are milliseconds since 1970' \
@@ -1016,7 +1016,7 @@ prepare_secrets() {
 
 secrets_are_given() {
     prepare_secrets
-    check 'nobody has given it' has "$(secret apply given)" 'error: nobody has given the secret mail'
+    check 'nobody has given it' has "$(secret apply given)" 'error: the secret mail has no value yet'
     check 'and it is not there' is "$(secret guard given)" 1
     printf geheim >/mnt/secrets/values/mail.next
     check 'what a person gave is taken' is "$(secret apply given)" 'took mail
@@ -1073,7 +1073,7 @@ $new"
     # One that a person gives.
     rm -f /mnt/rotated
     printf next >/mnt/change/arg/source
-    check 'nobody gave one' has "$(secret apply rotated)" 'error: nobody has given the secret db'
+    check 'nobody gave one' has "$(secret apply rotated)" 'error: the secret db has no value yet'
     printf neu >/mnt/secrets/values/db.next
     check 'what was given is taken' is "$(secret apply rotated) $(cat /mnt/secrets/values/db /mnt/secrets/db)" '0 neuneu'
     # It ends behind each of its steps: whoever comes next writes the files.
@@ -1298,7 +1298,7 @@ waits 32 s'
     rm -f /mnt/told
     echo stopping >/mnt/answer
     : >/mnt/boot/units
-    check 'a machine that goes down goes on later' has "$(first_boot finish 6)" 'this goes on at the next boot'
+    check 'a machine that goes down goes on later' has "$(first_boot finish 6)" 'this continues at the next boot'
     check 'and its unit stays' is "$(cat /mnt/told)" is-system-running
     echo running >/mnt/answer
     check 'a failure is one' has "$(first_boot finish 6)" 'this server is not provisioned (exit code 6)'

@@ -41,7 +41,8 @@ hint() { printf 'hint: %s\n' "$*"; }
 # shown ADDRESS: without a login that may be in it.
 shown() { printf '%s' "$1" | sed 's|://[^/]*@|://|'; }
 
-# arg NAME [DEFAULT]: a value of this change.
+# arg NAME [DEFAULT]: a value of this change. Pipe it into what reads to the end: `grep >/dev/null`, not
+# `grep -q`. A unit of systemd ignores SIGPIPE, and a printf whose reader has gone complains.
 arg() {
     if [ -e "$change/arg/$1" ]; then
         cat "$change/arg/$1"

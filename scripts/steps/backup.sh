@@ -383,7 +383,7 @@ queues() {
             [ ! -r "$password" ] || REDISCLI_AUTH=$(cat "$password")
             [ -z "${REDISCLI_AUTH:-}" ] || export REDISCLI_AUTH
             exec redis-cli') || return 1
-        if printf '%s\n' "$answers" | grep -qvx 'OK'; then
+        if printf '%s\n' "$answers" | grep >/dev/null -vx 'OK'; then
             printf '%s\n' "$answers" | grep -vx 'OK' | sort -u | head -n 3
             return 1
         fi

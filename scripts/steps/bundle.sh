@@ -4,7 +4,7 @@
 # is_seed PATH: a file to which a container may write is sent where there is none.
 is_seed() {
     [ -n "$(arg seeds)" ] || return 1
-    arg seeds | cut -d' ' -f2- | grep -qxF -- "${1#"$folder"/}"
+    arg seeds | cut -d' ' -f2- | grep >/dev/null -xF -- "${1#"$folder"/}"
 }
 
 # folders: MODE, OWNER, KIND and PATH, tab-separated, a line each: those that are made or given other
@@ -161,7 +161,7 @@ remember_seeds() {
 drop_turned() {
     [ -s "$scratch/turned" ] || return 0
     docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r id; do
-        docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep -qxFf "$scratch/turned" || continue
+        docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep >/dev/null -xFf "$scratch/turned" || continue
         say "recreating $(service_of "$id"): a file that it mounts was a folder, or the reverse"
         docker rm -f "$id" >/dev/null
     done

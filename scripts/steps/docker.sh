@@ -16,7 +16,7 @@ doubles() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
         case $file in
             */docker.sources) continue ;;
-            *.list | *.sources) [ ! -e "$file" ] || ! grep -v '^[[:space:]]*#' "$file" | grep -qF "$address" || printf '%s\n' "$file" ;;
+            *.list | *.sources) [ ! -e "$file" ] || ! grep -v '^[[:space:]]*#' "$file" | grep >/dev/null -F "$address" || printf '%s\n' "$file" ;;
         esac
     done
 }

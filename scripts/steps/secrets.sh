@@ -128,7 +128,7 @@ replace() {
     done >"$scratch/made" || return 1
     write_made <"$scratch/made" && mv -f "$folder/values/$1.$2" "$folder/values/$1" || return 1
     kind=value
-    if arg given | grep -qx "$1"; then kind=given; fi
+    if arg given | grep >/dev/null -x "$1"; then kind=given; fi
     printf '%s %s\n' "$kind" "$1" >>"$scratch/made"
     write_made <"$scratch/made"
 }

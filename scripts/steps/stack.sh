@@ -34,7 +34,7 @@ images_apply() {
         pull "$image" "$platform" || {
             short=$(short_name "$image")
             # A mirror's failure is lost in that of the registry, which Docker asks next.
-            if journalctl -u docker.service --since "@$began" -o cat 2>/dev/null | grep -q 'no space left on device'; then
+            if journalctl -u docker.service --since "@$began" -o cat 2>/dev/null | grep >/dev/null 'no space left on device'; then
                 say "Docker's own log says: no space left on device"
                 hint "free some space ('df -h', 'sudo docker system df') and run provision again"
             fi
@@ -329,7 +329,7 @@ stop_stale() {
         mounts_newer "$id" newer_secret || continue
         service=$(service_of "$id")
         # One of those that are replaced one after the other is outdated, and serves until then.
-        ! arg rolling | grep -q "^$service " || continue
+        ! arg rolling | grep >/dev/null "^$service " || continue
         say "stopping $service: secrets that it reads have changed"
         printf '%s %s\n' "$id" "$service" >>"$scratch/stale"
     done
@@ -464,7 +464,7 @@ up_back() {
 # bring_back: containers that Compose had replaced are made again by the bundle that they ran with.
 bring_back() {
     running >"$scratch/runs"
-    ! cut -d' ' -f1 "$memory/ran" | grep -qvxF -f "$scratch/runs" || {
+    ! cut -d' ' -f1 "$memory/ran" | grep >/dev/null -vxF -f "$scratch/runs" || {
         [ -e "$memory/applied" ] || previous_bundle || return
         say "starting what ran before again"
         (cd "$folder" && timeout 90 docker compose --project-name "$name" up --detach --no-build --remove-orphans </dev/null 2>&1)
