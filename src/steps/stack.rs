@@ -288,6 +288,7 @@ impl Step for Stack {
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
+        step.warnings.extend(self.remarks_on_unsent_settings());
         step.warnings.extend(self.remarks_on_ports(model.openings.as_deref()));
         step.warnings.extend(self.services().filter_map(cannot_overlap));
         let seeds = self.seeds(model);

@@ -13,6 +13,7 @@ use crate::facts::{Container, Facts, File};
 use crate::plan::FileChange;
 use crate::stack::bundle::Patterns;
 
+mod cases;
 mod folders;
 mod left_out;
 mod outside;
