@@ -4,6 +4,7 @@ mod command_line;
 mod daemon;
 mod foreign;
 mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verdict;
