@@ -1016,7 +1016,7 @@ prepare_secrets() {
 
 secrets_are_given() {
     prepare_secrets
-    check 'nobody has given it' has "$(secret apply given)" 'error: the secret mail has no value yet'
+    check 'a secret without a value is refused' has "$(secret apply given)" 'error: the secret mail has no value yet'
     check 'and it is not there' is "$(secret guard given)" 1
     printf geheim >/mnt/secrets/values/mail.next
     check 'what a person gave is taken' is "$(secret apply given)" 'took mail
@@ -1073,7 +1073,7 @@ $new"
     # One that a person gives.
     rm -f /mnt/rotated
     printf next >/mnt/change/arg/source
-    check 'nobody gave one' has "$(secret apply rotated)" 'error: the secret db has no value yet'
+    check 'and no value is made up for it' has "$(secret apply rotated)" 'error: the secret db has no value yet'
     printf neu >/mnt/secrets/values/db.next
     check 'what was given is taken' is "$(secret apply rotated) $(cat /mnt/secrets/values/db /mnt/secrets/db)" '0 neuneu'
     # It ends behind each of its steps: whoever comes next writes the files.

@@ -51,7 +51,7 @@ impl Usual {
         let bits = |path: &Path| fs::metadata(path).ok().map(|found| found.permissions().mode());
         let folder = bits(root).map_or(0o022, |mode| !mode & 0o077);
         let file = compose.and_then(|file| bits(&root.join(file)));
-        // A file says nothing about who may execute: those who may read.
+        // A file has no bits of its own for this: those who can read it can execute it.
         let umask = file.map_or(0o022, |mode| folder & ((!mode & 0o066) | ((!mode & 0o044) >> 2)));
         Self { umask }
     }

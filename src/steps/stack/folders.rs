@@ -59,7 +59,7 @@ impl Stack {
         self.input.bundle.folders.iter().map(known).collect()
     }
 
-    /// What becomes of the folders when `placed` files are sent and those of `gone` removed; paths count
+    /// How the folders change when `placed` files are sent and those of `gone` removed; paths count
     /// from the stack's folder.
     pub(super) fn folders(&self, model: &Model, placed: &[&str], gone: &BTreeSet<&str>) -> Folders {
         let mut folders = Folders::default();
