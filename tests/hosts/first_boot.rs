@@ -168,7 +168,9 @@ fn a_step_that_fails() -> Result<(), Failed> {
     did.expect(0);
     assert!(!did.stderr.contains("cloud-init"), "{}", did.stderr);
     folder.provision(&["status", &login(&host)]).expect(0);
-    assert!(host.inside("systemctl list-unit-files 'provision-*' || true").contains("0 unit files"));
+    eventually("no unit is left", || {
+        host.inside("systemctl list-unit-files 'provision-*' || true").contains("0 unit files")
+    });
     Ok(())
 }
 
