@@ -205,9 +205,11 @@ UNIT
     return 0
 }
 
-# forget: nothing is under watch. systemd reads the unit at a boot, and not before.
+# forget: nothing is under watch. systemd reads the unit at a boot, or when packages make it read its units
+# again: then the target would hold on to it.
 forget() {
     rm -f "$memory/armed" "$units"/provision-run-*.service "$units"/multi-user.target.wants/provision-run-*.service
+    case $(systemctl show -p Wants multi-user.target 2>/dev/null) in *provision-run-*) systemctl daemon-reload ;; esac
     rm -rf "$memory"
 }
 
