@@ -9,6 +9,7 @@
 PATH=/usr/sbin:/sbin:/usr/bin:/bin
 chain=PROVISION-FORWARD
 guard=PROVISION-GUARD
+input=PROVISION-INPUT
 timer=provision-guard
 
 # hook PROGRAM PLACE CHAIN: the chain is asked first there, once.
@@ -29,14 +30,16 @@ both() {
     return "$code"
 }
 
-load() { { "$1-restore" -w -n <"$2" && hook "$1" FORWARD "$chain"; } || close "$1"; }
+load() { { "$1-restore" -w -n <"$2" && hook "$1" FORWARD "$chain" && hook "$1" INPUT "$input"; } || close "$1"; }
 
 # close PROGRAM: rules that do not load let nothing in to containers.
 close() {
     "$1" -w -t mangle -N "$chain" 2>/dev/null
     "$1" -w -t mangle -F "$chain"
     "$1" -w -t mangle -A "$chain" -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
-    for bridge in lo docker0 docker_gwbridge br-+; do "$1" -w -t mangle -A "$chain" -i "$bridge" -j RETURN; done
+    # A bridge whose name goes on otherwise, such as br-lan, is not Docker's.
+    for bridge in lo docker0 docker_gwbridge; do "$1" -w -t mangle -A "$chain" -i "$bridge" -j RETURN; done
+    for digit in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do "$1" -w -t mangle -A "$chain" -i "br-$digit+" -j RETURN; done
     "$1" -w -t mangle -A "$chain" -m conntrack --ctstate DNAT -j DROP
     for bridge in docker0 docker_gwbridge br-+; do "$1" -w -t mangle -A "$chain" -o "$bridge" -j DROP; done
     hook "$1" FORWARD "$chain"
@@ -52,7 +55,8 @@ step_back() { unhook "$1" INPUT "$guard"; }
 take_away() {
     step_back "$1"
     unhook "$1" FORWARD "$chain"
-    for each in "$chain" "$guard"; do
+    unhook "$1" INPUT "$input"
+    for each in "$chain" "$guard" "$input"; do
         "$1" -w -t mangle -F "$each" 2>/dev/null && "$1" -w -t mangle -X "$each"
     done
     return 0

@@ -114,13 +114,14 @@ fetch_stack() {
     fetch "$(value archive url)" "$(value archive sha256)" "$base/stack.tar.gz" || return 1
     rm -rf "$base/stack"
     mkdir "$base/stack"
-    tar -xzf "$base/stack.tar.gz" -C "$base/stack" && mv "$base/stack" "$base/settings/stack"
+    # Folders that the archive does not name are readable to all, as elsewhere.
+    (umask 022 && tar -xzf "$base/stack.tar.gz" -C "$base/stack") && mv "$base/stack" "$base/settings/stack"
 }
 
 # Ends with the exit code of `provision up`, or 4 where something could not be fetched.
 provision() {
     if [ "${1:-}" = resume ]; then
-        say "going on where this server was rebooted"
+        say "continuing after the reboot"
     elif ! unpack "$0" || ! stand_by "$0"; then
         say "the user-data could not be unpacked"
         return 2
@@ -150,7 +151,7 @@ finish() {
         rm -rf "$base/settings" "$base/unit" "$base/release" "$base/archive" "$base/stack.tar.gz" \
             "$base/provision" "$base/first-boot.sh"
     elif [ "$(systemctl is-system-running 2>/dev/null)" = stopping ]; then
-        say 'the machine goes down; this goes on at the next boot'
+        say 'the machine shuts down; this continues at the next boot'
     else
         state failed "$1"
         stand_down
@@ -161,7 +162,7 @@ finish() {
 }
 
 if [ "$(id -u)" != 0 ]; then
-    say 'this wants to be root' >&2
+    say 'this needs root' >&2
     exit 5
 fi
 mkdir -p "$base"

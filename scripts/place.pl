@@ -4,7 +4,8 @@
 #   perl place.pl RUN CHANGE SCRATCH TRUSTED
 #
 # RUN/CHANGE and SCRATCH are as in step.sh; SCRATCH/seed_paths lists the files that are an application's as
-# soon as they exist. No link is followed below TRUSTED, where containers may write.
+# soon as they exist, SCRATCH/rights MODE, OWNER and PATH of folders below TRUSTED that get others than usual
+# when they are made. No link is followed there, since containers may write to it.
 use strict;
 use warnings;
 use Fcntl qw(:DEFAULT :mode);
@@ -48,6 +49,13 @@ sub make {
     return mkdir($folder) || -d $folder;
 }
 
+# Mode and owner that folders get, by their paths from $trusted on.
+my %rights;
+for (lines_of("$scratch/rights")) {
+    my ($mode, $owner, $path) = split /\t/, $_, 3;
+    $rights{$path} ||= [$mode, $owner];
+}
+
 # The folder that we are in. Renaming it changes nothing for us.
 my $here = '';
 
@@ -58,13 +66,19 @@ sub enter {
     $here = '';
     if ($trusted ne '' && index("$folder/", "$trusted/") == 0) {
         make($trusted) && chdir($trusted) or return 0;
+        my $way = '';
         for my $part (grep { $_ ne '' } split m{/}, substr($folder, length $trusted)) {
-            mkdir $part;
+            $way .= $way eq '' ? $part : "/$part";
+            my $rights = $rights{$way};
+            # Closed until it is given away.
+            my $is_made = mkdir $part, $rights ? 0700 : 0777;
             my @seen = lstat $part or return 0;
             S_ISDIR($seen[2]) && chdir($part) or return 0;
             # It may have become a link just now.
             my @now = stat '.';
             return 0 unless @now && $now[0] == $seen[0] && $now[1] == $seen[1];
+            next unless $is_made && $rights;
+            chown(ids_of($rights->[1]), '.') && chmod(oct $rights->[0], '.') or return 0;
         }
     } else {
         make($folder) && chdir($folder) or return 0;

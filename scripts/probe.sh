@@ -41,7 +41,7 @@ read_questions() {
         ;;
     esac
     # Questions about files are many: no list of them grows in the shell, a line at a time.
-    for line in $(printf '%s\n' "$QUESTIONS" | grep -Ev "^(file|sent-file|secret-file|presence)$TAB"); do
+    for line in $(printf '%s\n' "$QUESTIONS" | grep -Ev "^(file|sent-file|secret-file|presence|place)$TAB"); do
         value=${line#*"$TAB"}
         case $line in
         record"$TAB"*) RECORDS=$RECORDS$value$NL ;;
@@ -512,7 +512,7 @@ own_addresses() {
     for line in $(ip -o addr show scope global 2>/dev/null </dev/null); do
         case $line in
         *': lo '* | *': docker0 '* | *': docker_gwbridge '* | *': veth'* | *': virbr'*) continue ;;
-        *': br-'????????????' '*) continue ;;
+        *': br-'[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]' '*) continue ;;
         *' deprecated '* | *' tentative '* | *' temporary '*) continue ;;
         *' inet '*) line=${line#*' inet '} ;;
         *' inet6 '*) line=${line#*' inet6 '} ;;
@@ -662,7 +662,7 @@ file_facts() {
     self_facts
     [ -z "$bundled" ] || printf '%s\n' --bundle "$bundled"
     printf '%s\n' --stat
-    paths=$(printf '%s\n' "$QUESTIONS" | awk -F "$TAB" '$1 ~ /^(file|sent-file|secret-file|presence|record)$/ && !told[$2]++ { print $2 }')
+    paths=$(printf '%s\n' "$QUESTIONS" | awk -F "$TAB" '$1 ~ /^(file|sent-file|secret-file|presence|place|record)$/ && !told[$2]++ { print $2 }')
     stats=$(printf '%s\n' "$paths" "$STAT_TOO" | each stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n")
     printf '%s\n' "$stats"
     if [ -n "$DISKS" ]; then
@@ -673,8 +673,11 @@ file_facts() {
         target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
     done
     for path in $(of_kind 4); do
-        # A file gives way to no folder that holds one; rare, so it may cost a process.
-        [ -z "$(find "$path/" -xdev ! -type d 2>/dev/null | head -n 1)" ] || printf '%s\n' --full "$path"
+        # A folder that holds a file gives way to none; rare, so it may cost a process. Names end with
+        # a zero byte: what else is in them breaks no line.
+        held=$(find "$path/" -xdev ! -type d -print0 2>/dev/null | tr '\t\n\0' '??\n' |
+            awk '(bytes += length($0)) > 65536 || NR > 1000 { exit } { print }')
+        [ -z "$held" ] || printf '%s\n' --full "$path" --held "$held"
     done
     regular=$(of_kind 8)
     [ -n "$regular" ] || return 0
@@ -698,12 +701,14 @@ all() {
     tr '\n' '\0' | xargs -0 "$@" -- 2>/dev/null
 }
 
-# kinds: of each file that is looked into, the digit of st_mode that tells its kind, and its path.
+# kinds: of each file that is looked into, the digit of st_mode that tells its kind, and its path. Where a
+# file is to be, only a folder is.
 kinds() {
     printf '%s\n' --stat "$stats" --questions "$QUESTIONS" | awk -F "$TAB" '
         /^--/ { section = $0; next }
         section == "--stat" { kind[$6] = tolower(substr($1, 1, length($1) - 3)); next }
-        $1 ~ /^(file|sent-file|secret-file|record)$/ && ($2 in kind) && !told[$2]++ { print kind[$2] "\t" $2 }'
+        !($2 in kind) || $1 == "place" && kind[$2] != 4 { next }
+        $1 ~ /^(file|sent-file|secret-file|place|record)$/ && !told[$2]++ { print kind[$2] "\t" $2 }'
 }
 
 of_kind() { printf '%s\n' "$kinds" | sed -n "s/^$1$TAB//p"; }
@@ -731,8 +736,8 @@ record() {
 }
 
 # bundle_files STATE DIGEST FOLDER, with tabs between: the files of a bundle that was sent, by one
-# digest over its manifest and over `expected`, which says what they are to be: MODE OWNER SHA256 KIND
-# PATH, a line a file. Where both are as the digest says, only files that differ are asked for.
+# digest over its manifest and over `expected`, which says what they and their folders are to be: MODE OWNER
+# SHA256 KIND PATH, a line each. Where both are as the digest says, only those that differ are asked for.
 bundle_files() {
     state=${1%%"$TAB"*}
     folder=${1##*"$TAB"}
@@ -757,7 +762,7 @@ bundle_files() {
     RECORDS="$RECORDS$state/seeds$TAB-$NL"
 }
 
-# differing: a question for each file that is not as expected; for some, two. What stat and sha256sum say
+# differing: a question for each file and folder that is not as expected; for some, two. What stat and sha256sum say
 # of thousands of files goes from one program to the next: no shell holds it.
 differing() {
     # What the first of them knows already goes past the others.
@@ -765,11 +770,17 @@ differing() {
     FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
         all stat -c "%f %a %u:%g %n" |
         LISTS=$state FOLDER=$folder awk '
+            # Mode and owner without the bit for the group, which comes from the folder above.
+            function of_folder(mode, owner) {
+                if (mode !~ /^[0-7][0-7][0-7][0-7]$/) return mode " " owner
+                return (substr(mode, 1, 1) % 2 ? "1" substr(mode, 2) : substr(mode, 2) + 0) " " owner
+            }
             BEGIN {
                 while ((getline line < (ENVIRON["LISTS"] "/expected")) > 0) {
                     split(line, a, "\t")
                     path = ENVIRON["FOLDER"] "/" a[5]
                     if (a[4] == "seed") seed[path] = a[3]
+                    else if (a[4] == "folder") folder[path] = a[1] == "-" ? "-" : a[1] " " a[2]
                     else wanted[path] = a[1] == "-" ? "-" : a[1] " " a[2]
                     question[path] = a[4] == "file" ? "sent-file\t" path "\t" a[3] : "secret-file\t" path
                 }
@@ -784,19 +795,24 @@ differing() {
                 # large, and is not looked into.
                 if (path in seed) {
                     if ($1 !~ /^4...$/ && (sent[path] == seed[path] || sent[path] == "-")) delete seed[path]
+                } else if (path in folder) {
+                    if ($1 ~ /^4...$/ && (folder[path] == "-" || folder[path] == of_folder($2, $3))) delete folder[path]
                 } else if ($1 ~ /^8...$/) {
                     print path
                     if (wanted[path] != "-" && wanted[path] != $2 " " $3) print question[path] >"/dev/fd/3"
                 }
             }
-            END { for (path in seed) print "presence\t" path >"/dev/fd/3" }' |
+            END {
+                for (path in seed) print "place\t" path >"/dev/fd/3"
+                for (path in folder) print "presence\t" path >"/dev/fd/3"
+            }' |
         all sha256sum |
         LISTS=$state FOLDER=$folder awk '
             BEGIN {
                 while ((getline line < (ENVIRON["LISTS"] "/expected")) > 0) {
                     split(line, a, "\t")
                     path = ENVIRON["FOLDER"] "/" a[5]
-                    if (a[4] == "seed") continue
+                    if (a[4] == "seed" || a[4] == "folder") continue
                     wanted[path] = a[3]
                     question[path] = a[4] == "file" ? "sent-file\t" path "\t" a[3] : "secret-file\t" path
                 }
@@ -1079,7 +1095,7 @@ function first_boot(    l, a, n, i, last, path) {
     for (i = n > 20 ? n - 20 : 0; i < n; i++) print "first-boot-log" f(last[i % 20])
 }
 
-function last_run(    l, a, path, state, change) {
+function last_run(    l, a, path, state, change, stack) {
     if (run == "") return
     path = "/var/lib/provision/runs/" run "/journal"
     state = "running"
@@ -1091,7 +1107,8 @@ function last_run(    l, a, path, state, change) {
         else if (a[2] == "run" && a[3] == "start") state = "running"
         else if (a[2] == "change" && a[3] == "start") { sub(/^[^ ]+ +change +start +[^ ]+ */, "", l); change = l }
     }
-    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder"))
+    stack = first("/var/lib/provision/runs/" run "/stack")
+    print "last-run" f(run) f(state) f(alive) f(change) f(first("/var/lib/provision/runs/" run "/holder")) (stack == "" ? "" : f(stack))
 }
 function lease(    l, i, v) {
     while ((getline l < "/var/lib/provision/lease") > 0) {
@@ -1148,7 +1165,7 @@ function file(path,    a, o, h, bits, kind) {
     split(a[2], o, ":")
     kind = digit(h, 3)
     kind = kind == 8 ? "regular" : kind == 4 ? "directory" : kind == 10 ? "symlink" : "other"
-    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2]) (path in full ? "\tfull" : "")
+    printf "file%s\t%o%s%s\t%s%s%s\n", f(path), bits, f((o[1] in login ? login[o[1]] : o[1]) ":" (o[2] in team ? team[o[2]] : o[2])), f(a[3]), kind, f(sum[path]), f(target[path]) f(a[2]) (path in full ? full[path] : "")
 }
 
 function unit_ends(    a, n, i) {
@@ -1207,7 +1224,7 @@ function answer(l,    a, k) {
     if (k == "package") print "package" f(a[2]) (a[2] in version ? f(version[a[2]]) yes(configured[a[2]]) : "")
     else if (k == "group") print "group" f(a[2]) (a[2] in gid ? num(gid[a[2]]) f(members[a[2]]) : "")
     else if (k == "user") print "user" f(a[2]) (a[2] in uid ? uid[a[2]] f(home[a[2]]) : "")
-    else if (k ~ /^(file|sent-file|secret-file|presence|record)$/) { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
+    else if (k ~ /^(file|sent-file|secret-file|presence|place|record)$/) { if (!(a[2] in told)) file(a[2]); told[a[2]] = 1 }
     else if (k == "unit") unit_answer(a[2])
     else if (k == "disk") print "disk" f(a[2]) free[near[a[2]]]
 }
@@ -1259,7 +1276,8 @@ section == "--bundle" {
 section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
 section == "--disk" { split($0, a, "\t"); free[a[4]] = sprintf("\t%.0f\t%.0f", a[1] * a[3], a[2] * a[3]); next }
 section == "--link" { if (at++) target[linked] = $0; else linked = $0; next }
-section == "--full" { full[$0] = 1; next }
+section == "--full" { full[holder = $0] = "\tfull"; next }
+section == "--held" { full[holder] = full[holder] "\t" substr($0, length(holder) + 2); next }
 section == "--sum" {
     # A name with a backslash in it is escaped, and the line begins with one.
     if (substr($0, 1, 1) == "\\") { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64) }

@@ -48,6 +48,7 @@ rm -rf "$root/var/lib/provision"
 mkdir -p "$root"/etc/apt/sources.list.d "$root"/var/lib/apt/lists "$root"/var/lib/dpkg/updates \
     "$root"/root/there "$root"/root/full/below "$root"/opt/tools
 : >"$root"/root/full/below/file
+: >"$root/root/full/$(printf 'odd\t\n--full')"
 
 put() { mkdir -p "$(dirname "$root$1")" && cat >"$root$1"; }
 
@@ -228,6 +229,13 @@ says() {
         grep -- "^${1%%\\*}" "$root/opt/answer" | head -n 5 >&2
     fi
 }
+matches() {
+    if grep -qE -- "$(printf '%b' "$1")" "$root/opt/answer"; then
+        passed=$((passed + 1))
+    else
+        failed "expected a line like: $1"
+    fi
+}
 never() {
     if grep -qE -- "$(printf '%b' "$1")" "$root/opt/answer"; then
         failed "not expected: $(grep -E -- "$(printf '%b' "$1")" "$root/opt/answer" | head -n 1)"
@@ -400,7 +408,8 @@ QUESTIONS
     says "file\t/root/beyond\t644\troot:root\t65537\tregular\t$(head -c 65537 /dev/zero | sum)\t\t0:0"
     never '^content\t/root/beyond'
     says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
-    says 'file\t/root/full\t755\troot:root\t60\tdirectory\t\t\t0:0\tfull'
+    # A name that would be a line, or a field, is none.
+    matches '^file\t/root/full\t755\troot:root\t[0-9]+\tdirectory\t\t\t0:0\tfull\t(below/file\todd\?\?--full|odd\?\?--full\tbelow/file)$'
     says 'file\t/root/link\t777\troot:root\t12\tsymlink\t\t/root/a file\t0:0'
     says 'file\t/root/dangling\t777\troot:root\t8\tsymlink\t\t/nowhere\t0:0'
     says 'file\t/root/fifo\t644\troot:root\t0\tother\t\t\t0:0'
@@ -415,11 +424,28 @@ QUESTIONS
 presence${TAB}/root/a file
 presence${TAB}/root/there
 presence${TAB}/root/none
+presence${TAB}/root/full
 QUESTIONS
     says 'file\t/root/a file\t644\troot:root\t3\tregular\t\t\t0:0'
     says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
     says 'file\t/root/none'
-    never '^content'
+    never '^content|\tfull'
+
+    # Where a file is to be: what is in a folder there.
+    mkdir "$root/root/many" && (cd "$root/root/many" && seq 1500 | xargs touch)
+    probe <<QUESTIONS
+place${TAB}/root/a file
+place${TAB}/root/there
+place${TAB}/root/full/below
+place${TAB}/root/link
+place${TAB}/root/many
+QUESTIONS
+    says 'file\t/root/a file\t644\troot:root\t3\tregular\t\t\t0:0'
+    says 'file\t/root/there\t755\troot:root\t40\tdirectory\t\t\t0:0'
+    matches '^file\t/root/full/below\t.*\t0:0\tfull\tfile$'
+    matches '^file\t/root/link\t.*\tsymlink\t\t\t0:0$'
+    matches '^file\t/root/many\t.*\tfull(\t[0-9]+){1000}$'
+    rm -r "$root/root/many"
 
     # What was sent before, where the list is another one; a question of its own goes first.
     printf '644 %s a file\n600 0 secret\n644 0 none\n644 0 ../../etc/passwd\n644 0 x/../../etc/group\n' "$(printf one | sum)" | put /root/manifest
@@ -656,6 +682,10 @@ runs_and_leases() {
     probe </dev/null
     says "last-run\t20260102-000000-bbbbbb\trunning\tyes\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run"
     rm -rf "$root/sys/fs/cgroup/system.slice"
+    printf 'blog\033\n' | put "$runs/20260102-000000-bbbbbb/stack"
+    probe </dev/null
+    says "last-run\t20260102-000000-bbbbbb\trunning\tno\tdocker/engine: it's \$(touch /tmp/pwned)?[1m\tann@laptop?last-run\tblog?"
+    rm -f "$root$runs/20260102-000000-bbbbbb/stack"
     for state in completed failed cancelled; do
         printf '1 run start 20260102-000000-bbbbbb 3\n9 run %s\n' "$state" | put "$runs/20260102-000000-bbbbbb/journal"
         probe </dev/null
@@ -951,6 +981,8 @@ cat <<'ADDRESSES'
 2: eth0    inet6 2001:db8::9/64 scope global deprecated dynamic \       valid_lft 604799sec preferred_lft 0sec
 2: eth0    inet6 2001:db8::a/64 scope global tentative \       valid_lft forever preferred_lft forever
 3: wg0    inet 198.51.100.1 peer 198.51.100.2/32 scope global wg0\       valid_lft forever preferred_lft forever
+9: br-management0x    inet 198.51.100.9/24 scope global br-management0x\       valid_lft forever preferred_lft forever
+10: br-lan    inet 198.51.100.8/24 scope global br-lan\       valid_lft forever preferred_lft forever
 4: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\       valid_lft forever preferred_lft forever
 5: br-0123456789ab    inet 172.18.0.1/16 scope global br-0123456789ab\       valid_lft forever preferred_lft forever
 6: docker_gwbridge    inet 172.19.0.1/16 scope global docker_gwbridge\       valid_lft forever preferred_lft forever
@@ -1022,7 +1054,9 @@ QUESTIONS
 2222" ]
     addresses="192.0.2.7
 2001:db8::7
-198.51.100.1"
+198.51.100.1
+198.51.100.9
+198.51.100.8"
     # Where the shell has an `ip` of its own, the made-up one is nothing to it.
     ! prefers_its_own ip || addresses=''
     check "addresses: $(value address)" [ "$(value address)" = "$addresses" ]
@@ -1122,6 +1156,9 @@ bundles() {
     chmod 777 "$root/srv/shop/shared"
     echo mine | put /srv/shop/key
     echo of a year | put /srv/shop/rows
+    (cd "$root/srv/shop" && mkdir kept open data gone && chown 4321:4321 kept && chmod 2750 kept && chmod 3777 open && chmod 700 data)
+    printf '%b\n' '755\t0:0\t-\tfolder\ta b' '750\t4321:4321\t-\tfolder\tkept' '1777\t0:0\t-\tfolder\topen' \
+        '-\t-\t-\tfolder\tdata' '755\t0:0\t-\tfolder\tgone' >>"$root$state/expected"
     ln -s rows "$root/srv/shop/theirs"
     printf 'abc rows\n- theirs\n' | put "$state/seeds"
     digest=$(cat "$root$state/manifest" "$root$state/expected" | sum)
@@ -1140,14 +1177,20 @@ bundles() {
     ln -s other "$root/srv/shop/mine"
     echo edited >"$root/srv/shop/key"
     rm "$root/srv/shop/rows"
+    mkdir "$root/srv/shop/rows"
+    : >"$root/srv/shop/rows/inner"
+    (cd "$root/srv/shop" && chmod 2755 kept && chmod 1777 data && rmdir open gone && ln -s data open)
     printf '%s\n' "$asked" | probe
     says "bundle\t/srv/shop\t$digest"
     check "those that differ: $(value differs)" [ "$(value differs | sed "s|^/srv/shop$TAB/srv/shop/||" | sort)" = "-n
 a b/it's \"two\"
 back\\slash
+gone
+kept
 key
 mine
 one
+open
 rows
 ümlaut" ]
     says "file\t/srv/shop/one\t644\troot:root\t7\tregular\t$(echo edited | sum)\t\t0:0"
@@ -1155,12 +1198,15 @@ rows
     says "file\t/srv/shop/back\\slash\t644\tdeploy:root\t10\tregular\t$(printf 'back\\slash' | sum)\t\t1000:0"
     says 'file\t/srv/shop/mine\t777\troot:root\t5\tsymlink\t\tother\t0:0'
     says 'file\t/srv/shop/-n\t644\troot:root\t0\tother\t\t\t0:0'
-    says 'file\t/srv/shop/rows'
+    matches '^file\t/srv/shop/rows\t755\troot:root\t[0-9]+\tdirectory\t\t\t0:0\tfull\tinner$'
+    matches '^file\t/srv/shop/kept\t2755\t4321:4321\t[0-9]+\tdirectory\t\t\t4321:4321$'
+    matches '^file\t/srv/shop/open\t777\troot:root\t[0-9]+\tsymlink\t\t\t0:0$'
+    says 'file\t/srv/shop/gone'
     says 'file\t/srv/shop/ümlaut'
     says "record\t$state/seeds\tabc rows"
     says "record\t$state/seeds\t- theirs"
     never '^content\t/srv/shop/(key|mine|-n)'
-    never 'stranger|/srv/shop/(shared|theirs)$'
+    never 'stranger|/srv/shop/(shared|theirs|data)$'
 
     # Another bundle here, other lists there, or nothing at all.
     printf '%s\n' "bundle$TAB$state${TAB}0000$TAB/srv/shop" "bundle$TAB/none$TAB$digest$TAB/srv/shop" \

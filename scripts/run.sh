@@ -73,6 +73,8 @@ start() {
     dir=$base/runs/$run
     take_lease || exit 75
     # What a run that died has left: it was sent for that run alone.
+    rm -rf "$base/way-back" /etc/systemd/system/provision-run-*.service \
+        /etc/systemd/system/multi-user.target.wants/provision-run-*.service
     rm -rf "$base"/runs/*/changes "$base"/runs/*/steps "$base"/runs/*/room /run/provision
     if ! mkdir "$dir" || ! tail -c "$payload" "$0" | tar -xzf - -C "$dir"; then
         rm -rf "$dir" "$base/lease"
@@ -82,7 +84,8 @@ start() {
     printf '%s\n' "$holder" >"$dir/holder"
     : >"$dir/journal"
     if ! systemd-run --quiet --collect --unit="provision-run-$run" \
-        --description="provision run $run" --property=TimeoutStopSec=30 \
+        --description="provision run $run" --property=TimeoutStopSec=60 \
+        --property="ExecStopPost=-/bin/sh -c '[ ! -e $base/way-back/armed ] || exec /bin/sh $base/way-back/step.sh $base/way-back left armed'" \
         sh "$dir/runner.sh" "$dir" >&2; then
         rm -rf "$dir" "$base/lease"
         printf 'start-failed\n'

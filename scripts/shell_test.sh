@@ -25,6 +25,10 @@ mount -t tmpfs tmpfs /mnt
 mkdir -p /mnt/upper /mnt/work /mnt/tools
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/mnt/upper,workdir=/mnt/work /var/lib || exit 2
 rm -rf /var/lib/provision
+units=/etc/systemd/system
+[ ! -d "$units" ] || mount -t tmpfs tmpfs "$units" || exit 2
+# Another test may run beside this one.
+{ mkdir -p /run/provision && mount -t tmpfs tmpfs /run/provision; } || exit 2
 base=/var/lib/provision
 
 passed=0 failures=0
@@ -158,7 +162,7 @@ files_guard() { files_placed; }
 files_apply() { say "$(arg value) $(arg missing default)"; place_files; cat; printf 'no end'; }
 files_verify() { files_placed || fail "not placed"; }
 fails_guard() { return 1; }
-fails_apply() { hint "do that"; fail "it went wrong"; }
+fails_apply() { hint "do that"; fail "it failed"; }
 fails_verify() { return 1; }
 STEP
 }
@@ -176,7 +180,7 @@ output 002 no end
 change applied 002 try/files
 change start 003 try/fails
 output 003 hint: do that
-output 003 error: it went wrong
+output 003 error: it failed
 change failed 003 apply 1 try/fails
 run failed"
     check 'times are milliseconds since 1970' \
@@ -202,12 +206,20 @@ run failed"
 # cutting LINE…: a change that does so, under watch; what it says, and its code. /mnt/net holds what
 # the kernel would say: routes, bridges, and the interface that leads to the person.
 cutting() {
-    rm -rf /mnt/place /mnt/net
+    cuts_as_planned "$@"
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
+    echo "code $?"
+    rm -rf /run/provision/place
+}
+
+# cuts_as_planned LINE…: the same, ready to be made.
+cuts_as_planned() {
+    rm -rf /mnt/place /mnt/net "$base"
     mkdir -p /mnt/place/changes/001/arg /mnt/place/steps /mnt/net /run/provision/place
     printf '001 try cuts 5 try/cuts\n' >/mnt/place/changes/list
     printf 'new-connection' >/mnt/place/changes/001/arg/way
     printf '198.51.100.7' >/mnt/place/changes/001/arg/client
-    printf '1' >/mnt/place/changes/001/arg/revert_after
+    printf '%s' "${limit:-1}" >/mnt/place/changes/001/arg/revert_after
     echo 'default via 192.0.2.1 dev eth0' >/mnt/net/routes
     echo '3: docker0: <UP>' >/mnt/net/bridges
     echo eth0 >/mnt/net/device
@@ -227,10 +239,85 @@ docker() { :; }
 cuts_back() { echo back >>/mnt/net/back; kill -s KILL -- "-$1" 2>/dev/null; }
 STEP
     { echo 'cuts_apply() {'; printf '%s\n' "$@"; echo '}'; } >>/mnt/place/steps/try.sh
-    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
-    echo "code $?"
-    rm -rf /run/provision/place
+    mkdir -p "$base" "$units"
+    # A machine that stops, where the test says so; a Docker that has started.
+    cat >>/mnt/place/steps/try.sh <<'STEP'
+systemctl() { case $1 in is-system-running) cat /mnt/net/system ;; is-active) echo active ;; esac; }
+STEP
+    echo running >/mnt/net/system
 }
+
+# interrupted_by boot|kill BEFORE LINE…: the change under watch ends in the middle of it, once BEFORE is
+# there, with its host or by itself; then what comes after it has its turn. The end of the run's journal.
+interrupted_by() {
+    how=$1 before=$2
+    shift 2
+    cuts_as_planned "$@"
+    setsid sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/mnt/net/said 2>/dev/null &
+    leader=$!
+    printf '1 run start x 1 me@here\n2 change sta' >/mnt/place/journal
+    until [ -e "$before" ]; do sleep 0.1; done
+    sleep 0.5
+    # shellcheck disable=SC2046 # numbers
+    kill -s KILL "$leader" $(ps -o pid= --ppid "$leader")
+    wait "$leader" 2>/dev/null
+    rm -rf /run/provision/place
+    sh -c "${later:-:}"
+    [ ! -e "$base/way-back/armed" ] || {
+        [ "$how" = boot ] || sh "$base/way-back/step.sh" "$base/way-back" left armed
+        [ "$how" != boot ] || sh -c "$(sed -n 's/^ExecStart=//p' "$units"/provision-run-place.service)"
+    }
+    sed 's/^[0-9]* //' /mnt/place/journal
+    find "$base" "$units" -type f
+}
+
+going_down() {
+    route='echo 203.0.113.0/24 dev docker0 >>/mnt/net/routes; sleep 10' limit=60
+    for how in boot kill; do
+        said=$(interrupted_by "$how" /mnt/place/awaits "$route")
+        case $how in boot) why='this host went down' ;; *) why='the run was killed' ;; esac
+        check "$how: what awaits a proof is undone, and told" has "$said" "change failed 001 apply 1 try/cuts
+run failed"
+        check "$how: why" has "$said" "output 001 error: Docker was stopped again: $why before a new connection from the laptop had succeeded"
+        check "$how: once" is "$(cat /mnt/net/back)" back
+        check "$how: nothing is left behind" is "$(find "$base" "$units" -type f -o -type l)" ''
+        said=$(interrupted_by "$how" /mnt/net/began ': >/mnt/net/began; sleep 10')
+        check "$how: what changed no route goes on as it is" is "$said" 'run start x 1 me@here
+change sta'
+        check "$how: and is not undone" [ ! -e /mnt/net/back ]
+        check "$how: nothing is left behind then" is "$(find "$base" "$units" -type f -o -type l)" ''
+    done
+    # A route that came in the last moment.
+    later='echo "4: br-new: <UP>" >>/mnt/net/bridges; echo br-new >/mnt/net/device'
+    said=$(interrupted_by boot /mnt/net/began ': >/mnt/net/began; sleep 10')
+    later=
+    check 'a way that is lost after the boot is undone' has "$said" 'lies in the new network 198.51.100.0/24'
+    # Orderly: systemd ends all of it.
+    cuts_as_planned "$route"
+    echo stopping >/mnt/net/system
+    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/dev/null 2>&1 &
+    until [ -e /mnt/place/awaits ]; do sleep 0.1; done
+    kill -s TERM $!
+    wait $!
+    sleep 0.3
+    check 'a host that is shut down keeps what it has to do' [ -e "$base/way-back/armed" ]
+    check 'at the next boot' [ -L "$units/multi-user.target.wants/provision-run-place.service" ]
+    check 'and not before' is "$(sh "$base/way-back/step.sh" "$base/way-back" left armed; cat /mnt/net/back 2>&1)" \
+        'cat: /mnt/net/back: No such file or directory'
+    limit=
+    rm -rf /mnt/place /mnt/net "$base" "${units:?}"/*
+}
+
+# A bridge is Docker's by its whole name.
+names_of_bridges() {
+    for name in docker0 docker_gwbridge br-0123456789ab; do check "$name is Docker's" of_docker "$name"; done
+    for name in br-lan br-0 br-0123456789a br-0123456789abc br-0123456789aX br- br0 docker1 lo; do
+        check "$name is not" eval '! of_docker "$name"'
+    done
+}
+
+# shellcheck source=/dev/null
+of_docker() { (. "$HERE/way-back.sh" && is_dockers "$1"); }
 
 watching() {
     check 'a change that leaves the routes alone needs no proof' is "$(cutting 'echo done')" 'done
@@ -357,6 +444,7 @@ many_files() {
         cp "$HERE/place.pl" /mnt/place/
         printf '001 try files 5 try/files\n' >/mnt/place/changes/list
         printf 'trusted=/mnt/many\nseed_paths() { printf "/mnt/many/%%s\\n" rows theirs; }\n' >/mnt/place/steps/try.sh
+        printf '%s\n' 'rights() { printf "750\t4321:0\ta b\n1777\troot:root\twas-file/deep\n"; }' >>/mnt/place/steps/try.sh
         printf 'files_guard() { files_placed; }\nfiles_apply() { place_files; }\nfiles_verify() { files_placed; }\n' >>/mnt/place/steps/try.sh
         for name in same edited was-file was-folder/below gone rows linked; do printf old >"/mnt/many/$name"; done
         ln -s gone "/mnt/many/link"
@@ -393,6 +481,9 @@ regular file 644 0 was-file/deep/er
 regular file 644 0 was-folder
 regular file 644 0 empty
 regular file 644 0 dangling'
+        check 'new folders have theirs' is "$(cd /mnt/many && stat -c '%a %u:%g %n' 'a b' was-file was-file/deep)" '750 4321:0 a b
+755 0:0 was-file
+1777 0:0 was-file/deep'
         check 'an application keeps what is its own' is "$(cat /mnt/many/rows /mnt/many/theirs)" oldnew
         check 'odd names are names' is "$(cat "/mnt/many/a b/it's \"ü\"" '/mnt/many/back\slash' '/mnt/many/$(touch /mnt/pwned)' /mnt/many/-n)" newnewnewnew
         check 'nothing of them was executed' [ ! -e /mnt/pwned ]
@@ -411,7 +502,21 @@ regular file 644 0 dangling'
             rm -rf /mnt/many
             mv /mnt/saved /mnt/many
         done
-        check 'and all is well again' is "$(step verify)" 'code 0'
+        check 'and all is as it was' is "$(step verify)" 'code 0'
+    done
+    # A file that was sent and goes, which is reached by a link now, is another one.
+    for count in 1 20; do
+        rm -rf /mnt/many /mnt/theirs /mnt/place/changes/001/files/list
+        mkdir -p /mnt/many /mnt/theirs
+        : >/mnt/theirs/a
+        ln -s /mnt/theirs /mnt/many/away
+        number=0
+        untold away/a
+        while [ "$number" -lt "$count" ]; do told "more/$number" "$number"; done
+        check 'a file behind a link is left alone' is "$(step apply)" 'notice: /mnt/many/away/a is reached by a link now, and is left alone
+code 0'
+        check 'and in no way' is "$(step verify; ls /mnt/theirs)" 'code 0
+a'
     done
     # One that is not what it was is named, and none is placed.
     number=0
@@ -421,7 +526,7 @@ regular file 644 0 dangling'
     check 'what arrived damaged is not placed' is "$(step apply)" 'error: /mnt/many/again/17 arrived damaged
 code 1'
     check 'nor are the others' [ ! -e /mnt/many/again ]
-    rm -rf /mnt/place /mnt/many
+    rm -rf /mnt/place /mnt/many /mnt/theirs
 }
 
 # --- a bundle takes its place --------------------------------------------------------------
@@ -480,6 +585,7 @@ listsme"
         check 'what Compose refuses is not placed' has "$has_said" 'error: Compose does not accept the project'
         check 'nor is anything moved' is "$(cat "$folder/conf/a b"; ls "$state/previous" 2>&1)" "twols: cannot access '$state/previous': No such file or directory"
         rm -f /mnt/refuse
+        chmod 700 "$folder/conf"
         check 'one of its files is sent' is "$(sending "$folder" 'conf/a b' TWO)" 'code 0'
         check 'Compose sees it with the others' is "$(tail -n 1 /mnt/seen)" onefourTWOthree
         check 'it is in its place' is "$(cat "$folder"/conf/* "$folder/data/rows")" 'fourTWOthreeof a year'
@@ -488,14 +594,90 @@ listsme"
 ./conf/a b
 ./conf/ü
 fourtwothree'
+        check 'in a folder as it is here' is "$(stat -c '%a %u:%g' "$state/previous/conf")" '700 0:0'
         check 'nothing else is left there' is "$(ls "$state")" 'expected
 folder
+folders
 manifest
 origin
 previous
+previous.applied
+previous.manifest
 seeds'
+        # By hand, as a failure names it; and as a start that is undone does it.
+        back=$(sed -n "s|.*sudo sh -c '\(cp -a .*previous/. .folder\) .*|\1|p" "$HERE/steps/stack.sh" | head -n 1)
+        check 'the way back by hand' is "$(state=$state folder=$folder sh -c "$back" 2>&1; cat "$folder"/conf/* "$folder/data/rows")" 'fourtwothreeof a year'
+        sending "$folder" 'conf/a b' TWO >/dev/null
+        : >"$state/applied"
+        sending "$folder" 'conf/a b' 2 >/dev/null
+        printf '%s\n' 'bundle_apply() { previous_bundle; }' >>/mnt/place/steps/stack.sh
+        check 'and that of a start' is "$(step apply; cat "$folder"/conf/* "$folder/data/rows"; (cd "$state" && echo *applied))" 'code 0
+fourTWOthreeof a year
+applied'
     done
     rm -rf "$base" /mnt/t /mnt/place /mnt/seen /mnt/manifest
+}
+
+# --- folders of a stack, and their permissions ----------------------------------------------
+
+# in_stack PHASE LINES FILE…: a phase that gives folders of /mnt/stack what LINES say, and places files.
+in_stack() {
+    phase=$1
+    mkdir -p /mnt/place/changes/001/files /mnt/place/changes/001/arg /mnt/place/steps /mnt/stacks /run/provision/place
+    printf '001 try files 5 try/files\n' >/mnt/place/changes/list
+    printf 'folder=/mnt/stack trusted=/mnt/stack state=/mnt/stacks keeps=new\n. "%s/steps/bundle.sh"\n' "$HERE" >/mnt/place/steps/try.sh
+    printf 'files_apply() { place_files && place_folders && keep_applied; }\nfiles_verify() { files_placed && folders_placed; }\n' >>/mnt/place/steps/try.sh
+    printf '%b' "$2" >/mnt/place/changes/001/arg/folders
+    : >/mnt/place/changes/001/files/list
+    shift 2
+    number=0
+    for path; do
+        number=$((number + 1))
+        echo new >"/mnt/place/changes/001/files/$number"
+        sum=$(echo new | sha256sum)
+        printf '640\troot:root\t%s\t/mnt/stack/%s\n' "${sum%% *}" "$path" >>/mnt/place/changes/001/files/list
+    done
+    sh "$HERE/step.sh" /mnt/place "$phase" 001 2>&1
+    echo "$?"
+    rm -rf /run/provision/place
+}
+
+folders_have_permissions() {
+    lines='700\troot:root\tkept\tkeys\n1777\t12:34\tseed\tan odd  one \n750\t12:0\tkept\tkeys/in\n'
+    mkdir -p /mnt/stacks
+    printf 'old\nsecrets\n' >/mnt/stacks/applied
+    check 'folders are made and files placed' is "$(in_stack apply "$lines" keys/in/a 'an odd  one /b' c/d/e)" 0
+    has_modes() { (cd /mnt/stack && find . -type d -exec stat -c '%a %u:%g %n' {} + | LC_ALL=C sort -k 3); }
+    expected='755 0:0 .
+1777 12:34 ./an odd  one 
+755 0:0 ./c
+755 0:0 ./c/d
+700 0:0 ./keys
+750 12:0 ./keys/in'
+    check 'with their permissions' is "$(has_modes)" "$expected"
+    check 'all of it is there' is "$(in_stack verify "$lines" keys/in/a)" 0
+    check 'the last start counts for it' is "$(cat /mnt/stacks/applied)" 'new
+secrets'
+    # The host has others: what is the application's stays as it is.
+    chmod 2777 /mnt/stack/keys && chown 5:6 /mnt/stack/keys && chmod 700 '/mnt/stack/an odd  one '
+    check 'that is seen' is "$(in_stack verify "$lines")" 1
+    check 'and set' is "$(in_stack apply "$lines")" 0
+    check 'but for those of applications' is "$(has_modes)" "$(printf '%s' "$expected" | sed 's/^1777/700/')"
+    check 'which is right' is "$(in_stack verify "$lines")" 0
+    rm -rf /mnt/stack/keys /mnt/target && mkdir /mnt/target && ln -s /mnt/target /mnt/stack/keys
+    check 'no link is followed' has "$(in_stack apply "$lines" | head -n 2)" 'error: the folder /mnt/stack/keys could not be entered'
+    check 'and what it leads to stays' is "$(stat -c '%a %u' /mnt/target; in_stack verify "$lines")" '755 0
+1'
+    # A file that was sent and goes, which is reached by a link now, is another one.
+    : >/mnt/target/a
+    in_stack verify '' >/dev/null
+    printf '0\troot:root\t-\t/mnt/stack/keys/a\n' >/mnt/place/changes/001/files/list
+    mkdir -p /run/provision/place
+    check 'a file behind a link is left alone' \
+        has "$(sh "$HERE/step.sh" /mnt/place apply 001 2>&1)" 'notice: /mnt/stack/keys/a is reached by a link now'
+    check 'and in no way' is "$(sh "$HERE/step.sh" /mnt/place verify 001 2>&1; echo "$?"; ls /mnt/target)" '0
+a'
+    rm -rf /mnt/stack /mnt/stacks /mnt/place /mnt/target /run/provision/place
 }
 
 # --- containers ------------------------------------------------------------------------
@@ -607,6 +789,126 @@ prep i3 ended with exit code 3')" \
         'db i2 is unhealthy
 prep i3 ended with exit code 3'
     check 'nobody' is "$(blamed 'web i1 ended with exit code 143')" ''
+}
+
+# --- a project before Compose --------------------------------------------------------------
+
+# with_compose: a `docker` first in the path that writes down what it sees; ANSWER is its verdict.
+with_compose() {
+    cat >/mnt/tools/docker <<'DOCKER'
+#!/bin/sh
+[ "$3" != cut ] || exec sleep 30
+{
+    echo "$*"
+    pwd
+    stat -c '%a %U' . "$(dirname "$PWD")"
+    find . -type f | sort
+    env | cut -d= -f1 | sort | tr '\n' ' '
+} >/mnt/seen
+echo "$PWD/compose.yaml: services.a is wrong; $PWD" >&2
+exit "$(cat /mnt/answer)"
+DOCKER
+    chmod +x /mnt/tools/docker
+}
+
+# checked NAME: what compose-check.sh makes of two files.
+checked() {
+    mkdir -p /mnt/project/conf
+    echo services: >/mnt/project/compose.yaml
+    echo A=1 >/mnt/project/conf/a.env
+    tar -czf /mnt/payload -C /mnt/project compose.yaml conf/a.env
+    { sed 's|^PATH=|&/mnt/tools:|' "$HERE/compose-check.sh"; printf 'name %s\npayload %s\n' "$1" "$(wc -c </mnt/payload)"; cat /mnt/payload; } >/mnt/check
+    [ "$1" != cut ] || return 0
+    SECRET=x sh /mnt/check 2>&1
+    echo "$?"
+}
+
+a_project_is_checked() {
+    with_compose
+    echo 0 >/mnt/answer
+    got=$(checked shop)
+    place=${got#place }
+    place=${place%%
+*}
+    check 'Compose accepts' is "$got" "place $place
+said $place/compose.yaml: services.a is wrong; $place
+
+accepted
+0"
+    check 'it is asked in a private folder, without the environment of a login' is "$(grep -v '^[A-Z]' /mnt/seen)" \
+        "compose --project-name shop config --quiet
+$place
+700 root
+700 root
+./compose.yaml
+./conf/a.env"
+    check 'and its environment is a run'"'"'s' [ -z "$(grep -o 'SECRET' /mnt/seen)" ]
+    echo 15 >/mnt/answer
+    check 'Compose refuses' has "$(checked shop)" '
+refused
+0'
+    check 'another folder each time' [ "$(sed -n 2p /mnt/seen)" != "$place" ]
+    echo 124 >/mnt/answer
+    check 'Compose is silent' has "$(checked shop)" 'unknown it has not answered within 60 seconds'
+    check 'a name that is none' is "$(checked 'a b')" 64
+    checked cut
+    sh /mnt/check >/mnt/cut 2>/dev/null &
+    cut=$!
+    tries=0
+    until [ -s /mnt/cut ] || [ "$tries" -gt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+    check 'its folder is there' [ -d "$(sed -n 's/^place //p' /mnt/cut)" ]
+    kill "$cut"
+    wait "$cut" 2>/dev/null
+    check 'and gone when it was ended' [ ! -e "$(sed -n 's/^place //p' /mnt/cut)" ]
+    check 'nothing is left of any' is "$(find /run /dev/shm /tmp -maxdepth 1 -name 'provision-compose.*')" ''
+    rm -rf /mnt/tools/docker /mnt/project /mnt/payload /mnt/check /mnt/seen /mnt/answer /mnt/cut
+}
+
+# bundled: the bundle change on a host with a previous bundle, and a Compose that complains.
+bundled() {
+    cat >/mnt/bundle <<'BUNDLE'
+change=/mnt/change scratch=/mnt/scratch
+TAB=$(printf '\t')
+arg() { cat "$change/arg/$1" 2>/dev/null; }
+say() { echo "$*"; }
+hint() { echo "hint: $*"; }
+fail() { echo "error: $*"; exit 1; }
+. "$1/steps/stack.sh"
+. "$1/steps/bundle.sh"
+perl() { [ ! -e /mnt/full ] && command perl "$@"; }
+ln() { case $* in */broken) echo "ln: failed to create symbolic link '$3': No space left on device" >&2; return 1 ;; *) command ln "$@" ;; esac; }
+docker() {
+    find . ! -type d | sort
+    printf '\nvalidating %s/compose.yaml: wrong\n%s: wrong\n' "$PWD" "$PWD" >&2
+    return 15
+}
+bundle_apply
+BUNDLE
+    (sh /mnt/bundle "$HERE")
+}
+
+a_bundle_is_put_together() {
+    rm -rf /mnt/change /mnt/scratch /mnt/shop "$base/stacks/shop"
+    mkdir -p /mnt/change/arg /mnt/change/files /mnt/scratch /mnt/shop
+    printf shop >/mnt/change/arg/name
+    printf /mnt/shop >/mnt/change/arg/folder
+    printf '644 x a&b\n644 x compose.yaml\n' >/mnt/change/arg/manifest
+    echo stays >'/mnt/shop/a&b'
+    echo new >/mnt/change/files/1
+    printf '644\troot:root\tx\t/mnt/shop/compose.yaml\n' >/mnt/change/files/list
+    check 'a complaint has the names of the files here' is "$(bundled)" "./a&b
+./compose.yaml
+validating compose.yaml: wrong
+/mnt/shop: wrong
+hint: the lines above are from 'docker compose config' on the host; fix the file and run provision again
+error: Compose does not accept the project; nothing of the stack was changed"
+    check 'nothing is left of it' [ ! -e /mnt/scratch/staging ]
+    : >/mnt/full
+    printf '644\troot:root\tx\t/mnt/shop/broken\n' >/mnt/change/files/list
+    check 'what cannot be put together is told so' is "$(bundled)" "ln: failed to create symbolic link 'broken': No space left on device
+hint: look at the space on the host ('df -h', 'sudo docker system df') and run provision again
+error: the files could not be put together on the host; nothing of the stack was changed"
+    rm -rf /mnt/change /mnt/scratch /mnt/shop "$base/stacks/shop" /mnt/bundle /mnt/full
 }
 
 # --- the firewall ------------------------------------------------------------------------
@@ -927,7 +1229,7 @@ prepare_secrets() {
 
 secrets_are_given() {
     prepare_secrets
-    check 'nobody has given it' has "$(secret apply given)" 'error: nobody has given the secret mail'
+    check 'a secret without a value is refused' has "$(secret apply given)" 'error: the secret mail has no value yet'
     check 'and it is not there' is "$(secret guard given)" 1
     printf geheim >/mnt/secrets/values/mail.next
     check 'what a person gave is taken' is "$(secret apply given)" 'took mail
@@ -984,7 +1286,7 @@ $new"
     # One that a person gives.
     rm -f /mnt/rotated
     printf next >/mnt/change/arg/source
-    check 'nobody gave one' has "$(secret apply rotated)" 'error: nobody has given the secret db'
+    check 'and no value is made up for it' has "$(secret apply rotated)" 'error: the secret db has no value yet'
     printf neu >/mnt/secrets/values/db.next
     check 'what was given is taken' is "$(secret apply rotated) $(cat /mnt/secrets/values/db /mnt/secrets/db)" '0 neuneu'
     # It ends behind each of its steps: whoever comes next writes the files.
@@ -1126,8 +1428,8 @@ connection to server at "db.example", port 5432 failed: FATAL:  database "work" 
 connection to server at "db.example", port 5432 failed: server does not support SSL, but SSL was required|db.example:5432 does not offer TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", no encryption|db.example:5432 does not let me in without TLS
 connection to server at "db.example", port 5432 failed: FATAL:  no pg_hba.conf entry for host "10.0.0.2", user "me", database "work", SSL encryption|db.example:5432 does not let me in from this host
-connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by nobody who is believed
-server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is made out to another name
+connection to server at "db.example", port 5432 failed: SSL error: certificate verify failed|the certificate of db.example:5432 is signed by an authority that the host does not trust
+server certificate for "other" does not match host name "db.example"|the certificate of db.example:5432 is for another name
 connection to server at "db.example", port 5432 failed: FATAL:  sorry, too many clients already|db.example:5432 has no connection left
 CASES
     rm -rf /mnt/change /mnt/asked
@@ -1209,7 +1511,7 @@ waits 32 s'
     rm -f /mnt/told
     echo stopping >/mnt/answer
     : >/mnt/boot/units
-    check 'a machine that goes down goes on later' has "$(first_boot finish 6)" 'this goes on at the next boot'
+    check 'a machine that goes down goes on later' has "$(first_boot finish 6)" 'this continues at the next boot'
     check 'and its unit stays' is "$(cat /mnt/told)" is-system-running
     echo running >/mnt/answer
     check 'a failure is one' has "$(first_boot finish 6)" 'this server is not provisioned (exit code 6)'
@@ -1234,6 +1536,8 @@ for way in dash bash busybox; do
     verbs
     runner
     watching
+    going_down
+    names_of_bridges
     for others in 0 20; do
         links
         folders_in_the_way
@@ -1241,9 +1545,12 @@ for way in dash bash busybox; do
     others=0
     many_files
     bundles_are_sent
+    folders_have_permissions
     containers_are_judged
     containers_are_watched
     only_what_ended_at_the_start_is_blamed
+    a_project_is_checked
+    a_bundle_is_put_together
     the_firewalls_lock
     the_firewall_is_hooked
     keys_have_fingerprints

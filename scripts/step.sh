@@ -41,7 +41,8 @@ hint() { printf 'hint: %s\n' "$*"; }
 # shown ADDRESS: without a login that may be in it.
 shown() { printf '%s' "$1" | sed 's|://[^/]*@|://|'; }
 
-# arg NAME [DEFAULT]: a value of this change.
+# arg NAME [DEFAULT]: a value of this change. Pipe it into what reads to the end: `grep >/dev/null`, not
+# `grep -q`. A unit of systemd ignores SIGPIPE, and a printf whose reader has gone complains.
 arg() {
     if [ -e "$change/arg/$1" ]; then
         cat "$change/arg/$1"
@@ -69,7 +70,7 @@ keep() {
 seed_paths() { :; }
 
 # is_seed PATH: whether a file is one of them.
-is_seed() { seed_paths | grep -qxF -- "$1"; }
+is_seed() { seed_paths | grep >/dev/null -xF -- "$1"; }
 
 # each COMMAND…: with the paths of standard input as arguments, in as many calls as they need.
 each() { tr '\n' '\0' | xargs -0 -r "$@" --; }
@@ -88,8 +89,8 @@ files_placed() {
     [ -e "$change/files/list" ] || return 0
     of_kind removed >"$scratch/paths"
     while IFS= read -r path; do
-        # A folder of that name is not what was sent.
-        [ -d "$path" ] || [ ! -e "$path" ] || return 1
+        # A folder of that name is not what was sent, nor what a link on the way leads to.
+        [ -d "$path" ] || [ ! -e "$path" ] || ! (enter "$path") 2>/dev/null || return 1
     done <"$scratch/paths"
     of_kind seed >"$scratch/paths"
     while IFS= read -r path; do
@@ -136,6 +137,22 @@ present() {
 # trusted: a folder below which others may write, such as containers. No link is followed there.
 trusted=
 
+# rights: MODE, OWNER and PATH, tab-separated, a line each: what folders below $trusted get when they are made.
+# Paths count from there. The stack step says which.
+rights() { :; }
+
+# rights_of WAY: mode and owner of one of them.
+rights_of() {
+    rights | WAY=$1 awk -F '\t' '$3 == ENVIRON["WAY"] && !told++ { print $1 " " $2 }'
+}
+
+# make_folder WAY: makes it in the working folder.
+make_folder() {
+    rights=$(rights_of "$1")
+    [ -n "$rights" ] || { mkdir "./${1##*/}"; return; }
+    mkdir -m "${rights%% *}" "./${1##*/}" && chown -h "${rights#* }" "./${1##*/}"
+}
+
 # enter PATH: makes the folder of PATH where it is missing, and changes into it. Renaming it
 # afterwards changes nothing for us.
 enter() {
@@ -147,10 +164,12 @@ enter() {
     mkdir -p "$trusted" && cd -P "$trusted" || return 1
     here=$(pwd -P)
     rest=${below#"$trusted"}
+    way=
     while rest=${rest#/}; [ -n "$rest" ]; do
         part=${rest%%/*}
         rest=${rest#"$part"}
-        [ -e "./$part" ] || [ -L "./$part" ] || mkdir "./$part" || return 1
+        way=${way:+$way/}$part
+        [ -e "./$part" ] || [ -L "./$part" ] || make_folder "$way" || return 1
         [ ! -L "./$part" ] && cd -P "./$part" || return 1
         here=${here%/}/$part
         # It may have become a link just now.
@@ -183,6 +202,7 @@ place_files() {
 # place_many: the same by one program, whatever their number.
 place_many() {
     seed_paths >"$scratch/seed_paths"
+    rights >"$scratch/rights"
     damaged=$(
         cd "$change/files" || exit
         {
@@ -489,6 +509,12 @@ case $phase in
         ;;
     # The same, as under_watch starts it.
     make) "${action}_apply" ;;
+    # What became of the run in the middle of it.
+    booted | left)
+        # shellcheck source=/dev/null
+        . "$dir/way-back.sh"
+        pending "$phase"
+        ;;
     verify)
         [ ! -e "$scratch/lost" ] || exit 1
         "${action}_verify"

@@ -12,50 +12,51 @@ use crate::user_data::Format;
 
 const EXAMPLES: &str = "\
 Examples:
-  provision up deploy@203.0.113.7            the Compose project in this folder, running there
-  provision plan web1                        what `up` would do, and nothing else
-  provision up web1 web2 --yes               two hosts at once, without a question
-  provision up web1 --playbook docker        Docker alone
-  provision up local --yes                   this very machine
+  provision up deploy@203.0.113.7            deploy the Compose project in this folder
+  provision plan web1                        show what `up` would change
+  provision up web1 web2 --yes               two hosts at once, without asking
+  provision up web1 --playbook docker        only Docker
+  provision up local --yes                   this machine
 
 HOST is anything that `ssh` takes (user@host, ssh://user@host:port, a name from
 ~/.ssh/config), a Vagrant machine (vagrant:NAME), or `local`.";
 
 const BACKUP_EXAMPLES: &str = "\
 Examples:
-  provision backup web1                       the backups that there are
-  provision backup web1 now                   one more
-  provision backup web1 restore latest        the newest one, brought back
+  provision backup web1                       list the backups
+  provision backup web1 now                   take a backup now
+  provision backup web1 restore latest        restore the newest backup
 
-It works with a stack that has a service of the image prodrigestivill/postgres-backup-local
-and its Postgres as a service, as the playbook `prefect` has. The folder and the settings are
-those of `up`.";
+The stack needs Postgres as a service, and a service with the image
+prodrigestivill/postgres-backup-local, as in the playbook `prefect`. Run it in the folder in which you
+run `up`.";
 
 const CLOUD_INIT_EXAMPLES: &str = "\
 Examples:
-  provision cloud-init --playbook docker > user-data
-  provision cloud-init > user-data               the stack in this folder, in the user-data
-  provision cloud-init --stack-url https://files.example/stack.tgz --stack-out /tmp/stack.tgz > user-data
+  provision cloud-init --playbook docker > /tmp/user-data
+  provision cloud-init > /tmp/user-data          include the stack in this folder
+  provision cloud-init --stack-url https://files.example/stack.tgz --stack-out /tmp/stack.tgz > /tmp/user-data
 
-Give the file to your cloud as a new server's user-data. The folder and the settings are those of
-`up`; provision.toml says where the released binary is fetched from: `url` in [release].";
+Give the file to your cloud as the user-data of a new server, and keep it outside the stack's folder,
+which is sent as a whole. Run it in the folder in which you run `up`; `url` in [release] of provision.toml
+sets where the server downloads provision from.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
   1   a bug in provision
-  2   the command line, provision.toml, a playbook or a Compose file is wrong
-  3   refused: the machine or the plan is not fit; nothing was changed
-  4   the host was not reached, or the connection to it was lost
-  5   no root on the host: sudo refused or wanted a password
-  6   a change failed; what was done stands, and `up` goes on from there
-  7   somebody else's run holds the host
-  8   detached: the run goes on by itself
+  2   the command line, provision.toml, a playbook or a Compose file has an error
+  3   refused: the host does not meet a requirement, or the plan is not safe; nothing was changed
+  4   the host is unreachable, or the connection was lost
+  5   no root on the host: sudo refused, or needs a password
+  6   a change failed; earlier changes stay, and the next `up` continues from there
+  7   another run is active on the host
+  8   detached: the run continues on the host
   9   cancelled between two changes
-  10  not confirmed: nobody said yes
-  11  what is reached from here is not what was declared";
+  10  not confirmed: the question was not answered with yes
+  11  the ports that are reachable from here differ from those that are declared";
 
-/// From a bare Ubuntu or Debian server to a running stack.
+/// One command from a bare Ubuntu or Debian server to your running Docker Compose stack, over SSH.
 #[derive(Debug, Parser)]
 #[command(name = "provision", version, about, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 #[command(propagate_version = true, max_term_width = 100)]
@@ -69,7 +70,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// What was typed; where that cannot be, it is told and the program ends.
+    /// Parses the command line; prints an error and exits where that fails.
     pub fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| familiar::explain(error).exit())
     }
@@ -78,22 +79,22 @@ impl Cli {
 /// What all commands share.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Print one JSON event a line on stdout
+    /// Print events as JSON, one per line, on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Show more: the output of each change, and in a plan how each is undone
+    /// Show the output of each change, and in a plan how to undo it
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub verbose: bool,
-    /// Say only what needs attention
+    /// Print only what needs attention
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Settings to read instead of provision.toml in this folder
+    /// Read settings from this file instead of provision.toml
     #[arg(long, global = true, value_name = "FILE", env = "PROVISION_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// ssh configuration to read instead of your own
+    /// Read ssh configuration from this file instead of ~/.ssh/config
     #[arg(short = 'F', long, global = true, value_name = "FILE", env = "PROVISION_SSH_CONFIG", value_hint = ValueHint::FilePath)]
     pub ssh_config: Option<PathBuf>,
-    /// File whose first line is the password for sudo; without it PROVISION_SUDO_PASSWORD or one prompt
+    /// Read the sudo password from the first line of this file, instead of PROVISION_SUDO_PASSWORD or a prompt
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sudo_password_file: Option<PathBuf>,
 }
@@ -101,50 +102,50 @@ pub struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring hosts to what the playbook says: show the plan, ask, do it, prove it
+    /// Apply a playbook to hosts: show the plan, ask, apply it and check the result
     Up(Up),
-    /// Show what `up` would do, and change nothing
+    /// Show what `up` would change, without changing anything
     Plan(Plan),
-    /// Check whether machines are fit for the playbook, and change nothing
+    /// Check whether hosts meet the requirements of a playbook
     Check(Check),
-    /// Print what is known of a host, as JSON
+    /// Print the facts of a host as JSON
     Facts(Facts),
-    /// Try from here which ports are reached, and hold that against what is declared
+    /// Compare the ports that are reachable from here with those that are declared
     Expose(Expose),
-    /// Reach a page that listens on the host itself: an ssh tunnel, and its address here
+    /// Open an ssh tunnel to a service that listens only on the host, and print its local address
     Open(Open),
-    /// List the runs that a host remembers
+    /// List the runs on a host
     Runs(Runs),
-    /// Show a run (what was done, its output, which files it kept) or a saved plan
+    /// Show a run (its changes, output and kept files) or a saved plan
     Show(Show),
-    /// List the secrets that a host has, show one, or change it
+    /// List, show, rotate or set secrets
     Secrets(Secrets),
-    /// List the backups of a stack's database, take one now, or bring one back
+    /// List, take or restore backups of a stack's database
     Backup(Backup),
-    /// Show how a host stands: its first boot, and the run that goes on, which is followed, or the last
+    /// Show the status of a host, and follow its first boot or active run
     Status(Status),
-    /// Print user-data for cloud-init, so that a new server provisions itself at its first boot
+    /// Print user-data with which a new server provisions itself at its first boot
     CloudInit(CloudInit),
-    /// List the playbooks that ship
+    /// List the built-in playbooks
     Playbooks,
-    /// Print the JSON schema of provision.toml, or of playbooks
+    /// Print the JSON schema of provision.toml or of a playbook
     Schema(Schema),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(Completions),
-    /// Write the man pages into a folder
+    /// Write the man pages to a folder
     Man(Man),
 }
 
 /// Which hosts, and which playbook.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// user@host, ssh://user@host:port, a name from ~/.ssh/config, vagrant:NAME, or `local`; without any, the hosts in provision.toml
+    /// user@host, ssh://user@host:port, a name from ~/.ssh/config, vagrant:NAME, or `local`; default: `hosts` in provision.toml
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub hosts: Vec<Destination>,
-    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    /// Name of a built-in playbook (see `provision playbooks`), or path to your own
     #[arg(short, long, value_name = "NAME|PATH")]
     pub playbook: Option<String>,
-    /// Go on past findings that may be forced, such as too little memory or disk
+    /// Continue despite findings that can be overridden, such as low memory or disk space
     #[arg(long)]
     pub force: bool,
 }
@@ -155,13 +156,13 @@ pub struct Target {
 pub struct Up {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Do not ask; say yes
+    /// Apply without asking
     #[arg(short, long)]
     pub yes: bool,
-    /// Ask for newer images for all tags in use
+    /// Look for newer images for all tags, and use them
     #[arg(long)]
     pub pull: bool,
-    /// Apply only this plan, saved by `provision plan --out`; refused when the host has changed since
+    /// Apply a plan that `provision plan --out` saved; refused if the host has changed since then
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
 }
@@ -171,19 +172,19 @@ pub struct Up {
 pub struct Plan {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Ask for newer images for all tags in use, as `up --pull` does
+    /// Look for newer images for all tags, as `up --pull` does
     #[arg(long)]
     pub pull: bool,
-    /// Exit with 2 if there is something to change, and with 0 if not
+    /// Exit with 2 if there are changes, with 0 if there are none
     #[arg(long)]
     pub exit_code: bool,
-    /// Print it as Markdown, for a review
+    /// Print the plan as Markdown, for a review
     #[arg(long)]
     pub markdown: bool,
-    /// Save it for `provision up --plan` and `provision show`: what is printed here, and no secrets
+    /// Save the plan for `provision up --plan` and `provision show`; it contains no secrets
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
-    /// Plan from facts that `provision facts HOST --raw` printed, without a connection; HOST is only a name then
+    /// Plan without a connection, from the output of `provision facts HOST --raw`
     #[arg(long, value_name = "FILE", conflicts_with = "out", value_hint = ValueHint::FilePath)]
     pub facts: Option<PathBuf>,
 }
@@ -200,7 +201,7 @@ pub struct Check {
 pub struct Facts {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Print the probe's own lines, as the host sent them
+    /// Print the lines of the probe as the host sent them
     #[arg(long)]
     pub raw: bool,
 }
@@ -223,13 +224,13 @@ pub struct Runs {
 /// `provision show`
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The run's id, as `provision up` and `provision runs` print it, or a plan that `provision plan --out` saved
+    /// Id of a run, from `provision up` or `provision runs`, or a file that `provision plan --out` saved
     #[arg(value_name = "RUN|FILE", value_hint = ValueHint::FilePath)]
     pub run: String,
     /// Print a saved plan as Markdown, for a review
     #[arg(long)]
     pub markdown: bool,
-    /// The host, for a run that was not started from here, or of several in a saved plan
+    /// Host of a run that was started elsewhere, or one of several in a saved plan
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Option<Destination>,
 }
@@ -246,19 +247,19 @@ pub struct Status {
 #[derive(Debug, Args)]
 #[command(after_help = CLOUD_INIT_EXAMPLES)]
 pub struct CloudInit {
-    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    /// Name of a built-in playbook (see `provision playbooks`), or path to your own
     #[arg(short, long, value_name = "NAME|PATH")]
     pub playbook: Option<String>,
-    /// The form
+    /// Form of the user-data
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Let the server fetch the stack's folder from there, instead of holding it in the user-data
+    /// Let the server download the stack from this address, instead of including it in the user-data
     #[arg(long, value_name = "ADDRESS", value_hint = ValueHint::Url)]
     pub stack_url: Option<String>,
-    /// Write the archive that has to be there
+    /// Write the archive to put at that address
     #[arg(long, value_name = "FILE", requires = "stack_url", value_hint = ValueHint::FilePath)]
     pub stack_out: Option<PathBuf>,
-    /// Go on although something looks like a secret
+    /// Continue although a value looks like a secret
     #[arg(long)]
     pub force: bool,
 }
@@ -269,10 +270,10 @@ pub struct Open {
     /// The host
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Destination,
-    /// The Compose service, or the port on the host
+    /// Compose service, or port on the host
     #[arg(value_name = "SERVICE|PORT")]
     pub service: String,
-    /// The port here; the one on the host, or a free one, unless told
+    /// Local port; default: the same as on the host, or a free one
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,
 }
@@ -283,10 +284,10 @@ pub struct Secrets {
     /// The host
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Destination,
-    /// What to do; `list` unless told
+    /// What to do; default: `list`
     #[command(subcommand)]
     pub verb: Option<SecretsVerb>,
-    /// Only those of this stack; a change goes by the playbook
+    /// Only the secrets of this stack; a change uses that of the playbook
     #[arg(long, value_name = "NAME", global = true)]
     pub stack: Option<String>,
 }
@@ -294,31 +295,31 @@ pub struct Secrets {
 /// What to do with a host's secrets.
 #[derive(Debug, Subcommand)]
 pub enum SecretsVerb {
-    /// Their stacks and names, and nothing of what is in them
+    /// List the names of the secrets, without values
     List,
-    /// The value of one, alone on stdout
+    /// Print the value of a secret on stdout
     Show {
-        /// The secret's name
+        /// Name of the secret
         name: String,
     },
-    /// Let the host make another value, and bring it to all that use the former one
+    /// Generate a new value, and restart what uses the secret
     Rotate(Renew),
-    /// Give a value, at a prompt or on stdin, and bring it to all that use the former one
+    /// Set a value from a prompt or stdin, and restart what uses the secret
     Set(Renew),
 }
 
 /// Another value for a secret, by a run like that of `up`.
 #[derive(Debug, Clone, Args)]
 pub struct Renew {
-    /// The secret's name
+    /// Name of the secret
     pub name: String,
-    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    /// Name of a built-in playbook (see `provision playbooks`), or path to your own
     #[arg(short, long, value_name = "NAME|PATH")]
     pub playbook: Option<String>,
-    /// Go on past findings that may be forced, such as too little memory or disk
+    /// Continue despite findings that can be overridden, such as low memory or disk space
     #[arg(long)]
     pub force: bool,
-    /// Do not ask; say yes
+    /// Apply without asking
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -338,10 +339,10 @@ pub struct Backup {
     /// The host
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
     pub host: Destination,
-    /// What to do; `list` unless told
+    /// What to do; default: `list`
     #[command(subcommand)]
     pub verb: Option<BackupVerb>,
-    /// A playbook that ships (see `provision playbooks`), or a path to one of your own
+    /// Name of a built-in playbook (see `provision playbooks`), or path to your own
     #[arg(short, long, value_name = "NAME|PATH", global = true)]
     pub playbook: Option<String>,
 }
@@ -349,23 +350,23 @@ pub struct Backup {
 /// What to do with a stack's backups.
 #[derive(Debug, Subcommand)]
 pub enum BackupVerb {
-    /// Those that there are, the newest first, and whether each is whole
+    /// List the backups, newest first, and whether each is complete
     List,
-    /// Take one
+    /// Take a backup
     Now {
-        /// Do not ask; say yes
+        /// Apply without asking
         #[arg(short, long)]
         yes: bool,
     },
-    /// Bring one back: into a new database, which takes the place of the present one when all is well
+    /// Restore a backup into a new database, which replaces the current one if it works
     Restore {
-        /// A name that `list` shows, its end if that is enough, or `latest`
+        /// Name from `list`, an unambiguous end of one, or `latest`
         #[arg(value_name = "FILE")]
         file: String,
-        /// Do not ask; say yes
+        /// Apply without asking
         #[arg(short, long)]
         yes: bool,
-        /// Go on although the disk seems too small, and past what `up --force` goes past
+        /// Continue despite low disk space, and despite what `up --force` overrides
         #[arg(long)]
         force: bool,
     },
@@ -374,7 +375,7 @@ pub enum BackupVerb {
 /// `provision schema`
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// The schema of playbooks instead
+    /// Print the schema of playbooks
     #[arg(long)]
     pub playbook: bool,
 }
@@ -389,7 +390,7 @@ pub struct Completions {
 /// `provision man`
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The folder; it is made if it is not there
+    /// Folder for the pages; created if missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub folder: PathBuf,
 }

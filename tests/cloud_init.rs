@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::GzDecoder;
 use provision::config::{self, Settings};
-use provision::stack::bundle::{Bundle, Choice, sha256};
+use provision::digest::sha256;
+use provision::stack::bundle::{Bundle, Choice};
 use tempfile::TempDir;
 
 /// A folder with a stack of its own, and settings.
@@ -187,7 +188,7 @@ fn a_stack_that_does_not_fit_is_fetched() {
     for entry in tar::Archive::new(GzDecoder::new(packed.as_slice())).entries().expect("an archive") {
         names.push(entry.expect("an entry").path().expect("a path").display().to_string());
     }
-    assert_eq!(names, [".env", "compose.yaml", "noise.bin", "site/run.sh"]);
+    assert_eq!(names, ["site/", ".env", "compose.yaml", "noise.bin", "site/run.sh"]);
 
     assert_eq!(text, folder.user_data(&url), "each time the same");
 }
@@ -207,7 +208,7 @@ fn no_secret_goes_along() {
     assert!(stderr.contains("tls/site.key"), "{stderr}");
 
     let folder = Folder::empty("[steps.secrets]\ngiven = [\"smtp_password\"]\n");
-    folder.refused(&["--playbook", "prefect"], &["`smtp_password`", "nobody is there at a first boot"]);
+    folder.refused(&["--playbook", "prefect"], &["`smtp_password`", "which is not possible at a first boot"]);
 }
 
 #[test]

@@ -11,6 +11,9 @@ NET4=10.91.0
 NET6=fd91:
 GATEWAY=$NET4.1
 
+# Debian's next release: its engine is newer, and runs on a Debian 13 host.
+NEXT=forky
+
 MIRROR_PORT=8080
 REGISTRY_PORT=5000
 
@@ -118,17 +121,24 @@ apt_settings() {
     done
 }
 
-# apt_sources CODENAME: deb822 sources for a Debian release by way of this machine's archive.
+# apt_sources CODENAME: deb822 sources for a Debian release by way of this machine's archive. A
+# release in the making has no updates, and is renewed daily: a mirror may be behind with it.
 apt_sources() {
+    case $1 in
+    "$NEXT") suites=$1 fresh=no ;;
+    *) suites="$1 $1-updates" fresh=yes ;;
+    esac
     cat <<SOURCES
 Types: deb
 URIs: $(apt_uri)
-Suites: $1 $1-updates
+Suites: $suites
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+Check-Valid-Until: $fresh
 SOURCES
     security=$(apt_uri -security)
-    [ -z "$security" ] || cat <<SOURCES
+    [ -n "$security" ] && [ "$1" != "$NEXT" ] || return 0
+    cat <<SOURCES
 
 Types: deb
 URIs: $security
@@ -136,4 +146,31 @@ Suites: $1-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES
+}
+
+# unpack_packages RELEASE DIRECTORY PACKAGE…: unpacked into DIRECTORY without what they need, by an
+# apt whose lists, state and sources are of its own; their versions go to DIRECTORY.versions.
+unpack_packages() {
+    release=$1
+    into=$2
+    shift 2
+    apt=$into.apt
+    rm -rf "$apt" "$into"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/etc" "$apt/download" "$into"
+    apt_sources "$release" >"$apt/etc/debian.sources"
+    {
+        apt_settings
+        printf 'Dir::State "%s";\nDir::State::lists "%s/lists";\nDir::Cache "%s/cache";\n' "$apt" "$apt" "$apt"
+        printf 'Dir::Etc::sourcelist "%s/etc/debian.sources";\nDir::Etc::sourceparts "-";\n' "$apt"
+        printf 'Acquire::Languages "none";\nAPT::Sandbox::User "root";\n'
+    } >"$apt/etc/apt.conf"
+    APT_CONFIG=$apt/etc/apt.conf apt-get -q update
+    (cd "$apt/download" && APT_CONFIG=$apt/etc/apt.conf apt-get -q download "$@")
+    for package in "$apt"/download/*.deb; do
+        # dpkg's own placeholders, not the shell's.
+        # shellcheck disable=SC2016
+        dpkg-deb -x "$package" "$into"
+        dpkg-deb -W --showformat='${Package} ${Version}\n' "$package"
+    done >"$into.versions"
+    rm -rf "$apt"
 }

@@ -8,6 +8,7 @@
 #   frozen/.NAME-N/   kind      what it was made as
 #                     layers    what it stands on, the topmost first; its own is `upper`
 #                     docker, containerd
+#                     written   the snapshots of containerd's image store that containers write to
 
 FROZEN=$STATE/frozen
 
@@ -29,7 +30,7 @@ keep_frozen() {
     while [ -e "$FROZEN/.$2-$number" ]; do number=$((number + 1)); done
     kept=$FROZEN/.$2-$number
     mkdir "$kept"
-    mv "$1/upper" "$1/docker" "$1/containerd" "$1/kind" "$kept/"
+    mv "$1/upper" "$1/docker" "$1/containerd" "$1/kind" "$1/written" "$kept/"
     printf '%s %s\n' "$kept/upper" "$(cat "$1/layers")" >"$kept/layers"
     ln -sfn ".$2-$number" "$FROZEN/.new-$2"
     mv -T "$FROZEN/.new-$2" "$FROZEN/$2"
@@ -90,7 +91,7 @@ in_use() {
 clone_storage() {
     mkdir -p "$2/docker" "$2/containerd"
     find "$1/docker" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$2/docker" {} +
-    cp -a "$1/containerd/." "$2/containerd/"
+    clone_containerd "$1/containerd" "$2/containerd" "$1/written"
     [ -d "$1/docker/overlay2" ] || return 0
     mkdir "$2/docker/overlay2"
     chmod --reference="$1/docker/overlay2" "$2/docker/overlay2"
@@ -110,12 +111,51 @@ clone_storage() {
     done | xargs -0 -r cp -al -t "$2/docker/overlay2"
 }
 
+# clone_containerd FROM TO WRITTEN: the same for containerd's image store.
+clone_containerd() {
+    blobs=io.containerd.content.v1.content
+    snapshots=io.containerd.snapshotter.v1.overlayfs
+    find "$1" -mindepth 1 -maxdepth 1 ! -name "$blobs" ! -name "$snapshots" -exec cp -a -t "$2" {} +
+    for store in "$blobs" "$snapshots"; do
+        [ -d "$1/$store" ] || continue
+        mkdir "$2/$store"
+        chmod --reference="$1/$store" "$2/$store"
+        find "$1/$store" -mindepth 1 -maxdepth 1 ! -name blobs ! -name snapshots -exec cp -a -t "$2/$store" {} +
+    done
+    [ ! -d "$1/$blobs/blobs" ] || cp -al -t "$2/$blobs" "$1/$blobs/blobs"
+    [ -d "$1/$snapshots/snapshots" ] || return 0
+    mkdir "$2/$snapshots/snapshots"
+    chmod --reference="$1/$snapshots/snapshots" "$2/$snapshots/snapshots"
+    for snapshot in "$1/$snapshots"/snapshots/*; do
+        if [ ! -e "$snapshot" ]; then
+            :
+        elif grep -qxF -e all -e "${snapshot##*/}" "$3"; then
+            cp -a -t "$2/$snapshots/snapshots" "$snapshot"
+        else
+            printf '%s\0' "$snapshot"
+        fi
+    done | xargs -0 -r cp -al -t "$2/$snapshots/snapshots"
+}
+
+# written_snapshots HOST: those that containers write to, by their numbers. Only containerd knows:
+# of a host that is down it may be any of them.
+written_snapshots() {
+    running "$1" || { echo all; return; }
+    (enter "$1" sh -s) <<'ASK'
+command -v ctr >/dev/null || exit 0
+ctr -n moby snapshots ls 2>/dev/null | awk '$NF == "Active" { print $1 }' | while read -r key; do
+    ctr -n moby snapshots mounts /mnt "$key"
+done | sed -n 's|.*upperdir=[^,]*/snapshots/\([0-9]*\)/fs.*|\1|p'
+ASK
+}
+
 # --- the commands -----------------------------------------------------------------
 
 # What a host that is made from this finds is a disk that was left in order.
 freeze_host() {
     known "$1"
     valid_layer "$2"
+    written_snapshots "$1" >"$HOSTS/$1/written"
     stop_host "$1"
     rm -rf "$HOSTS/$1/upper/root/.ssh" "$HOSTS/$1/upper/home/deploy/.ssh" "$HOSTS/$1/upper"/etc/ssh/ssh_host_*
     with_lock hosts keep_frozen "$HOSTS/$1" "$2"

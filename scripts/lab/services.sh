@@ -5,7 +5,7 @@ MIRROR_TREE=$STATE/mirror
 REGISTRY_TREE=$STATE/registry
 
 ensure_mirror() {
-    recipe=$(stamp "$LAB/mirror" "$LAB/chroot.sh")
+    recipe=$(stamp "$LAB/mirror")
     [ "$(cat "$MIRROR_TREE/.stamp" 2>/dev/null)" = "$recipe" ] || build_mirror "$recipe"
     start_service mirror python3 "$LAB/mirror/serve" "$MIRROR_TREE" "$GATEWAY" "$MIRROR_PORT"
     wait_until 10 http_ok "http://$GATEWAY:$MIRROR_PORT/linux/debian/gpg" || die 'the mirror does not answer'

@@ -53,7 +53,7 @@ SQL
 
 ready() {
     find_superuser "$role" && return 0
-    hint "look further on the host: sudo docker compose -p $name ps $postgres; sudo docker compose -p $name logs $postgres"
+    hint "more details, on the host: sudo docker compose -p $name ps $postgres; sudo docker compose -p $name logs $postgres"
     fail "$postgres does not answer, or has no superuser named postgres or $role"
 }
 
@@ -84,7 +84,7 @@ taken_guard() { is_done taken; }
 taken_apply() {
     : >"$scratch/began"
     if ! compose exec -T "$(arg backup)" /backup.sh </dev/null; then
-        hint "look further on the host: sudo docker compose -p $name logs $(arg backup) $postgres"
+        hint "more details, on the host: sudo docker compose -p $name logs $(arg backup) $postgres"
         fail "no backup could be taken; the lines above say why"
     fi
     for each in $(arg databases); do
@@ -119,7 +119,7 @@ loaded_apply() {
         say "removing $each, which an earlier restore has left"
         drop "$each" || fail "$each could not be removed"
     done
-    sql postgres -v db="$fresh" -v role="$role" -o /dev/null <<'SQL' || fail "the database $fresh could not be made; $db was not touched"
+    sql postgres -v db="$fresh" -v role="$role" -o /dev/null <<'SQL' || fail "the database $fresh could not be created; $db was not touched"
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0', :'db', :'role') \gexec
 SQL
     say "loading $(arg file) into $fresh"
@@ -259,7 +259,7 @@ restored_apply() {
     if ! change_places "$db" "$former" "$fresh" "$db"; then
         queues back
         start_again
-        fail "$db and $fresh could not change places; $db is as it was"
+        fail "$db and $fresh could not be swapped; $db is as it was"
     fi
     say "the backup is $db now${had_one:+, and what was there is $former}"
     if works; then
@@ -271,22 +271,22 @@ restored_apply() {
         return
     fi
     if [ -z "$had_one" ]; then
-        hint "there was no $db before, so there is nothing to go back to; once mended, 'provision up HOST' starts what is there"
+        hint "there was no $db before, so there is nothing to go back to; once it is fixed, 'provision up HOST' starts it"
         fail "$(arg file) is loaded and is $db now, but the stack does not work with it: $why"
     fi
     say "going back to what was there"
     stop_those_that_use_it
     queues back || notice "what the queues held before could not be brought back"
     if ! change_places "$db" "$fresh" "$former" "$db"; then
-        hint "the former one is the database $former; by hand, on the host: sudo docker compose -p $name exec $postgres psql -U $superuser -d postgres"
-        fail "the stack does not work with $(arg file), and the former database could not be put back"
+        hint "the previous one is the database $former; by hand, on the host: sudo docker compose -p $name exec $postgres psql -U $superuser -d postgres"
+        fail "the stack does not work with $(arg file), and the previous database could not be put back"
     fi
     hint "what was loaded is kept as the database $fresh until the next restore"
     [ -z "$why" ] || hint "with $(arg file): $why"
     if start_again; then
-        fail "the stack does not work with $(arg file); the former database is back in its place and serves"
+        fail "the stack does not work with $(arg file); the previous database is back in its place and serves"
     fi
-    fail "the stack does not work with $(arg file); the former database is back in its place, and does not serve either"
+    fail "the stack does not work with $(arg file); the previous database is back in its place, and does not serve either"
 }
 
 restored_verify() {
@@ -364,9 +364,9 @@ take_away_former() {
         there "$each" || continue
         id=$(printf '%s' "${each#"${short}_before_"}" | tr _ -)
         if [ -e "$backups/$own/$db-$id.sql.gz" ]; then
-            drop "$each" || notice "the former database $each could not be removed"
+            drop "$each" || notice "the previous database $each could not be removed"
         else
-            notice "the former database stays as $each, because there is no backup of it; once you do not need it, on the host: cd $folder && sudo docker compose exec $postgres dropdb -U $superuser $each"
+            notice "the previous database stays as $each, because there is no backup of it; once you do not need it, on the host: cd $folder && sudo docker compose exec $postgres dropdb -U $superuser $each"
         fi
     done
 }
@@ -383,7 +383,7 @@ queues() {
             [ ! -r "$password" ] || REDISCLI_AUTH=$(cat "$password")
             [ -z "${REDISCLI_AUTH:-}" ] || export REDISCLI_AUTH
             exec redis-cli') || return 1
-        if printf '%s\n' "$answers" | grep -qvx 'OK'; then
+        if printf '%s\n' "$answers" | grep >/dev/null -vx 'OK'; then
             printf '%s\n' "$answers" | grep -vx 'OK' | sort -u | head -n 3
             return 1
         fi

@@ -1,9 +1,42 @@
-# shellcheck shell=sh disable=SC2154 # added to stack.sh, sourced by step.sh
+# shellcheck shell=sh disable=SC2154,SC2034,SC2317 # added to stack.sh, sourced by step.sh
 # The files of a stack: how the stack step puts them in place.
 
 # seed_paths: files to which a container may write are sent where there are none.
 seed_paths() {
     arg seeds | FOLDER=$folder awk '{ print ENVIRON["FOLDER"] "/" substr($0, index($0, " ") + 1) }'
+}
+
+# folders: MODE, OWNER, KIND and PATH, tab-separated, a line each: those that are made or given other
+# permissions. KIND is seed where a container may write: such a one is the application's once it is there.
+
+rights() { arg folders | cut -f1,2,4; }
+
+folders_placed() {
+    arg folders | while IFS=$TAB read -r mode owner kind path; do
+        [ -d "$folder/$path" ] && [ ! -L "$folder/$path" ] || exit 1
+        [ "$kind" != seed ] || continue
+        case $owner in [0-9]*) owned='%a %u:%g' ;; *) owned='%a %U:%G' ;; esac
+        [ "$(stat -c "$owned" "$folder/$path")" = "$mode $owner" ] || exit 1
+    done
+}
+
+place_folders() {
+    arg folders >"$scratch/folders"
+    while IFS=$TAB read -r mode owner kind path; do
+        (place_folder) || exit 1
+    done <"$scratch/folders"
+}
+
+# place_folder: makes $path with $mode and $owner, or gives them to it; in a shell of its own.
+place_folder() {
+    enter "$folder/$path/." || {
+        hint "look at the folders of $folder/$path on the host: one of them is a link, or cannot be made"
+        fail "the folder $folder/$path could not be entered"
+    }
+    [ "$kind" != seed ] || return 0
+    # It has the bit for its group from the folder above it.
+    { chmod u-s,g-s . && chmod "$mode" . && chown "$owner" .; } ||
+        fail "$folder/$path could not be given the permissions $mode $owner"
 }
 
 # name_files link|symlink: each file on standard input gets the name on the line after it, in a folder
@@ -28,6 +61,7 @@ name_files() {
 # stage: the bundle as it is to be, below $staging, which is in memory: links to what stays of the present
 # bundle, and to what is new.
 stage() {
+    mkdir -p "$staging" || return 1
     {
         echo --list
         cat "$change/files/list" 2>/dev/null
@@ -44,11 +78,10 @@ stage() {
             stage((path in sent) ? sent[path] : path, name)
             delete sent[path]
         }
-        END { for (path in sent) stage(sent[path], substr(path, length(ENVIRON["FOLDER"]) + 2)) }' >"$scratch/names"
+        END { for (path in sent) stage(sent[path], substr(path, length(ENVIRON["FOLDER"]) + 2)) }' >"$scratch/names" || return 1
     name_files symlink <"$scratch/names" && return
     while IFS= read -r from && IFS= read -r to; do
-        mkdir -p "${to%/*}"
-        ln -sf "$from" "$to"
+        { mkdir -p "${to%/*}" && ln -sf "$from" "$to"; } || return 1
     done <"$scratch/names"
 }
 
@@ -75,30 +108,67 @@ keep_previous() {
             done <"$scratch/names" | each cp -a --parents -t "$state/previous.new"
         )
     fi
+    keep_rights
     # Removing thousands of files takes a while: that is done with the rest of this run, when it is forgotten.
     rm -rf "$dir/previous"
     [ ! -e "$state/previous" ] || mv "$state/previous" "$dir/previous"
     mv "$state/previous.new" "$state/previous"
+    cp -p "$state/manifest" "$state/previous.manifest"
+    cp -p "$state/applied" "$state/previous.applied"
+}
+
+# keep_rights: the way back does not touch the permissions of folders either.
+keep_rights() {
+    (cd "$state/previous.new" && find . -type d -print0) |
+        (cd "$folder" && xargs -0 -r stat -L -c "%f$TAB%a$TAB%u:%g$TAB%n" --) 2>/dev/null |
+        while IFS=$TAB read -r kind mode owner path; do
+            # Some may be no folders any more; most are as they have just been made.
+            case $kind in 4???) ;; *) continue ;; esac
+            [ "$mode $owner" != '755 0:0' ] || continue
+            chown "$owner" "$state/previous.new/$path"
+            chmod "$mode" "$state/previous.new/$path"
+        done
 }
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
 bundle_guard() {
-    # The list first: where it is another one, the files need not be looked into.
-    arg manifest | cmp -s - "$state/manifest" && files_placed
+    # The lists first: where they are others, the files need not be looked into.
+    cmp -s "$change/arg/manifest" "$state/manifest" && [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ] &&
+        files_placed && folders_placed
+}
+
+# own_names: what a program says of $staging, with the names that the files have for a person: that
+# folder is gone when it is read.
+own_names() {
+    staging=$staging folder=$folder awk '
+        function without(line, part, by,    out, at) {
+            out = ""
+            while ((at = index(line, part)) > 0) {
+                out = out substr(line, 1, at - 1) by
+                line = substr(line, at + length(part))
+            }
+            return out line
+        }
+        NF { print without(without($0, ENVIRON["staging"] "/", ""), ENVIRON["staging"], ENVIRON["folder"]) }'
 }
 
 bundle_apply() {
     staging=$scratch/staging
     rm -rf "$staging"
-    mkdir -p "$state" "$staging" "$folder"
+    mkdir -p "$state" "$folder"
     chmod 0700 "$state"
-    stage
-    accepted=yes
-    complaints=$(cd "$staging" && docker compose --project-name "$name" config --quiet 2>&1) || accepted=no
+    accepted=yes staged=yes
+    stage >"$scratch/said" 2>&1 || staged=no
+    if [ "$staged" = yes ]; then
+        (cd "$staging" && docker compose --project-name "$name" config --quiet) >"$scratch/said" 2>&1 || accepted=no
+    fi
     rm -rf "$staging"
-    # Its files have the names that they have here, not those of a folder that is gone.
-    [ -z "$complaints" ] || printf '%s\n' "$complaints" | grep -v '^$' | sed "s|$staging/||g"
+    own_names <"$scratch/said"
+    if [ "$staged" = no ]; then
+        hint "look at the space on the host ('df -h', 'sudo docker system df') and run provision again"
+        fail "the files could not be put together on the host; nothing of the stack was changed"
+    fi
     if [ "$accepted" = no ]; then
         hint "the lines above are from 'docker compose config' on the host; fix the file and run provision again"
         fail "Compose does not accept the project; nothing of the stack was changed"
@@ -106,14 +176,27 @@ bundle_apply() {
     if [ -e "$state/manifest" ] && [ -e "$state/applied" ]; then
         keep_previous
     fi
-    rm -f "$state/applied" "$scratch/turned"
+    # What interrupts nothing needs no start: the one before counts for it.
+    keeps=$(arg keeps)
+    rm -f "$scratch/turned"
+    [ -n "$keeps" ] || rm -f "$state/applied"
     place_files
-    arg manifest >"$state/manifest"
+    place_folders
+    [ -z "$keeps" ] || keep_applied
     arg expected >"$state/expected"
+    arg manifest >"$state/manifest"
+    arg known_folders >"$state/folders"
     arg origin >"$state/origin"
     printf '%s' "$folder" >"$state/folder"
     remember_seeds
     drop_turned
+}
+
+# keep_applied: the last start counts for what is there now, too; further lines stay.
+keep_applied() {
+    [ -s "$state/applied" ] || return 0
+    { printf '%s\n' "$keeps"; tail -n +2 "$state/applied"; } >"$state/applied.new" &&
+        mv -f "$state/applied.new" "$state/applied"
 }
 
 # remember_seeds: what has been sent once stays known, also when it is no longer part of the bundle.
@@ -130,12 +213,38 @@ remember_seeds() {
 drop_turned() {
     [ -s "$scratch/turned" ] || return 0
     docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" | while read -r id; do
-        docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep -qxFf "$scratch/turned" || continue
+        docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$id" | grep >/dev/null -xFf "$scratch/turned" || continue
         say "recreating $(service_of "$id"): a file that it mounts was a folder, or the reverse"
         docker rm -f "$id" >/dev/null
     done
 }
 
+# previous_bundle: the bundle that ran before is in the folder again, as if there had been no other.
+# Fails where none is kept, or a file of it could not be put back.
+previous_bundle() {
+    [ -e "$state/previous.manifest" ] || return 1
+    # What the newer one has besides goes.
+    {
+        [ ! -e "$state/seeds" ] || cut -d' ' -f2- "$state/seeds"
+        cut -d' ' -f3- "$state/previous.manifest"
+    } >"$scratch/stays"
+    cut -d' ' -f3- "$state/manifest" | grep -vxF -f "$scratch/stays" >"$scratch/goes"
+    while read -r path; do
+        path=$folder/$path
+        (keep() { :; } && remove_file) || return 1
+    done <"$scratch/goes"
+    (cd "$state/previous" && find . -type f) >"$scratch/returns"
+    while read -r path; do
+        source=$state/previous/${path#./} path=$folder/${path#./}
+        mode=$(stat -c %a "$source") owner=$(stat -c %u:%g "$source") sum=$(sha256 "$source")
+        (keep() { :; } && place_file "$source") || return 1
+    done <"$scratch/returns"
+    cp -p "$state/previous.manifest" "$state/manifest"
+    mv -f "$state/previous.applied" "$state/applied"
+    rm -f "$state/previous.manifest"
+}
+
 bundle_verify() {
     files_placed || fail "the files in $folder are not as sent"
+    folders_placed || fail "the folders in $folder do not have the permissions that were sent"
 }

@@ -16,7 +16,7 @@ doubles() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
         case $file in
             */docker.sources) continue ;;
-            *.list | *.sources) [ ! -e "$file" ] || ! grep -v '^[[:space:]]*#' "$file" | grep -qF "$address" || printf '%s\n' "$file" ;;
+            *.list | *.sources) [ ! -e "$file" ] || ! grep -v '^[[:space:]]*#' "$file" | grep >/dev/null -F "$address" || printf '%s\n' "$file" ;;
         esac
     done
 }
@@ -135,17 +135,18 @@ engine_verify() {
     docker compose version --short >/dev/null 2>&1 || fail "the Compose plugin does not answer"
 }
 
-# engine_back PID: a Docker that was not there before is stopped. dpkg goes on to its end.
+# engine_back PID: a Docker that was not there before is stopped. dpkg goes on to its end. After a boot
+# there is no PID, here and below.
 engine_back() {
     systemctl mask --runtime --quiet docker.service docker.socket
     systemctl stop docker.socket docker.service
-    while kill -0 "$1" 2>/dev/null; do sleep 0.2; done
+    while [ -n "$1" ] && kill -0 "$1" 2>/dev/null; do sleep 0.2; done
     systemctl unmask --runtime --quiet docker.service docker.socket
     systemctl disable --quiet docker.socket docker.service 2>/dev/null
     remove_bridges
     # A later start would bring the network back for a moment, whatever address its bridge is given by then.
-    if [ -e "$scratch/network-database" ]; then
-        cp -p "$scratch/network-database" "$(network_database)"
+    if [ -e "$memory/network-database" ]; then
+        cp -p "$memory/network-database" "$(network_database)"
     else
         rm -f "$(network_database)"
     fi
@@ -154,7 +155,7 @@ engine_back() {
 # remove_bridges: those that Docker has made; it leaves them behind when it stops.
 remove_bridges() {
     bridges | while read -r bridge; do
-        grep -qxF "$bridge" "$scratch/bridges" || ip link delete "$bridge"
+        ! is_dockers "$bridge" || grep -qxF "$bridge" "$memory/bridges" || ip link delete "$bridge"
     done
 }
 
@@ -191,7 +192,7 @@ answers() {
         sleep 1
     done
     journalctl -u docker.service -n 8 --no-pager -o cat 2>/dev/null
-    hint "look further with 'journalctl -u docker' on the host"
+    hint "for details, use 'journalctl -u docker' on the host"
     fail "the Docker daemon does not answer"
 }
 
@@ -203,17 +204,17 @@ daemon_apply() {
     if command -v dockerd >/dev/null 2>&1 &&
         ! complaints=$(dockerd --validate --config-file "$change/files/1" 2>&1); then
         printf '%s\n' "$complaints" | sed "s|$change/files/1|daemon.json|g"
-        hint "mend 'daemon' in [steps.docker], or /etc/docker/daemon.json on the host"
-        fail "dockerd does not accept the new daemon.json; the former one and the running Docker are untouched"
+        hint "fix 'daemon' in [steps.docker], or /etc/docker/daemon.json on the host"
+        fail "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched"
     fi
     place_files
     case $(arg activate) in
         reload) systemctl reload docker.service ;;
         restart)
             if ! systemctl restart docker.service; then
-                say "dockerd does not start with it; going back to the former daemon.json"
+                say "dockerd does not start with it; going back to the previous daemon.json"
                 former_daemon
-                fail "dockerd did not start with the new daemon.json; the former one is back"
+                fail "dockerd did not start with the new daemon.json; the previous one is back"
             fi
             ;;
         *) return 0 ;;
@@ -236,7 +237,7 @@ former_daemon() {
 
 # daemon_back PID
 daemon_back() {
-    kill -s KILL -- "-$1" 2>/dev/null
+    [ -z "$1" ] || kill -s KILL -- "-$1" 2>/dev/null
     systemctl stop docker.service
     remove_bridges
     ip link delete docker0 2>/dev/null

@@ -80,6 +80,10 @@ chains_loaded() {
         say "nothing asks the chain $chain ($1)"
         return 1
     }
+    "$1" -w -t mangle -C INPUT -j PROVISION-INPUT 2>/dev/null || {
+        say "nothing asks the chain PROVISION-INPUT ($1)"
+        return 1
+    }
     found=$("$1" -w -t mangle -S "$chain")
     case $found in *"provision $3"*) ;; *)
         say "the chain $chain is another one ($1)"
@@ -118,7 +122,7 @@ rules_apply() {
     done <"$memory/remove"
     at_boot
     # From here on new connections meet the new rules: the time for the proof begins now.
-    systemctl restart "$revert_unit.timer" || undo "the timer that sets the firewall back could not be started"
+    systemctl restart "$revert_unit.timer" || undo "the timer that reverts the firewall could not be started"
     # Its time was over while all of it was written: it waits for the lock, and has done nothing.
     systemctl stop "$revert_unit.service" 2>/dev/null
     load
@@ -205,11 +209,11 @@ arm() {
     # A change and its way back never go at the same time.
     if [ -e "$memory/reverting" ]; then
         systemctl start --wait "$revert_unit.service"
-        [ ! -e "$memory/reverting" ] || fail "the firewall is still being set back after an earlier change"
+        [ ! -e "$memory/reverting" ] || fail "the firewall is still being reverted after an earlier change"
     fi
     { room_for_lock && exec 9>"$lock" && flock -w 60 9; } ||
-        fail "the firewall is being changed by somebody else: $lock is held"
-    { mkdir -p "$memory" && chmod 0700 "$memory"; } || fail "$memory could not be made"
+        fail "the firewall is being changed by another process: $lock is held"
+    { mkdir -p "$memory" && chmod 0700 "$memory"; } || fail "$memory could not be created"
     # Of two changes without proof the first found what was good.
     if [ ! -e "$memory/armed" ]; then
         rm -rf "$memory/before"
@@ -261,7 +265,7 @@ UNIT
     systemctl daemon-reload
     # It may run for an earlier change, and begins anew.
     systemctl restart "$revert_unit.timer" ||
-        fail "the timer that sets the firewall back could not be started"
+        fail "the timer that reverts the firewall could not be started"
 }
 
 # loaded PROGRAM NAME: the rules of ufw's chains and of ours as the kernel has them just now. Files
@@ -299,7 +303,7 @@ undo() {
     systemctl start --wait "$revert_unit.service"
     [ ! -e "$memory/reverting" ] || {
         hint "'journalctl -u $revert_unit' on the host tells why; what stood there before is kept in $memory/before"
-        fail "$*; and the firewall could not be set back"
+        fail "$*; and the firewall could not be reverted"
     }
     rm -f "$memory/reverted"
     fail "$*; the firewall is as it was before"
@@ -308,8 +312,8 @@ undo() {
 set_back() {
     while [ -e "$memory/reverting" ]; do sleep 0.2; done
     hint "see what else keeps ssh out ('iptables -S', 'ip6tables -S', the provider's own firewall), then run provision again"
-    hint "a slow way to the host may want a longer 'revert_after' in [steps.firewall]"
-    fail "the firewall has set itself back: $(sed -n 3p "$memory/reverted")"
+    hint "on a slow connection, raise 'revert_after' in [steps.firewall]"
+    fail "the firewall was reverted: $(sed -n 3p "$memory/reverted")"
 }
 
 why() {

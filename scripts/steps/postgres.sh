@@ -93,7 +93,7 @@ server_apply() {
     }
     if [ ! -e "$cluster/postgresql.conf" ]; then
         say "making the cluster $version/main"
-        pg_createcluster "$version" main || fail "the cluster $version/main could not be made"
+        pg_createcluster "$version" main || fail "the cluster $version/main could not be created"
     fi
     if systemctl is-active --quiet "$unit"; then
         # At the port of the moment; a new one counts from the restart on.
@@ -125,13 +125,13 @@ server_apply() {
         sleep 1
     done
     failed_to_start
-    say "going back to its former settings"
+    say "going back to its previous settings"
     for file in "$listen" "$hba" "$cluster/conf.d/provision.conf"; do
         if [ -e "$dir/kept$file" ]; then cp -a "$dir/kept$file" "$file"; else rm -f "$file"; fi
     done
     [ -e "$hba" ] || mv "$scratch/hba" "$hba"
     systemctl restart "$unit"
-    fail "Postgres $version does not listen at $address:$port with its new settings; the former ones are back"
+    fail "Postgres $version does not listen at $address:$port with its new settings; the previous ones are back"
 }
 
 # asked_at_once SETTING: what the server says of a setting, at its present port.
@@ -150,7 +150,7 @@ asked_at_once() {
 
 failed_to_start() {
     tail -n 8 "/var/log/postgresql/postgresql-$version-main.log" 2>/dev/null
-    hint "look further with 'journalctl -u $unit' and in /var/log/postgresql on the host"
+    hint "for details, use 'journalctl -u $unit' and in /var/log/postgresql on the host"
 }
 
 server_verify() {
@@ -204,7 +204,7 @@ database_apply() {
     done
     not_somebody_elses
     # The passwords as files that psql, which runs as postgres, can read; in memory, and not for long.
-    work=$(mktemp -d /run/provision-postgres.XXXXXX) || fail "there is no room in /run"
+    work=$(mktemp -d /run/provision-postgres.XXXXXX) || fail "/run is full"
     trap 'rm -rf "$work"' EXIT
     arg prepare >"$work/prepare.sh"
     cp "$secrets/postgres_password" ${watcher:+"$secrets/postgres_exporter_password"} "$work/"
@@ -215,7 +215,7 @@ database_apply() {
         NEW_DATABASE="ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8' TEMPLATE template0" \
         bash "$work/prepare.sh" </dev/null 2>&1) || {
         rm -rf "$work"
-        fail "the role or the database could not be made; the lines above say why"
+        fail "the role or the database could not be created; the lines above say why"
     }
     rm -rf "$work"
     : >"$scratch/database"
@@ -257,7 +257,7 @@ fit_apply() {
     ca=$(arg ca)
     [ -z "$ca" ] || [ -f "$ca" ] || {
         hint "it comes with the package ca-certificates; or name a file of your own with 'ca' in [steps.postgres]"
-        fail "$ca is not on the host, by which the server's certificate is judged"
+        fail "$ca is not on the host, with which the server's certificate is checked"
     }
     [ -s "$secrets/values/postgres" ] || fail "the secret postgres is not on the host; the step secrets makes it"
     (
@@ -327,10 +327,10 @@ not_reached() {
             hint "the password is the secret postgres; 'provision secrets HOST set postgres' gives another one"
             fail "$place refuses the password of $user (or knows no such role)" ;;
         *'database "'*'" does not exist'*)
-            hint "an administrator makes it: CREATE DATABASE \"$database\" OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
+            hint "an administrator creates it: CREATE DATABASE \"$database\" OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
             fail "there is no database $database at $place" ;;
         *'role "'*'" does not exist'*)
-            hint "an administrator makes it: CREATE ROLE \"$user\" LOGIN; and gives it its password with \\password"
+            hint "an administrator creates it: CREATE ROLE \"$user\" LOGIN; and gives it its password with \\password"
             fail "there is no role $user at $place" ;;
         *"does not support SSL"*)
             hint "switch it on at the server; or say tls = \"disable\" in [steps.postgres], with which all of it, the password's proof included, can be read on its way"
@@ -343,10 +343,10 @@ not_reached() {
             fail "$place does not let $user in from this host" ;;
         *"does not match host name"*)
             hint "name the server as its certificate does; or take tls = \"verify-ca\", which does not look at the name"
-            fail "the certificate of $place is made out to another name" ;;
+            fail "the certificate of $place is for another name" ;;
         *"certificate verify failed"*)
             hint "give the authority that signed it, as a file: 'ca' in [steps.postgres]"
-            fail "the certificate of $place is signed by nobody who is believed" ;;
+            fail "the certificate of $place is signed by an authority that the host does not trust" ;;
         *"root certificate file"* | *"could not read root certificate"*)
             fail "the file of 'ca' in [steps.postgres] is none that Postgres can read" ;;
         *"too many"* | *"remaining connection slots"*)
@@ -395,7 +395,7 @@ judge() {
         fail "the server is Postgres ${full%% *}, and Prefect wants 14.9 or newer"
     fi
     if [ "$encoding" != UTF8 ]; then
-        hint "an administrator makes another: CREATE DATABASE name OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
+        hint "an administrator creates another: CREATE DATABASE name OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
         fail "the database $database holds its text as $encoding, and Prefect wants UTF8"
     fi
     can_back_up "$number"
@@ -404,7 +404,7 @@ judge() {
         fail "the database $database has tables of Prefect's that belong to $foreign; a migration as $user would stop half-way"
     fi
     if [ "$theirs" -gt 0 ]; then
-        notice "the database has tables of Prefect's (revision ${revision:-unknown}); the migration goes on from there"
+        notice "the database has tables of Prefect's (revision ${revision:-unknown}); the migration continues from there"
     elif [ "$tables" -gt 0 ]; then
         notice "the database has $tables tables of something else; Prefect's come beside them"
     fi

@@ -96,7 +96,7 @@ start_one() {
     before=$(running "$1")
     # Not `up`, which would run again what it needs and has run.
     compose create --no-recreate --no-build --scale "$1=$(($(printf '%s\n' "$before" | grep -c .) + 1))" "$1" ||
-        { still_serves; fail "a new container of $1 could not be made"; }
+        { still_serves; fail "a new container of $1 could not be created"; }
     new=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" --filter status=created \
         --filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | head -n 1)
     docker start "${new:-none}" >/dev/null || {
@@ -139,7 +139,7 @@ start_one() {
 # still_serves: what has become of $service, for a person who reads of a failure.
 still_serves() {
     count=$(running "$service" | grep -c .)
-    [ "$count" -eq 0 ] || notice "$service serves on: $count of its containers run, none was stopped before its successor was well"
+    [ "$count" -eq 0 ] || notice "$service keeps serving: $count of its containers run, none was stopped before its replacement was healthy"
 }
 
 # retire_first_of FILE: the container in its first line.

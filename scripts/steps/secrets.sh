@@ -44,7 +44,7 @@ made_apply() {
         [ ! -s "$folder/values/$name" ] || continue
         { make_value "$name" && mv "$folder/values/$name.new" "$folder/values/$name"; } || exit 1
         say "made $name"
-    done || fail "a value could not be made"
+    done || fail "a value could not be created"
     write_files || fail "a file could not be written"
     list_of_made | write_made || fail "$folder/made could not be written"
 }
@@ -66,7 +66,7 @@ given_apply() {
     arg asked | while IFS= read -r name; do
         [ -s "$folder/values/$name.next" ] || {
             hint "'provision secrets' with 'set $name' gives it to the host"
-            fail "nobody has given the secret $name"
+            fail "the secret $name has no value yet"
         }
         replace "$name" next || fail "the secret $name could not take its place"
         say "took $name"
@@ -86,10 +86,10 @@ rotated_apply() {
     name=$(arg name) source=$(arg source)
     if [ "$source" = new ]; then
         rm -f "$folder/values/$name.next"
-        make_value "$name" || fail "a value could not be made"
+        make_value "$name" || fail "a value could not be created"
     elif [ ! -s "$folder/values/$name.next" ]; then
         hint "'provision secrets' with 'set $name' gives it to the host"
-        fail "nobody has given the secret $name"
+        fail "the secret $name has no value yet"
     fi
     replace "$name" "$source" || fail "the secret $name could not take its place"
     write_files || fail "a file could not be written"
@@ -103,7 +103,7 @@ rotated_verify() {
 
 make_folder() {
     umask 077
-    mkdir -p "$folder/values" || fail "$folder could not be made"
+    mkdir -p "$folder/values" || fail "$folder could not be created"
     chmod 0711 /etc/provision
     chmod 0700 /etc/provision/secrets "$folder" "$folder/values"
 }
@@ -128,7 +128,7 @@ replace() {
     done >"$scratch/made" || return 1
     write_made <"$scratch/made" && mv -f "$folder/values/$1.$2" "$folder/values/$1" || return 1
     kind=value
-    if arg given | grep -qx "$1"; then kind=given; fi
+    if arg given | grep >/dev/null -x "$1"; then kind=given; fi
     printf '%s %s\n' "$kind" "$1" >>"$scratch/made"
     write_made <"$scratch/made"
 }

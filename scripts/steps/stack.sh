@@ -34,7 +34,7 @@ images_apply() {
         pull "$image" "$platform" || {
             short=$(short_name "$image")
             # A mirror's failure is lost in that of the registry, which Docker asks next.
-            if journalctl -u docker.service --since "@$began" -o cat 2>/dev/null | grep -q 'no space left on device'; then
+            if journalctl -u docker.service --since "@$began" -o cat 2>/dev/null | grep >/dev/null 'no space left on device'; then
                 say "Docker's own log says: no space left on device"
                 hint "free some space ('df -h', 'sudo docker system df') and run provision again"
             fi
@@ -224,7 +224,7 @@ wait_until_settled() {
         verdict=$?
         seen >"$scratch/seen"
         looping=$(loops)
-        [ -z "$looping" ] || { report=$looping && blame && fail "the stack is not well: $(told "$report")"; }
+        [ -z "$looping" ] || { report=$looping && blame && fail "the stack is not healthy: $(told "$report")"; }
         case $verdict in
             0)
                 good=$((good + 1)) bad=0
@@ -235,7 +235,7 @@ wait_until_settled() {
                     said=$watching
                 fi
                 ;;
-            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not well: $(told "$report")"; } ;;
+            2) bad=$((bad + 1)) good=0; [ "$bad" -lt 3 ] || { blame; fail "the stack is not healthy: $(told "$report")"; } ;;
             *)
                 good=0 bad=0
                 [ "$report" = "$said" ] || say "waiting: $(told "$report")"
@@ -243,9 +243,9 @@ wait_until_settled() {
                 ;;
         esac
         if [ "$waited" -ge "$limit" ]; then
-            hint "a longer patience is 'wait' in [steps.stack], now $limit seconds"
+            hint "to wait longer, raise 'wait' in [steps.stack], now $limit seconds"
             blame
-            fail "the stack is not well after $limit seconds${report:+: $(told "$report")}"
+            fail "the stack is not healthy after $limit seconds${report:+: $(told "$report")}"
         fi
         sleep 1
         waited=$((waited + 1))
@@ -279,10 +279,10 @@ blame() {
                     grep -v '^$' | uniq | tail -n 2 | while IFS= read -r line; do say "  $service | exit code $line"; done
                 ;;
         esac
-        hint "look further on the host: sudo docker compose -p $name logs $service"
+        hint "more details, on the host: sudo docker compose -p $name logs $service"
     done
     if [ -d "$state/previous" ]; then
-        hint "the bundle that ran before is kept; back to it, on the host: sudo sh -c 'cp -a $state/previous/. $folder && cd $folder && docker compose -p $name up -d --remove-orphans'"
+        hint "the bundle that ran before is kept; back to it, on the host: sudo sh -c 'cp -a --remove-destination $state/previous/. $folder && cd $folder && docker compose -p $name up -d --remove-orphans'"
     fi
 }
 
@@ -329,12 +329,12 @@ stop_stale() {
         mounts_newer "$id" newer_secret || continue
         service=$(service_of "$id")
         # One of those that are replaced one after the other is outdated, and serves until then.
-        ! arg rolling | grep -q "^$service " || continue
+        ! arg rolling | grep >/dev/null "^$service " || continue
         say "stopping $service: secrets that it reads have changed"
         printf '%s %s\n' "$id" "$service" >>"$scratch/stale"
     done
     [ -s "$scratch/stale" ] || return 0
-    cut -d' ' -f1 "$scratch/stale" | xargs docker stop >/dev/null || fail "a container with former secrets could not be stopped"
+    cut -d' ' -f1 "$scratch/stale" | xargs docker stop >/dev/null || fail "a container with previous secrets could not be stopped"
 }
 
 # running [SERVICE…]: the ids of containers that run, of these services or of all.
@@ -392,14 +392,13 @@ remove_unwanted() {
     compose config --services >"$scratch/wanted" || return 0
     containers | while IFS=$TAB read -r service _ _ id; do
         ! grep -qxF "$service" "$scratch/wanted" || continue
-        say "$service is not wanted any more: its container is removed"
+        say "$service is no longer part of the project; its container is removed"
         docker stop "$id" >/dev/null
         docker rm -f "$id" >/dev/null
     done
 }
 
 up_apply() {
-    running >"$scratch/ran"
     # What is started anew is proven anew.
     rm -f "$state/proven"
     stop_stale
@@ -431,14 +430,23 @@ up_apply() {
     printf '%s\n' "$(arg hash)" >"$state/applied"
 }
 
-# up_back PID: the networks that the start has made go, and the containers in them; those that ran
-# before, and are left, run again.
+# up_before: what runs before a start, as "CONTAINER SERVICE" lines. It is the bundle in the folder, or,
+# where that is newer, the one before.
+up_before() {
+    docker ps --no-trunc --filter "label=com.docker.compose.project=$name" --filter label=com.docker.compose.oneoff=False \
+        --format '{{.ID}} {{.Label "com.docker.compose.service"}}' >"$memory/ran"
+    [ ! -e "$state/applied" ] || : >"$memory/applied"
+}
+
+# up_back PID: the networks that the start has made go, and the containers in them; what ran before
+# runs again.
 up_back() {
-    kill -s KILL -- "-$1" 2>/dev/null
+    [ -z "$1" ] || kill -s KILL -- "-$1" 2>/dev/null
+    systemctl start docker.service 2>/dev/null
     # The daemon may still be making what it was asked to: its route is there before its network is.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
         docker network ls -q --no-trunc --filter "label=com.docker.compose.project=$name" |
-            grep -vxF -f "$scratch/networks" >"$scratch/new"
+            grep -vxF -f "$memory/networks" >"$scratch/new"
         [ -s "$scratch/new" ] || lost_way >/dev/null || break
         while read -r network; do
             docker ps -aq --filter "network=$network" | xargs -r docker rm -f >/dev/null
@@ -447,7 +455,35 @@ up_back() {
         sleep 0.5
     done
     drop_halves
-    while read -r id; do docker start "$id" >/dev/null 2>&1; done <"$scratch/ran"
+    [ -s "$memory/ran" ] || return 0
+    while read -r id _; do docker start "$id" >/dev/null 2>&1; done <"$memory/ran"
+    bring_back
+    tell_back
+}
+
+# bring_back: containers that Compose had replaced are made again by the bundle that they ran with.
+bring_back() {
+    running >"$scratch/runs"
+    ! cut -d' ' -f1 "$memory/ran" | grep >/dev/null -vxF -f "$scratch/runs" || {
+        [ -e "$memory/applied" ] || previous_bundle || return
+        say "starting what ran before again"
+        (cd "$folder" && timeout 90 docker compose --project-name "$name" up --detach --no-build --remove-orphans </dev/null 2>&1)
+    }
+}
+
+# tell_back: of the services that ran before, which run again, in words for the failure that follows.
+tell_back() {
+    down=$(cut -d' ' -f2 "$memory/ran" | sort | uniq -c | while read -r count service; do
+        [ "$(running "$service" | grep -c .)" -ge "$count" ] || printf '%s\n' "$service"
+    done | joined)
+    if [ -z "$down" ]; then
+        printf '; what ran before runs again (%s)' "$(cut -d' ' -f2 "$memory/ran" | sort -u | joined)" >"$memory/came-back"
+        return
+    fi
+    printf '; these services ran before and are down now: %s' "$down" >"$memory/came-back"
+    from=
+    [ -e "$memory/applied" ] || [ ! -d "$state/previous" ] || from="cp -a --remove-destination $state/previous/. $folder && "
+    hint "to start them as they ran before, on the host: sudo sh -c '${from}cd $folder && docker compose -p $name up -d'"
 }
 
 up_verify() {
@@ -463,8 +499,8 @@ proof_apply() {
     service=$(arg service)
     # Its network and what it waits for are the stack's; only itself it starts.
     if ! compose --profile "$service" run --rm -T --no-deps --quiet-pull "$service" </dev/null 2>&1; then
-        hint "look further on the host: sudo docker compose -p $name ps; sudo docker compose -p $name logs"
-        hint "the same again, on the host: cd $folder && sudo docker compose --profile $service run --rm $service"
+        hint "more details, on the host: sudo docker compose -p $name ps; sudo docker compose -p $name logs"
+        hint "to repeat it, on the host: cd $folder && sudo docker compose --profile $service run --rm $service"
         fail "$name runs, and does not work as it should; the lines above say what"
     fi
     printf '%s\n' "$(arg hash)" >"$state/proven"

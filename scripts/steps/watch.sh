@@ -25,7 +25,7 @@ loops() {
     touch "$scratch/restarts"
     now=$(date +%s)
     while read -r service id restarts _; do
-        services | grep -q "^$service job " && continue
+        services | grep >/dev/null "^$service job " && continue
         first=$(sed -n "s/^$id //p" "$scratch/restarts")
         [ -n "$first" ] || { first="$restarts $now" && printf '%s %s\n' "$id" "$first" >>"$scratch/restarts"; }
         times=$((restarts - ${first% *})) seconds=$((now - ${first#* }))
@@ -38,7 +38,7 @@ loops() {
 young() {
     while read -r service _ _ seconds health; do
         if [ "$health" != - ] || [ "$seconds" -gt "$(arg watch 5)" ]; then continue; fi
-        services | grep -qx "$service service [0-9]*" || continue
+        services | grep >/dev/null -x "$service service [0-9]*" || continue
         printf '%s\n' "$service"
     done <"$scratch/seen" | sort -u
 }
@@ -48,12 +48,12 @@ joined() { awk '{ printf "%s%s", (NR > 1 ? ", " : ""), $0 }'; }
 
 # outcome: how services stand at the end of a start, in a line for a person.
 outcome() {
-    healthy=$(services | while read -r service _; do ! containers | grep -q "^$service${TAB}.*(healthy)" || echo "$service"; done | joined)
+    healthy=$(services | while read -r service _; do ! containers | grep >/dev/null "^$service${TAB}.*(healthy)" || echo "$service"; done | joined)
     runs=$(services | while read -r service _; do
-        containers | grep "^$service${TAB}running" | grep -q '(healthy)\|(health: ' ||
-            ! containers | grep -q "^$service${TAB}running" || echo "$service"
+        containers | grep "^$service${TAB}running" | grep >/dev/null '(healthy)\|(health: ' ||
+            ! containers | grep >/dev/null "^$service${TAB}running" || echo "$service"
     done | joined)
-    completed=$(services | while read -r service _; do ! containers | grep -q "^$service${TAB}exited${TAB}Exited (0)" || echo "$service"; done | joined)
+    completed=$(services | while read -r service _; do ! containers | grep >/dev/null "^$service${TAB}exited${TAB}Exited (0)" || echo "$service"; done | joined)
     text=
     [ -z "$healthy" ] || text="healthy: $healthy"
     [ -z "$runs" ] || text="$text${text:+; }running for $(arg watch 5) s, no health check: $runs"

@@ -1,4 +1,4 @@
-//! Verbs and options of other tools: whoever types one is told ours.
+//! Verbs and options of other tools, and ours for the same purpose.
 
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,16 +11,16 @@ const FAMILIAR: [(&[&str], &str); 9] = [
     ),
     (
         &["init", "new", "create"],
-        "nothing has to be prepared: type `provision up HOST` in the folder with your compose.yaml",
+        "no preparation is needed: run `provision up HOST` in the folder with your compose.yaml",
     ),
     (&["diff", "preview", "dry-run"], "`provision plan HOST` shows what would change, and changes nothing"),
-    (&["doctor", "verify", "validate"], "`provision check HOST` looks at the machine"),
-    (&["history", "log", "audit"], "`provision runs HOST` lists what was done on a host"),
-    (&["logs"], "on the host: `docker compose -p NAME logs -f`, by ssh"),
-    (&["ps", "ls", "list"], "`provision status HOST`, or on the host `docker compose -p NAME ps`"),
+    (&["doctor", "verify", "validate"], "`provision check HOST` checks the host"),
+    (&["history", "log", "audit"], "`provision runs HOST` lists the runs on a host"),
+    (&["logs"], "run `docker compose -p NAME logs -f` on the host"),
+    (&["ps", "ls", "list"], "`provision status HOST`, or `docker compose -p NAME ps` on the host"),
     (
         &["destroy", "remove", "down", "rm", "delete", "uninstall", "teardown"],
-        "provision takes nothing away; on the host, `docker compose -p NAME down` stops a stack and keeps its volumes",
+        "provision does not remove stacks yet; `docker compose -p NAME down` on the host stops one and keeps its volumes",
     ),
     (&["--dry-run", "--check", "--diff", "--noop", "--what-if"], "`provision plan HOST` is the dry run"),
 ];

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::exit::Exit;
 use super::failure;
-use crate::report::{Failure, harmless};
+use crate::report::Failure;
 use crate::run::Link;
+use crate::text::harmless;
 
 /// What the script says on the host, by lines. Its parameters stand behind it, a line each, and
 /// travel on stdin; `what` is what it could not do where it fails.
@@ -16,7 +17,7 @@ pub(super) async fn asked(
     parameters: &[(&str, &str)],
     what: &str,
 ) -> Result<Vec<String>, Failure> {
-    let mut body = crate::host::squeeze(script);
+    let mut body = crate::script::squeeze(script);
     for (key, value) in parameters {
         body.push_str(&format!("{key} {}\n", harmless(value)));
     }

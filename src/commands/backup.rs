@@ -9,9 +9,10 @@ use super::{asked, exit_of, failure, index, up};
 use crate::cli::{self, BackupVerb, Global};
 use crate::config::Settings;
 use crate::plan::{Plan, PlannedStep, fingerprint};
-use crate::report::{Event, Failure, Reporter, Summary, bytes, print};
+use crate::report::{Event, Failure, Reporter, Summary, print};
 use crate::run::{self, Followed};
 use crate::steps::{Backup, Chosen, StackInput};
+use crate::text::bytes;
 use choose::choose;
 use look::Listing;
 
@@ -135,8 +136,12 @@ impl Work<'_> {
                     return Ok(Exit::Detached);
                 }
                 // Whoever comes back to a restore does not want another one behind it.
-                if let Some(last) =
-                    session.facts.last_run.as_ref().filter(|last| last.change.starts_with("backup/"))
+                let of_this = session.stack_name();
+                if let Some(last) = session
+                    .facts
+                    .last_run
+                    .as_ref()
+                    .filter(|last| last.change.starts_with("backup/") && last.is_of(of_this))
                 {
                     if last.state != "completed" {
                         let what = format!("the run {}, which was followed, did not complete", last.id);
@@ -157,8 +162,13 @@ impl Work<'_> {
             };
             let steps = vec![step];
             let fingerprint = fingerprint(self.playbook, &steps);
-            let plan =
-                Plan { host: session.name.clone(), playbook: self.playbook.to_owned(), steps, fingerprint };
+            let plan = Plan {
+                host: session.name.clone(),
+                playbook: self.playbook.to_owned(),
+                stack: session.stack_name().to_owned(),
+                steps,
+                fingerprint,
+            };
             session.tell(&Event::Planned { plan: Box::new(plan.clone()) });
             // What was said yes to, and nothing else.
             if agreed.as_ref() != Some(&plan.fingerprint) {
@@ -170,7 +180,7 @@ impl Work<'_> {
                 return Ok(exit);
             }
         }
-        Err(up::busy("of another one", "somebody"))
+        Err(up::busy("(unknown)", "another user"))
     }
 
     /// None when somebody was faster.
@@ -194,10 +204,10 @@ impl Work<'_> {
         index::remember(&id, &session.name);
         let host = &session.name;
         let again = match wanted {
-            Wanted::Now => format!("`provision backup {host} now` tries again"),
+            Wanted::Now => format!("run `provision backup {host} now` again"),
             Wanted::Restore { .. } => {
                 format!(
-                    "the same `provision backup {host} restore` begins anew, and `provision up {host}` starts what is stopped"
+                    "run the same `provision backup {host} restore` again; `provision up {host}` starts what is stopped"
                 )
             }
         };
@@ -245,7 +255,7 @@ impl Work<'_> {
                     self.backup.source.host,
                     bytes(checked.free)
                 );
-                let hint = "free some space, or go on with `--force`";
+                let hint = "free some space, or continue with `--force`";
                 return Err(failure::with_hint(Exit::Refused, what, hint));
             }
         }

@@ -13,7 +13,7 @@ use crate::config::{self, Settings};
 use crate::nearest::listed;
 use crate::plan::has_password;
 use crate::report::{Event, Failure, choose, print};
-use crate::stack::bundle::BundleFile;
+use crate::stack::bundle::{BundleFile, BundleFolder};
 use crate::user_data::{
     ARCHITECTURES, Archive, CHECKSUMS, LIMIT, Sha256, StackArchive, from_sums, is_sum, looks_secret,
     pack_stack, render, secrets_in_files,
@@ -56,7 +56,7 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
         return Err(super::playbook::none());
     }
     settings.warnings.iter().cloned().for_each(warn);
-    let stack = stack_files(&settings)?;
+    let (stack, folders) = stack_files(&settings)?;
     let text = settings_text(&settings, !stack.is_empty())?;
     let mut addresses = addresses_with_passwords(&text);
     let fetched_from =
@@ -74,7 +74,7 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
         archive.beside.push((AUTHORITY, text.clone()));
     }
     match (&arguments.stack_url, stack.is_empty()) {
-        (None, _) => archive.stack = stack,
+        (None, _) => (archive.stack, archive.stack_folders) = (stack, folders),
         (Some(_), true) => {
             let what = format!("the playbook `{}` has no stack of yours to fetch", settings.playbook.name);
             return Err(failure::with_hint(Exit::Usage, what, "leave `--stack-url` out"));
@@ -82,7 +82,7 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
         (Some(url), false) => {
             let out = arguments.stack_out.as_deref();
             lies_elsewhere(out, &settings.stack_folder)?;
-            archive.stack_archive = Some(fetched(url, &stack, out)?);
+            archive.stack_archive = Some(fetched(url, &stack, &folders, out)?);
         }
     }
     (archive.release_url, archive.sha256) = released(&settings, warn)?;
@@ -101,11 +101,14 @@ fn user_data(arguments: &CloudInit, global: &Global, warn: &dyn Fn(String)) -> R
     Ok(text)
 }
 
-/// The files of a stack of one's own; none where it ships or there is none.
-fn stack_files(settings: &Settings) -> Result<Vec<BundleFile>, Failure> {
+/// The files and folders of a stack of one's own; none where it ships or there is none.
+fn stack_files(settings: &Settings) -> Result<(Vec<BundleFile>, Vec<BundleFolder>), Failure> {
     match read_stack(settings)? {
-        Some(input) if !settings.ships_stack => Ok(own_bundle(settings, &input.project)?.files),
-        _ => Ok(Vec::new()),
+        Some(input) if !settings.ships_stack => {
+            let bundle = own_bundle(settings, &input.project)?;
+            Ok((bundle.files, bundle.folders))
+        }
+        _ => Ok(Default::default()),
     }
 }
 
@@ -120,10 +123,10 @@ fn no_secrets(
     let given = &settings.options.secrets.given;
     if !given.is_empty() && settings.playbook.steps.contains(&"secrets") {
         let what = format!(
-            "a person has to give {}, and nobody is there at a first boot",
+            "{} must be entered by a person, which is not possible at a first boot",
             listed(given.iter().map(String::as_str))
         );
-        let hint = "let the server make it (`generate` in [steps.secrets]), or provision this one from here with \
+        let hint = "let the server generate it (`generate` in [steps.secrets]), or provision this one from here with \
                     `provision up HOST`";
         return Err(failure::with_hint(Exit::Usage, what, hint));
     }
@@ -138,8 +141,7 @@ fn no_secrets(
     if found.is_empty() {
         return Ok(());
     }
-    let what =
-        "user-data can be read by whoever may ask for the server's metadata, and these look like secrets";
+    let what = "anything on the server that can query its metadata can read the user-data, and these look like secrets";
     if force {
         warn(format!("{what}: {}", found.join(", ")));
         return Ok(());
@@ -147,9 +149,9 @@ fn no_secrets(
     Err(Failure {
         output: found,
         hints: vec![
-            "let the server make them (`generate` in [steps.secrets]) and name them as Compose secrets"
+            "let the server generate them (`generate` in [steps.secrets]) and name them as Compose secrets"
                 .into(),
-            "or leave files out by .provisionignore; `--force` goes on where they are none".into(),
+            "or leave files out by .provisionignore; `--force` continues if they are not".into(),
         ],
         ..failure::plain(Exit::Usage, what)
     })
@@ -178,9 +180,14 @@ fn lies_elsewhere(out: Option<&Path>, folder: &Path) -> Result<(), Failure> {
 }
 
 /// What is not in the user-data has to be what is here now.
-fn fetched(url: &str, stack: &[BundleFile], out: Option<&Path>) -> Result<StackArchive, Failure> {
+fn fetched(
+    url: &str,
+    stack: &[BundleFile],
+    folders: &[BundleFolder],
+    out: Option<&Path>,
+) -> Result<StackArchive, Failure> {
     must_be_address(url, "--stack-url")?;
-    let packed = pack_stack(stack).map_err(|error| {
+    let packed = pack_stack(stack, folders).map_err(|error| {
         failure::plain(Exit::Usage, format!("the stack's folder cannot be packed: {error}"))
     })?;
     if let Some(path) = out {
@@ -188,7 +195,7 @@ fn fetched(url: &str, stack: &[BundleFile], out: Option<&Path>) -> Result<StackA
             failure::plain(Exit::Usage, format!("{} cannot be written: {error}", path.display()))
         })?;
     }
-    Ok(StackArchive { url: url.to_owned(), sha256: crate::stack::bundle::sha256(&packed) })
+    Ok(StackArchive { url: url.to_owned(), sha256: crate::digest::sha256(&packed) })
 }
 
 /// `provision.toml` as the server reads it: what is here, with places that are there.
@@ -292,7 +299,7 @@ fn must_be_address(text: &str, place: &str) -> Result<(), Failure> {
     {
         return Ok(());
     }
-    let what = format!("`{}` is no address ({place})", crate::report::harmless(text));
+    let what = format!("`{}` is no address ({place})", crate::text::harmless(text));
     Err(failure::with_hint(Exit::Usage, what, "it begins with https:// (or http://)"))
 }
 

@@ -12,23 +12,23 @@ pub enum Exit {
     Bug = 1,
     /// The command line, the settings, a playbook or a Compose file is wrong.
     Usage = 2,
-    /// The machine or the plan is not fit; nothing was changed.
+    /// The host does not meet a requirement, or the plan is not safe; nothing was changed.
     Refused = 3,
-    /// The host was not reached, or the connection was lost.
+    /// The host is unreachable, or the connection was lost.
     NotReached = 4,
     /// No root on the host.
     NotRoot = 5,
-    /// A change failed; `up` goes on from there.
+    /// A change failed; the next `up` continues from there.
     Failed = 6,
-    /// Somebody else's run holds the host.
+    /// Another run is active on the host.
     Busy = 7,
-    /// The run goes on by itself.
+    /// The run continues on the host.
     Detached = 8,
     /// The run was cancelled between two changes.
     Cancelled = 9,
-    /// Nobody said yes.
+    /// The question was not answered with yes.
     NotConfirmed = 10,
-    /// What is reached from here is not what was declared.
+    /// The ports that are reachable from here differ from those that are declared.
     Exposed = 11,
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn expose(mut sessions: Vec<Session<'_>>, global: &Global) -> E
         } else {
             let table = render_exposure(&exposure, colour_on_stdout(), verbosity(global));
             if several && !table.is_empty() {
-                print(&format!("{}\n", crate::report::harmless(&session.name)));
+                print(&format!("{}\n", crate::text::harmless(&session.name)));
             }
             print(&table);
         }

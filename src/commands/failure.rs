@@ -5,9 +5,10 @@ use crate::config::ConfigError;
 use crate::facts::ParseError;
 use crate::host::{HostError, by_hand, command_by_hand};
 use crate::plan::without_passwords;
-use crate::report::{Failure, harmless};
+use crate::report::Failure;
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
+use crate::text::harmless;
 
 /// A failure without a place, output or hint.
 pub(super) fn plain(code: Exit, what: impl Into<String>) -> Failure {
@@ -37,7 +38,7 @@ pub(super) fn from_host(error: HostError) -> Failure {
     let what = error.to_string();
     match error {
         HostError::NoSsh(_) => {
-            with_hint(Exit::NotReached, what, "install the OpenSSH client, so that `ssh` works here")
+            with_hint(Exit::NotReached, what, "install the OpenSSH client on this computer")
         }
         HostError::Unreachable { output, hint, .. } => {
             Failure { output, ..with_hint(Exit::NotReached, what, hint) }
@@ -58,8 +59,9 @@ pub(super) fn from_host(error: HostError) -> Failure {
         HostError::ChangedHostKey { output, forget, .. } => Failure {
             output,
             hints: vec![
-                "somebody may be listening in, or the machine was set up anew; ask whoever runs it".into(),
-                format!("if the new key is right, forget the old one: {forget}"),
+                "the connection may be intercepted, or the host was reinstalled; ask its administrator"
+                    .into(),
+                format!("if the new key is right, remove the old one: {forget}"),
             ],
             ..plain(Exit::NotReached, what)
         },
@@ -102,23 +104,23 @@ pub(super) fn from_run(error: RunError, host: &str) -> Failure {
         RunError::Host(error) => from_host(error),
         RunError::NotBegun { output, .. } => Failure {
             output,
-            ..with_hint(Exit::Failed, what, format!("nothing was changed; `provision up {host}` tries again"))
+            ..with_hint(Exit::Failed, what, format!("nothing was changed; run `provision up {host}` again"))
         },
         RunError::Gone { begun: true, .. } | RunError::Mute { begun: true, .. } => with_hint(
             Exit::NotReached,
             what,
-            format!("the run goes on by itself; `provision up {host}` follows it or goes on behind it"),
+            format!("the run continues on the host; `provision up {host}` follows it, or continues after it"),
         ),
         RunError::Gone { begun: false, .. } | RunError::Mute { begun: false, .. } => with_hint(
             Exit::NotReached,
             what,
-            format!("whether the run began is not known; `provision up {host}` finds out and goes on"),
+            format!("whether the run started is not known; `provision up {host}` finds out and continues"),
         ),
         RunError::LeftEarly => with_hint(
             Exit::Cancelled,
             what,
             format!(
-                "if the host had all of it, it goes on by itself; `provision up {host}` finds out and goes on"
+                "if the host received all of it, the run continues there; `provision up {host}` finds out and continues"
             ),
         ),
         RunError::Pack(_) => plain(Exit::Bug, what),

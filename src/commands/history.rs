@@ -5,8 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::exit::Exit;
 use super::{exit_of, failure, index};
 use crate::host::Destination;
-use crate::report::{ChangeOutcome, Event, Failure, Reporter, duration, harmless, print, rfc3339};
+use crate::report::{ChangeOutcome, Event, Failure, Reporter, print};
 use crate::run::{Follower, Link, Request};
+use crate::text::{duration, harmless};
+use crate::time::rfc3339;
 
 /// `provision runs HOST`
 pub(super) async fn runs(mut link: Link, json: bool, reporter: &dyn Reporter) -> Exit {
@@ -128,10 +130,10 @@ pub(super) async fn show(mut link: Link, run: &str, json: bool, reporter: &dyn R
     }
     if follower.outcome().is_none() {
         let alive = lines.iter().any(|line| line == "state\talive");
-        text.push_str(if alive { "it is going on\n" } else { "it ended without a word\n" });
+        text.push_str(if alive { "it is still active\n" } else { "it ended unexpectedly\n" });
     }
     if !kept.is_empty() {
-        text.push_str("former versions of files, kept on the host:\n");
+        text.push_str("previous versions of files, kept on the host:\n");
         text.extend(kept.iter().map(|path| format!("  {path}\n")));
     }
     if !json {
@@ -150,7 +152,7 @@ fn shown(event: &Event) -> String {
         Event::ChangeEnded { outcome, milliseconds, .. } => {
             let how = match outcome {
                 ChangeOutcome::Applied => "applied",
-                ChangeOutcome::AlreadySo => "already so",
+                ChangeOutcome::AlreadySo => "no change needed",
                 ChangeOutcome::Failed => "failed",
             };
             format!("  {how} ({})\n", duration(*milliseconds))

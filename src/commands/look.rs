@@ -29,7 +29,7 @@ pub(super) async fn plan(
             session.probe_when_settled().await?;
         }
         if let Some((run, holder)) = session.run_going_on().filter(|_| !session.is_recorded) {
-            let text = format!("the run {run} of {holder} is going on; this plan is of this moment");
+            let text = format!("the run {run} of {holder} is active; this plan shows the host as it is now");
             session.tell(&Event::Warning { text });
         }
         let plan = session.plan().await;
@@ -143,7 +143,7 @@ pub(super) async fn facts(mut sessions: Vec<Session<'_>>, arguments: &Facts) -> 
 }
 
 fn line_for_terminal(line: &str) -> String {
-    line.split('\t').map(crate::report::harmless).collect::<Vec<_>>().join("\t")
+    line.split('\t').map(crate::text::harmless).collect::<Vec<_>>().join("\t")
 }
 
 /// A line of the probe's as it may be kept in a file: a file's content without the passwords of addresses.

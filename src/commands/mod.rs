@@ -19,6 +19,7 @@ mod secrets;
 mod session;
 mod status;
 mod up;
+mod verdict;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -11,8 +11,9 @@ use super::{exit_of, failure};
 use crate::cli::Open;
 use crate::facts::{Facts, Published, Question};
 use crate::host::{Destination, Way};
-use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::report::{Event, Failure, Reporter, print};
 use crate::run::Link;
+use crate::text::harmless;
 
 /// How long the tunnel may take until it stands.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -9,7 +9,8 @@ use super::failure;
 use super::session::Session;
 use crate::facts::{Facts, ParseError, parse};
 use crate::host::Destination;
-use crate::report::{Event, Failure, harmless};
+use crate::report::{Event, Failure};
+use crate::text::harmless;
 
 /// More than any recording has; the rest is not read.
 const LARGEST: u64 = 80 * 1024 * 1024;

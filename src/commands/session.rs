@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::exit::Exit;
 use super::failure;
 use super::probe::{Probed, probe};
+use super::verdict::{self, Verdict};
 use crate::config::Settings;
 use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
@@ -201,7 +202,7 @@ impl<'a> Session<'a> {
             && self.run_going_on().is_none()
         {
             if started.elapsed() > CLOUD_INIT_PATIENCE {
-                let text = "cloud-init does not end; going on without it".into();
+                let text = "cloud-init is still running; continuing without waiting for it".into();
                 self.tell(&Event::Warning { text });
                 break;
             }
@@ -224,7 +225,29 @@ impl<'a> Session<'a> {
             Claims::read(&self.facts, self.stack_name()).map_err(|refusal| self.refused(refusal))?;
         model.images = self.look_up_images().await;
         let plan = steps::plan(&self.name, &self.settings.playbook.name, &self.steps, &mut model);
-        plan.map_err(|refusal| self.refused(refusal))
+        let plan = plan.map_err(|refusal| self.refused(refusal))?;
+        self.put_before_compose(&plan).await?;
+        Ok(plan)
+    }
+
+    /// Asks the host's own Compose whether it accepts the files that the plan sends it, before anything
+    /// is changed.
+    async fn put_before_compose(&self, plan: &Plan) -> Result<(), Failure> {
+        let Some(stack) = self.stack.filter(|_| !self.is_recorded) else { return Ok(()) };
+        let folder = steps::stack_folder(&self.settings.options.stack, &stack.project.name);
+        let Some(version) = verdict::is_due(plan, &self.facts, stack, &folder) else { return Ok(()) };
+        match verdict::ask(&self.link, stack).await? {
+            Verdict::Accepted => Ok(()),
+            Verdict::Unknown(why) => {
+                let text = format!(
+                    "Compose on the host was not asked whether it accepts the project: {why}; the run asks it before it \
+                     changes the stack"
+                );
+                self.tell(&Event::Warning { text });
+                Ok(())
+            }
+            Verdict::Refused(said) => Err(self.refused(verdict::refusal(version, &said, stack))),
+        }
     }
 
     /// The machine step alone.
@@ -458,7 +481,7 @@ fn leave_out_our_own(bundle: &mut Bundle, settings: &Settings) {
         .collect();
     let root = bundle.root.canonicalize().unwrap_or_else(|_| bundle.root.clone());
     let links: Vec<_> = bundle.links.iter().map(|link| link.path.clone()).collect();
-    bundle.files.retain(|file| {
+    bundle.retain(|file| {
         let is_linked = links.iter().any(|link| Path::new(&file.path).starts_with(link));
         // Only a link can lead elsewhere than its path says: asking for each of thousands takes a while.
         let is_ours = || match is_linked {

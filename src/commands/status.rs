@@ -10,8 +10,9 @@ use super::history::{ask, moment};
 use super::probe::probe;
 use super::{exit_of, failure, index};
 use crate::facts::{Facts, FirstBoot, Question};
-use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::report::{Event, Failure, Reporter, print};
 use crate::run::{self, Followed, Follower, Link, Request};
+use crate::text::harmless;
 
 /// How long a first boot may take to begin its run: it has a binary to fetch.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -111,7 +112,7 @@ fn shown(name: &str, facts: &Facts) -> String {
             format!(
                 "{}, up {}",
                 facts.system.name,
-                crate::report::duration(facts.system.uptime.saturating_mul(1000))
+                crate::text::duration(facts.system.uptime.saturating_mul(1000))
             ),
         ),
         ("docker", docker),
@@ -130,12 +131,13 @@ fn shown(name: &str, facts: &Facts) -> String {
     rows.push(match &facts.last_run {
         None => ("last run", "none".to_owned()),
         Some(run) => {
-            let state = if run.state == "running" { "ended without a word" } else { &run.state };
-            ("last run", format!("{} of {}: {state}", run.id, run.holder))
+            let state = if run.state == "running" { "ended unexpectedly" } else { &run.state };
+            let stack = if run.stack.is_empty() { String::new() } else { format!(" for {}", run.stack) };
+            ("last run", format!("{}{stack} of {}: {state}", run.id, run.holder))
         }
     });
     if facts.reboot_required.is_some() {
-        rows.push(("reboot", "asked for by an update".to_owned()));
+        rows.push(("reboot", "required by an update".to_owned()));
     }
     rows.iter().map(|(name, text)| format!("{name:<10}  {}\n", harmless(text))).collect()
 }
@@ -143,7 +145,7 @@ fn shown(name: &str, facts: &Facts) -> String {
 /// Why the host is not what it should be: the last run's failure, or that of a first boot which
 /// never came to a run.
 async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure> {
-    let again = format!("go on: `provision up {}`", link.name());
+    let again = format!("continue: `provision up {}`", link.name());
     let first_boot = facts.first_boot.as_ref().filter(|first_boot| first_boot.state == "failed");
     let Some(last) = facts.last_run.as_ref().filter(|last| last.state != "completed") else {
         return Ok(first_boot.filter(|_| facts.last_run.is_none()).map(|first_boot| Failure {
@@ -166,7 +168,7 @@ async fn why(link: &mut Link, facts: &Facts) -> Result<Option<Failure>, Failure>
         (None, _) => Failure {
             change: follower.current().map(str::to_owned),
             output: follower.tail(),
-            ..failure::with_hint(Exit::Failed, "the last run ended without a word", again)
+            ..failure::with_hint(Exit::Failed, "the last run ended unexpectedly", again)
         },
     }))
 }

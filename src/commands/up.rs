@@ -102,10 +102,11 @@ async fn prepare(
         };
         if let Some(outcome) = outcome {
             let change = Some(last.change.clone()).filter(|change| !change.is_empty());
-            if outcome == RunOutcome::Died && last.change.starts_with("backup/") {
+            let stack = Some(last.stack.clone()).filter(|_| !last.is_of(session.stack_name()));
+            if stack.is_none() && outcome == RunOutcome::Died && last.change.starts_with("backup/") {
                 session.tell(&Event::Warning { text: RESTORE_INTERRUPTED.to_owned() });
             }
-            session.tell(&Event::Resuming { run: last.id.clone(), outcome, change });
+            session.tell(&Event::Resuming { run: last.id.clone(), outcome, change, stack });
         }
     }
     let plan = plan_when_started(session).await?;
@@ -163,15 +164,22 @@ pub(super) async fn attach(session: &mut Session<'_>, id: &str, holder: &str) ->
     let followed = run::attach(link, id, &voice).await;
     match followed.map_err(|error| failure::from_run(error, &session.name))? {
         Followed::Detached => Ok(false),
-        Followed::Ended(_) | Followed::Busy { .. } => Ok(true),
+        Followed::Busy { .. } => Ok(true),
+        Followed::Ended(follower) => {
+            if let Some(failed) = follower.failed().cloned() {
+                let Failure { what, .. } = failure::from_change(failed, id, String::new());
+                session.tell(&Event::Warning { text: format!("the run {id} failed: {what}") });
+            }
+            Ok(true)
+        }
     }
 }
 
 pub(super) fn busy(id: &str, holder: &str) -> Failure {
     failure::with_hint(
         Exit::Busy,
-        format!("the run {id} of {holder} holds this host"),
-        "try again when it has ended; a run that has died holds nobody",
+        format!("run {id} of {holder} is active on this host"),
+        "try again when it has ended; a run that died does not block others",
     )
 }
 
@@ -308,7 +316,7 @@ async fn drive(
             Err(failure) => return Outcome::Failed(failure),
         }
     }
-    Outcome::Failed(busy("of another one", "somebody"))
+    Outcome::Failed(busy("(unknown)", "another user"))
 }
 
 /// What the plan has warned of and the run could not change.
@@ -318,7 +326,7 @@ fn warn_of_what_lasts(session: &Session<'_>, plan: &Plan) {
 }
 
 fn goes_on(host: &str) -> String {
-    format!("`provision up {host}` goes on from there")
+    format!("`provision up {host}` continues from there")
 }
 
 /// What a run that has ended means; `again` is how to go on.
@@ -337,7 +345,7 @@ pub(super) fn ended(follower: &Follower, run: &str, again: &str) -> Option<Failu
             output: follower.tail(),
             ..failure::with_hint(
                 Exit::Failed,
-                "the run ended without a word: the host went down, or the runner was killed",
+                "the run ended unexpectedly: the host went down, or the runner was killed",
                 again,
             )
         }),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::FILE_NAME;
 use super::playbook::shipped;
 use crate::nearest::nearest;
-use crate::report::harmless;
+use crate::text::harmless;
 
 /// How much of a long line is shown, in characters.
 const SHOWN: usize = 96;

@@ -214,7 +214,7 @@ fn read_both(text: &str) -> [Option<String>; 2] {
 }
 
 fn harmless(message: &str) -> bool {
-    message.lines().all(|line| crate::report::harmless(line) == line)
+    message.lines().all(|line| crate::text::harmless(line) == line)
 }
 
 proptest! {

@@ -44,7 +44,7 @@ impl Declaration {
         self.ports.count() == 1
     }
 
-    /// Whether we, known by that address, may reach the host at this one.
+    /// Whether we, known by that address, can reach the host at this one.
     pub(super) fn admits(&self, tried: IpAddr, ours: Option<IpAddr>) -> Admits {
         let same_family = |address: IpAddr| address.is_ipv4() == tried.is_ipv4();
         let at = match self.at {

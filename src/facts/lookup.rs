@@ -112,7 +112,8 @@ impl Facts {
             | Question::SentFile { path, .. }
             | Question::Record { path, .. }
             | Question::SecretFile(path)
-            | Question::Presence(path) => self.files.contains_key(path),
+            | Question::Presence(path)
+            | Question::Place(path) => self.files.contains_key(path),
             Question::Bundle { digest, folder, otherwise, .. } => {
                 self.bundle(folder, digest).is_some() || otherwise.iter().all(|file| self.answers(file))
             }

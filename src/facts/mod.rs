@@ -36,7 +36,7 @@ fn is_hostile(c: char) -> bool {
 
 /// The probe with its questions, ready to be sent.
 pub fn probe(questions: &Questions) -> Vec<u8> {
-    let mut body = crate::host::squeeze(PROBE).into_bytes();
+    let mut body = crate::script::squeeze(PROBE).into_bytes();
     for line in questions.iter().filter_map(Question::line) {
         body.extend_from_slice(line.as_bytes());
         body.push(b'\n');

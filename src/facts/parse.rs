@@ -18,7 +18,7 @@
 //! | `cloud-init` | status |
 //! | `first-boot` | state, exit code, time |
 //! | `first-boot-log` | a line of its log |
-//! | `last-run` | id, state, alive (yes or no), change, holder |
+//! | `last-run` | id, state, alive (yes or no), change, holder, and the stack where it is known |
 //! | `lease` | run, holder, since, until |
 //! | `docker` | version, storage driver, error |
 //! | `compose` | version |
@@ -162,7 +162,7 @@ pub fn parse(answer: impl AsRef<[u8]>) -> Result<Parsed, ParseError> {
     Err(ParseError::Truncated { last: shorten(&last) })
 }
 
-/// Whether others may reach it.
+/// Whether others can reach it.
 fn is_own(address: &IpAddr) -> bool {
     let is_local = match address {
         IpAddr::V4(four) => four.is_link_local(),
@@ -353,6 +353,7 @@ impl Reader {
                     alive: line.yes(2)?,
                     change: line.text(3),
                     holder: line.text(4),
+                    stack: line.text(5),
                 });
             }
             "lease" => {
@@ -411,6 +412,7 @@ fn read_file(line: &Line<'_>) -> Result<File, ParseError> {
         target: line.optional(6),
         ids: line.text(7),
         holds_files: line.text(8) == "full",
+        holds: line.rest(9),
         content: None,
     })
 }

@@ -48,6 +48,8 @@ pub enum Question {
     },
     /// Whether there is anything at a path, and of which kind. Costs the same however large it is.
     Presence(String),
+    /// The same where a file is to be: of a folder there, whether it holds files, and which.
+    Place(String),
     /// The files of a bundle that was sent before, as `SecretFile` answers, where its list differs
     /// from the one that would be written now.
     Manifest {
@@ -117,6 +119,7 @@ impl Question {
             Self::Record { path, unless } => ("record", vec![path, unless.as_deref().unwrap_or("-")]),
             Self::Bundle { state, digest, folder, .. } => ("bundle", vec![state, digest, folder]),
             Self::Presence(path) => ("presence", vec![path]),
+            Self::Place(path) => ("place", vec![path]),
             Self::Manifest { path, unless, folder } => ("manifest", vec![path, unless, folder]),
             Self::Claims => ("claims", vec![]),
             Self::Group(name) => ("group", vec![name]),

@@ -232,6 +232,9 @@ pub struct File {
     /// Whether it is a folder with a file in it, at any depth. Known where a file was expected there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub holds_files: bool,
+    /// Paths of files in such a folder, from there on: as many as a person may want to know of.
+    #[serde(skip)]
+    pub holds: Vec<String>,
     /// The content, where the question asked for it and it is at most 64 KiB.
     #[serde(skip)]
     pub content: Option<Vec<u8>>,
@@ -416,6 +419,15 @@ pub struct LastRun {
     pub change: String,
     /// Who started it: `user@laptop`.
     pub holder: String,
+    /// Whose run it was: the name of a stack, or of a playbook without one. Empty where that is not known.
+    pub stack: String,
+}
+
+impl LastRun {
+    /// Whether it was a run for this stack, as far as is known.
+    pub fn is_of(&self, stack: &str) -> bool {
+        self.stack.is_empty() || self.stack == stack
+    }
 }
 
 /// The lease on a host: who may change it now.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 
 use super::bounds::{Bounds, Left};
 use super::{Ended, HostError, Password, Passwords};
+use crate::script::squeeze;
 
 const BOOTSTRAP: &str = include_str!("../../scripts/bootstrap.sh");
 
@@ -19,21 +20,6 @@ const CHUNK: usize = 64 * 1024;
 
 /// How many lines of stderr are kept.
 const STDERR_LINES: usize = 20;
-
-/// A script without its comments, blank lines and indentation: the same program in fewer bytes.
-///
-/// Only for scripts of our own that keep to it: no here-documents, and no line
-/// inside quotes that begins with a space or `#`.
-pub fn squeeze(script: &str) -> String {
-    let mut text = String::with_capacity(script.len());
-    for line in script.lines().map(str::trim_start) {
-        if !line.is_empty() && !line.starts_with('#') {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
-}
 
 /// How many lines of a login shell's greeting are kept, for when nothing else comes.
 const GREETING_LINES: usize = 5;
@@ -312,7 +298,7 @@ impl<'a> Framed<'a> {
             "short" => {
                 HostError::Lost { host: self.host.to_owned(), reason: "the program arrived cut short".into() }
             }
-            other => self.odd(&format!("unexpected answer `{}`", crate::report::harmless(other))),
+            other => self.odd(&format!("unexpected answer `{}`", crate::text::harmless(other))),
         }
     }
 }

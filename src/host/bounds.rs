@@ -78,9 +78,7 @@ impl<'a> Left<'a> {
                 let what = format!(
                     "{} sends more than {} for {}; provision has stopped reading",
                     self.host,
-                    crate::report::bytes(
-                        self.bounds.bytes.unwrap_or_default().try_into().unwrap_or(u64::MAX)
-                    ),
+                    crate::text::bytes(self.bounds.bytes.unwrap_or_default().try_into().unwrap_or(u64::MAX)),
                     self.bounds.what
                 );
                 return Err(HostError::Odd { what, output: Vec::new() });

@@ -19,7 +19,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::process::Command;
 
-pub use bootstrap::squeeze;
 pub use destination::{Destination, by_hand, command_by_hand};
 pub use environment::without_secrets;
 pub use first_boot::{administrator, is_first_boot};
@@ -135,7 +134,7 @@ pub enum HostError {
 
 fn silent(host: &str, what: &str, waited: Duration, is_slow: bool) -> String {
     let how = if is_slow { "has not come to an end" } else { "has said nothing" };
-    let waited = crate::report::duration(waited.as_millis().try_into().unwrap_or(u64::MAX));
+    let waited = crate::text::duration(waited.as_millis().try_into().unwrap_or(u64::MAX));
     format!("{host} {how} for {waited}; provision was waiting for {what}")
 }
 

@@ -419,7 +419,7 @@ fn known_hosts_file(list: &str) -> Option<PathBuf> {
 fn lines(bytes: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(bytes)
         .lines()
-        .map(|line| crate::report::harmless(line.trim_end()).into_owned())
+        .map(|line| crate::text::harmless(line.trim_end()).into_owned())
         .filter(|line| !line.is_empty())
         .collect()
 }

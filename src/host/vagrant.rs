@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use super::HostError;
-use crate::report::harmless;
+use crate::text::harmless;
 
 /// Vagrant needs some three seconds; more when many machines are asked at once.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -129,7 +129,7 @@ pub enum Risk {
         /// How much, in bytes, where it is known.
         bytes: Option<u64>,
     },
-    /// A login gains the powers of root.
+    /// A login gains root's permissions.
     GivesRoot {
         /// The login.
         user: String,
@@ -146,7 +146,7 @@ pub enum Risk {
         /// The backup.
         by: String,
     },
-    /// A file that was edited on the host is replaced; the former version is kept.
+    /// A file that was edited on the host is replaced; the previous version is kept.
     ReplacesEdited {
         /// The file's path on the host.
         path: String,
@@ -155,6 +155,15 @@ pub enum Risk {
     RemovesEdited {
         /// The file's path on the host.
         path: String,
+    },
+    /// A folder was given other permissions on the host, and gets those that it has here.
+    ResetsPermissions {
+        /// The folder's path on the host.
+        path: String,
+        /// What it has, in octal, with its owner where that is another than root.
+        from: String,
+        /// What it gets.
+        to: String,
     },
     /// A file that containers may have written to is replaced; the previous version is kept.
     OverwritesData {

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::PlannedStep;
+use crate::digest::hex;
 
 /// A digest over everything that a plan would do and the reasons for it.
 ///
@@ -23,17 +24,4 @@ pub fn fingerprint(playbook: &str, steps: &[PlannedStep]) -> String {
         }
     }
     hex(&digest.finalize())
-}
-
-/// SHA-256 in lowercase hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use change::{Action, Change, FileChange, Risk};
 pub use diff::{FileDiff, Recorded, diff};
 pub use finding::{Finding, Level};
-pub use fingerprint::{fingerprint, sha256};
+pub use fingerprint::fingerprint;
 pub use load::Own;
 pub use login::{has_password, split_login, without_passwords};
 
@@ -23,6 +23,9 @@ pub struct Plan {
     pub host: String,
     /// The playbook's name.
     pub playbook: String,
+    /// The stack, or what stands for it in claims: whose run it is. No part of what a plan says.
+    #[serde(skip)]
+    pub stack: String,
     /// The steps in their order, each with its changes; a step without changes is listed too.
     pub steps: Vec<PlannedStep>,
     /// What this plan rests on: it differs when the host or the settings differ in what matters.

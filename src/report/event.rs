@@ -42,6 +42,9 @@ pub enum Event {
         outcome: RunOutcome,
         /// The change in which it ended.
         change: Option<String>,
+        /// The other stack whose run it was: it stays as it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stack: Option<String>,
     },
     /// The plan is made.
     Planned {
@@ -171,7 +174,7 @@ pub enum RunOutcome {
     Failed,
     /// A person cancelled it between two changes.
     Cancelled,
-    /// It ended without a word: the host went down, or the runner was killed.
+    /// It ended unexpectedly: the host went down, or the runner was killed.
     Died,
 }
 

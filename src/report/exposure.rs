@@ -2,8 +2,8 @@
 
 use super::Verbosity;
 use super::paint::Paint;
-use super::text::{columns, fit, harmless};
 use crate::exposure::{Answer, Exposure, Row, State, Verdict};
+use crate::text::{columns, fit, harmless};
 
 /// No more than this of who answers, and of what declares it.
 const LONG: usize = 30;
@@ -184,8 +184,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::samples;
-    use super::super::text::is_harmful;
     use super::*;
+    use crate::text::is_harmful;
 
     #[test]
     fn a_table_of_ports() {

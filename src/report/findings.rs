@@ -1,9 +1,9 @@
 //! What the machine step found, as a table.
 
 use super::paint::Paint;
-use super::text::{columns, fit, harmless, wrap};
 use super::words::remedy;
 use crate::plan::{Finding, Level};
+use crate::text::{columns, fit, harmless, wrap};
 
 /// No line is longer than this.
 pub(super) const WIDTH: usize = 110;

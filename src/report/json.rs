@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::text::is_harmful;
-use super::time::rfc3339;
 use super::{Event, Reporter};
+use crate::text::is_harmful;
+use crate::time::rfc3339;
 
 /// Writes each event as one line of JSON.
 pub(super) struct Json<W> {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::findings::mark;
 use super::paint::{Paint, Word};
-use super::text::{columns, counted, duration, harmless};
 use super::words::remedy;
 use super::{ChangeOutcome, Event, Failure, RunOutcome, Summary, Verbosity};
 use crate::plan::{Finding, Level};
+use crate::text::{columns, counted, duration, harmless};
 
 /// Turns events into lines.
 pub(super) struct Lines {
@@ -116,15 +116,19 @@ impl Lines {
     /// A run as a whole.
     fn run(&mut self, host: &str, event: &Event) -> Option<Vec<String>> {
         Some(match event {
-            Event::Resuming { run, outcome, change } => {
+            Event::Resuming { run, outcome, change, stack } => {
                 // It was let finish what was under way.
                 let at = if *outcome == RunOutcome::Cancelled { "after" } else { "in" };
                 let place = change.as_ref().map_or_else(String::new, |change| format!(" {at} {change}"));
                 let how = ended(*outcome);
-                vec![
-                    harmless(&format!("the earlier run {run} {how}{place}; going on from there"))
-                        .into_owned(),
-                ]
+                let text = match stack {
+                    None => format!("the earlier run {run} {how}{place}; continuing from there"),
+                    Some(stack) => format!(
+                        "the last run on {host} was for the stack {stack}, and {how}{place} ({run}); it stays as it \
+                         is until `provision up` in the folder of {stack}"
+                    ),
+                };
+                vec![harmless(&text).into_owned()]
             }
             Event::RunStarted { run, changes } => {
                 vec![self.paint.dim(&harmless(&format!("run {run}: {}", counted(*changes, "change"))))]
@@ -195,13 +199,13 @@ impl Lines {
         let id = harmless(id);
         if self.live {
             let title = current.map_or(&*id, |current| &current.title);
-            let behind = if outcome == ChangeOutcome::AlreadySo { "already so" } else { &took };
+            let behind = if outcome == ChangeOutcome::AlreadySo { "no change needed" } else { &took };
             return format!("{mark} {title}  {}", paint.dim(behind));
         }
         let place = current.map_or_else(|| id.into_owned(), Current::place);
         let how = match outcome {
             ChangeOutcome::Applied => format!("done in {took}"),
-            ChangeOutcome::AlreadySo => "already so".to_owned(),
+            ChangeOutcome::AlreadySo => "no change needed".to_owned(),
             ChangeOutcome::Failed => format!("failed after {took}"),
         };
         format!("{} {mark} {how}", paint.dim(&place))
@@ -216,7 +220,9 @@ impl Lines {
             Event::ConnectionLost { reason, attempt } => {
                 let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
                 match attempt {
-                    1 => self.warning(&format!("connection lost{why}; the run goes on, connecting again")),
+                    1 => self.warning(&format!(
+                        "connection lost{why}; the run continues on the host; reconnecting"
+                    )),
                     _ => self.detail(&format!("still not connected{why}, attempt {attempt}")),
                 }
             }
@@ -233,7 +239,7 @@ impl Lines {
 
     fn detached(&self, host: &str, run: &str, may_cancel: bool) -> Vec<String> {
         let mut lines = vec![
-            harmless(&format!("run {run} goes on without you")).into_owned(),
+            harmless(&format!("run {run} continues on the host")).into_owned(),
             self.help(&format!("'provision up {host}' follows it again")),
         ];
         if may_cancel {
@@ -287,7 +293,7 @@ impl Lines {
             let count = counted(summary.applied, "change");
             let already = match summary.already_so {
                 0 => String::new(),
-                so => format!(", {so} already so"),
+                so => format!(", {so} already in place"),
             };
             let text = format!("{count} made{on} in {took}{already}");
             lines.push(format!("{} {}", self.paint.green("✓"), self.paint.bold(&text)));
@@ -330,10 +336,10 @@ impl Lines {
 /// How a run ended, behind its id.
 fn ended(outcome: RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Running => "is going on",
+        RunOutcome::Running => "is still active",
         RunOutcome::Completed => "was completed",
         RunOutcome::Failed => "failed",
         RunOutcome::Cancelled => "was cancelled",
-        RunOutcome::Died => "ended without a word",
+        RunOutcome::Died => "ended unexpectedly",
     }
 }

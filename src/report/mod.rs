@@ -1,7 +1,7 @@
 //! Reporters are told and ask nothing: terminal, plain lines, JSON events; and the views of a plan.
 //!
 //! Progress goes to stderr, what can be piped to stdout. Every value that may come from a host is
-//! printed through [`harmless`].
+//! printed through [`harmless`](crate::text::harmless).
 
 mod event;
 mod exposure;
@@ -15,8 +15,6 @@ mod plan_view;
 #[cfg(test)]
 pub(crate) mod samples;
 mod terminal;
-mod text;
-mod time;
 mod words;
 
 use console::Term;
@@ -27,8 +25,6 @@ pub use exposure::render_exposure;
 pub use findings::render_findings;
 pub use plan_markdown::render_plan_markdown;
 pub use plan_view::render_plan;
-pub use text::{bytes, duration, harmless};
-pub use time::rfc3339;
 pub use words::{recorded, risk};
 
 /// Something that is told events.

@@ -39,9 +39,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::samples;
-    use super::super::text::is_harmful;
     use super::super::{ChangeOutcome, Summary};
     use super::*;
+    use crate::text::is_harmful;
 
     fn told(verbosity: Verbosity, hosts: &[&str], events: &[Event]) -> String {
         let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();

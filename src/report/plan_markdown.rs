@@ -1,10 +1,10 @@
 //! A plan as Markdown, for a reviewer's pull request.
 
 use super::plan_view::MANY_FILES;
-use super::text::{counted, harmless};
 use super::words::{file_facts, is_grave, remedy, risk, shown, standing, total};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep};
 use crate::plan::{Finding, Level};
+use crate::text::{counted, harmless};
 
 /// What GitHub takes for a comment, in characters:
 /// <https://docs.github.com/en/rest/issues/comments> answers "is too long (maximum is 65536 characters)".
@@ -257,8 +257,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::samples;
-    use super::super::text::is_harmful;
     use super::*;
+    use crate::text::is_harmful;
 
     #[test]
     fn a_bare_host() {

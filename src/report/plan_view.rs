@@ -3,9 +3,9 @@
 use super::Verbosity;
 use super::findings::{WIDTH, mark, table};
 use super::paint::{Paint, Word};
-use super::text::{columns, counted, cut, harmless, wrap};
 use super::words::{file_facts, file_sign, is_grave, risk, shown, sign, standing, total};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep};
+use crate::text::{columns, counted, cut, harmless, wrap};
 
 /// A new file of at most this many lines is shown in full.
 const SMALL_FILE: usize = 12;
@@ -250,8 +250,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::samples;
-    use super::super::text::is_harmful;
     use super::*;
+    use crate::text::is_harmful;
 
     #[test]
     fn a_bare_host() {

@@ -49,7 +49,13 @@ pub(super) fn step(step: &'static str, state: &str, changes: Vec<Change>) -> Pla
 }
 
 fn plan(steps: Vec<PlannedStep>) -> Plan {
-    Plan { host: "web1".into(), playbook: "prefect".into(), steps, fingerprint: "4f1c9d20aa37".into() }
+    Plan {
+        host: "web1".into(),
+        playbook: "prefect".into(),
+        stack: "prefect".into(),
+        steps,
+        fingerprint: "4f1c9d20aa37".into(),
+    }
 }
 
 /// A finding of each level.
@@ -300,7 +306,7 @@ pub(super) fn failure() -> Failure {
             "E: Unable to locate package docker-ce".into(),
         ],
         hints: vec![
-            "look further with 'provision logs web1 --run 20250704-093000-k3f9'".into(),
+            "for details, use 'provision logs web1 --run 20250704-093000-k3f9'".into(),
             "go on behind the failed change with 'provision up web1'".into(),
         ],
         code: 4,
@@ -334,6 +340,13 @@ pub(super) fn every_event() -> Vec<Event> {
             run: "20250703-180000-a1b2".into(),
             outcome: RunOutcome::Failed,
             change: Some("docker/engine".into()),
+            stack: None,
+        },
+        Event::Resuming {
+            run: "20250703-180000-a1b2".into(),
+            outcome: RunOutcome::Failed,
+            change: Some("stack/up".into()),
+            stack: Some("blog".into()),
         },
         Event::Planned { plan: Box::new(removal()) },
         Event::RunStarted { run: run.clone(), changes: 12 },

@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::lines::Lines;
 use super::paint::Paint;
-use super::text::{counted, duration, fit, harmless};
 use super::{Event, Reporter, Verbosity};
+use crate::text::{counted, duration, fit, harmless};
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(100);

@@ -1,14 +1,16 @@
 //! What the views of a plan have in common: the words for its parts.
 
-use super::text::{bytes, counted};
 use crate::plan::{Change, FileChange, FileDiff, Plan, PlannedStep, Recorded, Risk, diff};
 use crate::plan::{Finding, Level};
+use crate::text::{bytes, counted};
 
 /// What a person should know before saying yes, as a fragment.
 pub fn risk(risk: &Risk) -> String {
     match risk {
-        Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers run on meanwhile".into(),
-        Risk::RestartsDocker { live_restore: false } => "restarts Docker; containers stop meanwhile".into(),
+        Risk::RestartsDocker { live_restore: true } => "restarts Docker; containers keep running".into(),
+        Risk::RestartsDocker { live_restore: false } => {
+            "restarts Docker; containers stop until it is back".into()
+        }
         Risk::InterruptsService { services } if services.is_empty() => {
             "may interrupt running services".into()
         }
@@ -17,26 +19,29 @@ pub fn risk(risk: &Risk) -> String {
         Risk::Builds { service, from } => format!("builds the image of {service} from {}", from.join(", ")),
         Risk::OpensPort { port, service } => format!("publishes {port} ({service}) on all addresses"),
         Risk::LetsIn { port, from, behind } => {
-            let who = if from.is_empty() { "anybody".to_owned() } else { from.join(", ") };
+            let who = if from.is_empty() { "anyone".to_owned() } else { from.join(", ") };
             match behind.as_slice() {
-                [] => format!("{who} may reach {port}, where nothing answers yet"),
-                behind => format!("{who} may reach {port}: {}", behind.join(", ")),
+                [] => format!("{who} can reach {port}, where nothing is listening yet"),
+                behind => format!("{who} can reach {port}: {}", behind.join(", ")),
             }
         }
         Risk::ShutsOut { port, behind } if behind.is_empty() => format!("shuts {port} for others"),
         Risk::ShutsOut { port, behind } => format!("shuts {port} ({behind}) for others"),
         Risk::Downloads { bytes: Some(count) } => format!("downloads {}", bytes(*count)),
         Risk::Downloads { bytes: None } => "downloads packages".into(),
-        Risk::GivesRoot { user } => format!("gives {user} the powers of root"),
+        Risk::GivesRoot { user } => format!("makes {user} effectively root"),
         Risk::Removes { what } => format!("removes {}", what.join(", ")),
         Risk::ReplacesDatabase { name, by } => {
             format!("replaces what is in {name} by what is in {by}; what came later is gone")
         }
         Risk::ReplacesEdited { path } => {
-            format!("replaces {path}, which was edited on the host; the former version is kept")
+            format!("replaces {path}, which was edited on the host; the previous version is kept")
         }
         Risk::RemovesEdited { path } => {
             format!("removes {path}, which was edited on the host; a copy is kept")
+        }
+        Risk::ResetsPermissions { path, from, to } => {
+            format!("resets the permissions of {path}, which were changed on the host, from {from} to {to}")
         }
         Risk::OverwritesData { path } => {
             format!("overwrites {path}, which containers may have written to; the previous version is kept")
@@ -64,6 +69,7 @@ pub(super) fn sign(change: &Change) -> char {
                 | Risk::InterruptsService { .. }
                 | Risk::ReplacesEdited { .. }
                 | Risk::RemovesEdited { .. }
+                | Risk::ResetsPermissions { .. }
                 | Risk::OverwritesData { .. }
                 | Risk::ReplacesDatabase { .. }
                 | Risk::Removes { .. }
@@ -75,7 +81,8 @@ pub(super) fn sign(change: &Change) -> char {
     match first {
         Some(sign) if same => sign,
         Some(_) => '~',
-        None if change.risks.iter().any(touches) => '~',
+        // Permissions of folders alone.
+        None if change.action.name == "bundle" || change.risks.iter().any(touches) => '~',
         None => '+',
     }
 }
@@ -164,8 +171,8 @@ pub(super) fn total(plan: &Plan) -> String {
 /// What to do about a finding; `--force` goes past some.
 pub(super) fn remedy(finding: &Finding) -> String {
     match (finding.level, finding.remedy.is_empty()) {
-        (Level::Forceable, false) => format!("{}, or go on with --force", finding.remedy),
-        (Level::Forceable, true) => "mend this, or go on with --force".into(),
+        (Level::Forceable, false) => format!("{}, or continue with --force", finding.remedy),
+        (Level::Forceable, true) => "fix this, or continue with --force".into(),
         _ => finding.remedy.clone(),
     }
 }

@@ -29,6 +29,8 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
     }
     // Contents are not part of it: what a plan shows, no more.
     archive.add("plan.json", &serde_json::to_vec(plan)?)?;
+    // It stays beside the journal.
+    archive.add("stack", format!("{}\n", plan.stack).as_bytes())?;
     let mut list = String::new();
     for (index, change) in plan.changes().enumerate() {
         let number = number(index);
@@ -39,7 +41,7 @@ pub fn compile(plan: &Plan) -> io::Result<Vec<u8>> {
             action.name,
             action.timeout,
             change.id,
-            crate::report::harmless(&change.title)
+            crate::text::harmless(&change.title)
         ));
         archive.change(&number, change)?;
     }

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::report::{ChangeOutcome, Event, RunOutcome, harmless};
+use crate::report::{ChangeOutcome, Event, RunOutcome};
+use crate::text::harmless;
 
 /// How many lines of a change's output are kept for the case that it fails.
 const TAIL: usize = 40;
@@ -63,7 +64,7 @@ impl Follower {
         (self.applied, self.already_so)
     }
 
-    /// The change that is under way, or was when the run ended without a word.
+    /// The change that is under way, or was when the run ended unexpectedly.
     pub fn current(&self) -> Option<&str> {
         self.current.as_ref().map(|(id, _)| id.as_str())
     }
@@ -73,7 +74,7 @@ impl Follower {
         self.tail.iter().cloned().collect()
     }
 
-    /// Takes the run for dead: it ended without a word.
+    /// Takes the run for dead: it ended unexpectedly.
     pub fn died(&mut self, run: &str) -> Event {
         self.outcome = Some(RunOutcome::Died);
         self.ended(run, RunOutcome::Died)

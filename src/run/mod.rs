@@ -74,7 +74,7 @@ pub enum RunError {
     /// A person left before the host had all of it.
     #[error("left before the run had begun")]
     LeftEarly,
-    /// The archive could not be made.
+    /// The archive could not be created.
     #[error("the run could not be packed: {0}")]
     Pack(#[source] std::io::Error),
 }
@@ -305,7 +305,7 @@ impl<'a> Following<'a> {
                     (None, false) => format!("the host could not begin the run (exit code {})", ended.code),
                 };
                 let output =
-                    ended.stderr.iter().map(|line| crate::report::harmless(line).into_owned()).collect();
+                    ended.stderr.iter().map(|line| crate::text::harmless(line).into_owned()).collect();
                 Err(RunError::NotBegun { what, output })
             }
         }
@@ -365,8 +365,8 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
         }
         Some(("following", _)) => state.begun = true,
         Some(("busy", rest)) => {
-            let (run, holder) = rest.split_once(' ').unwrap_or((rest, "somebody"));
-            let harmless = |text| crate::report::harmless(text).into_owned();
+            let (run, holder) = rest.split_once(' ').unwrap_or((rest, "another user"));
+            let harmless = |text| crate::text::harmless(text).into_owned();
             state.busy = Some((harmless(run), harmless(holder)));
         }
         _ => match state.follower.line(line) {

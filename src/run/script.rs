@@ -22,7 +22,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The program with its parameters.
     pub fn body(&self) -> Vec<u8> {
-        let mut body = crate::host::squeeze(RUN).into_bytes();
+        let mut body = crate::script::squeeze(RUN).into_bytes();
         let holder: String = self.holder.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let parameters = format!(
             "verb {}\nrun {}\nholder {holder}\nfrom {}\npayload {}\n",
@@ -41,7 +41,7 @@ impl Request<'_> {
 pub fn new_id() -> String {
     let moment = SystemTime::now();
     let now = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let stamp: String = crate::report::rfc3339(moment)
+    let stamp: String = crate::time::rfc3339(moment)
         .chars()
         .take(19)
         .filter(|c| c.is_ascii_digit() || *c == 'T')

@@ -2,6 +2,7 @@
 
 mod choice;
 mod dockerignore;
+mod folders;
 mod git;
 mod left_out;
 mod walk;
@@ -13,12 +14,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use choice::Choice;
+pub use folders::BundleFolder;
 pub use left_out::{Group, LeftOut, Why};
 
 use globset::GlobSet;
 use sha2::{Digest, Sha256};
 
-use crate::report::bytes;
+use crate::digest::{hex, sha256};
+use crate::text::bytes;
 
 /// The most that a bundle may hold.
 pub const MAX_SIZE: u64 = 64 * 1024 * 1024;
@@ -39,6 +42,8 @@ pub struct Bundle {
     pub root: PathBuf,
     /// The files, sorted by path.
     pub files: Vec<BundleFile>,
+    /// The folders that these files lie in, and those that containers mount, sorted by path.
+    pub folders: Vec<BundleFolder>,
     /// What of the folder is not among them.
     pub left_out: LeftOut,
     /// Symbolic links in whose place goes what they lead to.
@@ -61,8 +66,8 @@ pub struct Link {
 pub struct BundleFile {
     /// The path within the folder, with `/` between its parts.
     pub path: String,
-    /// 0o644, 0o755 when it is executable, 0o600 when it is sensitive (0o700 when both), unless
-    /// settings say otherwise.
+    /// 0o644, 0o755 when it is executable, 0o600 when it is sensitive (0o700 when both), unless it was
+    /// given others here, or settings say otherwise.
     pub mode: u32,
     /// The owner on the host: `root:root`, or `UID:GID` where settings say so.
     pub owner: String,
@@ -72,6 +77,8 @@ pub struct BundleFile {
     pub content: Vec<u8>,
     /// Whether it holds secrets: never show its content.
     pub sensitive: bool,
+    /// Whether images are built from it: `.dockerignore` does not keep it out.
+    pub built: bool,
     /// Whether a container may write to it: it is sent where the host has nothing, and is the
     /// application's from then on.
     pub seed: bool,
@@ -187,8 +194,14 @@ impl Bundle {
     /// unless the project or `include` names it, version control, leftovers, what is installed for this
     /// computer, what `.dockerignore` keeps from a build, and what git ignores.
     pub fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Bundle, BundleError> {
-        let walk::Collected { files, left_out, links } = walk::collect(dir, choice)?;
-        Ok(Bundle { root: dir.to_path_buf(), files, left_out, links })
+        let walk::Collected { files, folders, left_out, links } = walk::collect(dir, choice)?;
+        Ok(Bundle { root: dir.to_path_buf(), files, folders, left_out, links })
+    }
+
+    /// Takes files out, and with them folders that hold no other.
+    pub fn retain(&mut self, is_kept: impl FnMut(&BundleFile) -> bool) {
+        self.files.retain(is_kept);
+        self.folders = folders::needed(std::mem::take(&mut self.folders), &self.files);
     }
 
     /// Lays lines over those of `.env`, which is made where there is none: what stands last holds.
@@ -199,7 +212,7 @@ impl Bundle {
             Err(at) => (Vec::new(), at),
         };
         content.extend_from_slice(text.as_bytes());
-        self.files.insert(at, file(".env".to_owned(), false, true, content));
+        self.files.insert(at, file(".env".to_owned(), 0o600, true, content));
     }
 
     /// Marks the files that containers may write to.
@@ -214,12 +227,19 @@ impl Bundle {
         self.files.iter().filter(|file| !file.seed)
     }
 
-    /// Whether a path is one of its files, or a folder of some.
+    /// Whether images are built from a path: from the file there, or from that folder.
+    #[must_use]
+    pub fn is_built(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.built && is_at_or_below(&file.path, path))
+            || self.folders.iter().any(|folder| folder.built && folder.path == path)
+    }
+
+    /// Whether a path is one of its files or folders.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
-        let below =
-            |file: &BundleFile| file.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-        path.is_empty() || self.files.iter().any(|file| file.path == path || below(file))
+        path.is_empty()
+            || self.files.iter().any(|file| is_at_or_below(&file.path, path))
+            || self.folders.iter().any(|folder| folder.path == path)
     }
 
     /// A hash over the paths, modes and contents of all that is kept as it is here; it does not
@@ -251,30 +271,13 @@ impl Bundle {
     }
 }
 
-fn file(path: String, executable: bool, sensitive: bool, content: Vec<u8>) -> BundleFile {
-    let mode = match (sensitive, executable) {
-        (true, true) => 0o700,
-        (true, false) => 0o600,
-        (false, true) => 0o755,
-        (false, false) => 0o644,
-    };
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn file(path: String, mode: u32, sensitive: bool, content: Vec<u8>) -> BundleFile {
     let sha256 = sha256(&content);
-    BundleFile { path, mode, owner: ROOT.to_owned(), sha256, content, sensitive, seed: false }
-}
-
-/// The SHA-256 of some bytes, in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Some bytes in hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    BundleFile { path, mode, owner: ROOT.to_owned(), sha256, content, sensitive, built: false, seed: false }
 }
 
 /// Patterns in the manner of `.gitignore`, without `!`.

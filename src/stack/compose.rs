@@ -5,6 +5,7 @@
 
 mod backups;
 mod check;
+mod complaint;
 mod dotenv;
 mod interpolate;
 mod loader;
@@ -23,6 +24,7 @@ mod schema;
 mod shell_words;
 mod source;
 mod variables;
+mod words;
 mod written;
 mod yaml;
 
@@ -33,6 +35,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
+pub use complaint::with_place;
 pub use dotenv::{Environment, write as write_env};
 pub use named::Context;
 pub use networks::Network;
@@ -80,6 +83,9 @@ pub struct Project {
     /// Files of the folder that Compose itself reads: its own, `.env`, and those of `env_file`,
     /// secrets and configs.
     pub own_files: Vec<String>,
+    /// Those of them that `docker compose config` reads: no secrets and configs but what services take
+    /// their environment from.
+    pub read_files: Vec<String>,
     /// Files and folders of the folder that it names anywhere: they are sent although git ignores
     /// them. An absolute path is the host's own.
     pub named: Vec<String>,
@@ -108,6 +114,8 @@ pub struct OnHost {
     pub role: &'static str,
     /// The file and line that say so.
     pub place: String,
+    /// Whether it was written with `~` or `$HOME`.
+    pub home: bool,
 }
 
 /// A service of a project.
@@ -301,18 +309,24 @@ impl Project {
     }
 
     /// Takes mounts by an absolute path for what they are where they lead into the stack's own folder
-    /// on the host.
+    /// on the host, and `~` for the home of root, who runs Compose there.
     pub fn localise(&mut self, folder: &str) {
-        let mounts = self.services.iter_mut().flat_map(|service| &mut service.mounts);
         // From its own folder on, it is asked for there.
-        for path in self.on_host.iter_mut().map(|file| &mut file.path) {
-            if let Some(rest) = path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
+        for file in &mut self.on_host {
+            if let Some(rest) =
+                file.path.strip_prefix(paths::WORKING_FOLDER).filter(|rest| rest.starts_with('/'))
             {
-                *path = format!("{folder}{rest}");
+                file.path = format!("{folder}{rest}");
             }
+            file.home |= paths::leave_home(&mut file.path);
         }
+        for mount in self.services.iter_mut().flat_map(|service| &mut service.mounts) {
+            mount.home |= paths::leave_home(&mut mount.source);
+        }
+        let mounts = self.services.iter_mut().flat_map(|service| &mut service.mounts);
         let contexts = self.contexts.iter_mut().map(|context| &mut context.folder);
         for path in mounts.map(|mount| &mut mount.source).chain(&mut self.named).chain(contexts) {
+            paths::leave_home(path);
             for root in [folder, paths::WORKING_FOLDER] {
                 let Some(rest) = path.strip_prefix(root) else { continue };
                 if rest.is_empty() || rest.starts_with('/') {
@@ -329,6 +343,13 @@ impl Project {
     #[must_use]
     pub fn is_written(&self, path: &str) -> bool {
         self.writers(path).next().is_some() && !self.own_files.iter().any(|file| file == path)
+    }
+
+    /// Whether a container mounts a path of the folder, or a folder above it.
+    #[must_use]
+    pub fn is_mounted(&self, path: &str) -> bool {
+        let mut mounts = self.services.iter().flat_map(|service| &service.mounts);
+        mounts.any(|mount| mount.is_inside() && mount.covers(path))
     }
 
     /// The mounts by which containers may write to a path of the folder, each with its service.

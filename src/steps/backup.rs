@@ -294,7 +294,7 @@ impl Backup {
     }
 }
 
-const REMEDY: &str = "mend it in the Compose file or in .env";
+const REMEDY: &str = "fix it in the Compose file or in .env";
 
 #[cfg(test)]
 mod tests {

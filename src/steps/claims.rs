@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Allow, Refusal};
+use crate::digest::sha256;
 use crate::facts::{Facts, File};
-use crate::plan::{Action, Change, FileChange, PlannedStep, sha256};
+use crate::plan::{Action, Change, FileChange, PlannedStep};
 
 /// Where the claims are, each in `STACK.json`.
 const FOLDER: &str = "/var/lib/provision/claims/";
@@ -172,11 +173,22 @@ impl Claims {
         }
         let mut step = super::planned(STEP);
         step.changes.extend(self.record(facts));
-        let beside: Vec<_> = self.else_asked().filter_map(|(name, claim)| said(name, claim)).collect();
-        if !beside.is_empty() {
-            step.state = format!("claims of other stacks: {}", beside.join(", "));
+        let beside = self.beside();
+        let is_alone = beside.is_empty();
+        if !is_alone {
+            step.state = format!("claims of other stacks: {}", some(beside, MOST_STACKS, ", "));
         }
-        (!step.changes.is_empty() || !beside.is_empty()).then_some(step)
+        (!step.changes.is_empty() || !is_alone).then_some(step)
+    }
+
+    /// What others ask for, in words: whoever lets in or sets something first, then who names logins alone.
+    fn beside(&self) -> Vec<String> {
+        let mut others: Vec<_> = self.else_asked().collect();
+        others.sort_by_key(|(_, claim)| {
+            let lets_in = claim.firewall.allow.as_ref().is_some_and(|allow| !allow.is_empty());
+            (!lets_in, claim.docker.daemon.is_empty())
+        });
+        others.into_iter().filter_map(|(name, claim)| said(name, claim)).collect()
     }
 
     fn record(&self, facts: &Facts) -> Option<Change> {
@@ -215,23 +227,38 @@ impl Claims {
     }
 }
 
+/// At most so many stacks are named in a plan, and so many things of each.
+const MOST_STACKS: usize = 5;
+const MOST: usize = 4;
+
+/// The first of them, and how many more there are.
+fn some(mut items: Vec<String>, most: usize, between: &str) -> String {
+    // One more takes no more space than saying so.
+    let more = if items.len() > most + 1 { items.len() - most } else { 0 };
+    if more > 0 {
+        items.truncate(most);
+    }
+    let text = items.join(between);
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}
+
 /// A claim in a few words.
 fn said(name: &str, claim: &Claim) -> Option<String> {
     let mut words = Vec::new();
     if let Some(allow) = &claim.firewall.allow {
         let ports: Vec<_> = allow.iter().map(|each| each.port.to_string()).collect();
-        words.push(match ports.as_slice() {
-            [] => "a firewall".to_owned(),
-            ports => format!("{} open", ports.join(", ")),
+        words.push(match ports.is_empty() {
+            true => "a firewall".to_owned(),
+            false => format!("{} open", some(ports, MOST, ", ")),
         });
     }
-    let members: Vec<_> = claim.user.all().map(String::as_str).collect();
+    let members: Vec<_> = claim.user.all().cloned().collect();
     if !members.is_empty() {
-        words.push(format!("{} in the group docker", members.join(", ")));
+        words.push(format!("{} in the group docker", some(members, MOST, ", ")));
     }
-    let settings: Vec<_> = claim.docker.daemon.keys().map(String::as_str).collect();
+    let settings: Vec<_> = claim.docker.daemon.keys().cloned().collect();
     if !settings.is_empty() {
-        words.push(format!("{} in daemon.json", settings.join(", ")));
+        words.push(format!("{} in daemon.json", some(settings, MOST, ", ")));
     }
     (!words.is_empty()).then(|| format!("{name} ({})", words.join("; ")))
 }

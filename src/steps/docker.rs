@@ -4,6 +4,7 @@ mod command_line;
 mod daemon;
 mod foreign;
 mod settings;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -220,7 +221,7 @@ impl Docker {
                 return Err(Refusal::new(
                     STEP,
                     format!("`{value}` is no address"),
-                    format!("mend `{name}` in [steps.docker]; it begins with http:// or https://"),
+                    format!("fix `{name}` in [steps.docker]; it begins with http:// or https://"),
                 ));
             }
         }

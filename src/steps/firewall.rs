@@ -174,7 +174,11 @@ impl Firewall {
         let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
         let stale: Vec<&Present> =
             host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
-        let rulesets = [false, true].map(|v6| ruleset(openings, bridges, v6));
+        let lets_in = |opening: &Opening| {
+            let covers = |rule: &&Present| rule.covers(opening.ports.first, opening.protocol.as_str());
+            host.by_hand().filter(covers).any(Present::lets_in)
+        };
+        let rulesets = [false, true].map(|v6| ruleset(openings, bridges, &lets_in, v6));
         let files: Vec<FileChange> = OURS
             .into_iter()
             .zip([rulesets[0].text.as_str(), rulesets[1].text.as_str(), LOADER])

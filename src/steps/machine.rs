@@ -10,8 +10,8 @@ use super::{Model, Refusal, Size, Step, planned};
 use crate::facts::{Facts, Question, Questions, Reach};
 use crate::plan::PlannedStep;
 use crate::plan::{Finding, Level};
-use crate::report::bytes;
 use crate::stack::images::{Availability, Weight};
+use crate::text::bytes;
 
 /// Where Docker keeps images, containers and volumes.
 const DOCKER_ROOT: &str = "/var/lib/docker";
@@ -295,7 +295,7 @@ fn clock(facts: &Facts, now: i64) -> Finding {
         apart => {
             let apart = u64::try_from(apart).unwrap_or_default().saturating_mul(1000);
             let side = if ahead > 0 { "ahead of" } else { "behind" };
-            format!("{} {side} ours", crate::report::duration(apart))
+            format!("{} {side} ours", crate::text::duration(apart))
         }
     };
     let level = match ahead.saturating_abs() {

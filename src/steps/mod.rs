@@ -90,7 +90,13 @@ pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Mod
     }
     steps.iter_mut().for_each(apt_key::warn_of_unproven_keys);
     let fingerprint = fingerprint(playbook, &steps);
-    let plan = Plan { host: host.to_owned(), playbook: playbook.to_owned(), steps, fingerprint };
+    let plan = Plan {
+        host: host.to_owned(),
+        playbook: playbook.to_owned(),
+        stack: model.claims.stack().to_owned(),
+        steps,
+        fingerprint,
+    };
     Ok(plan.without_passwords())
 }
 
@@ -143,7 +149,7 @@ fn text_file(model: &Model, path: &str, content: String) -> Option<FileChange> {
 
 /// The change of a file of root's with these permission bits; none when it stands there already.
 fn plain_file(model: &Model, path: &str, content: String, mode: u32) -> Option<FileChange> {
-    let sha256 = crate::plan::sha256(content.as_bytes());
+    let sha256 = crate::digest::sha256(content.as_bytes());
     let present = model.file(path);
     if present.is_some_and(|file| file.sha256 == sha256 && file.mode == mode && file.owner == "root:root") {
         return None;

@@ -104,6 +104,7 @@ impl Model {
                 kind: "regular".to_owned(),
                 target: None,
                 holds_files: false,
+                holds: Vec::new(),
                 content: (!file.sensitive).then(|| content.clone()),
             });
             self.facts.files.insert(file.path.clone(), state);

@@ -63,7 +63,7 @@ impl Step for Packages {
             return Err(Refusal::new(
                 "packages",
                 format!("`{bad}` is no package name"),
-                "mend `install` in [steps.packages]; a name is lowercase letters, digits and `+-.`",
+                "fix `install` in [steps.packages]; a name is lowercase letters, digits and `+-.`",
             ));
         }
         if let Some(holder) = &model.facts.apt.busy {

@@ -17,8 +17,9 @@ pub use settle::settle;
 
 use super::stack::{image_of, pull};
 use super::{Model, Refusal, StackInput, Step, planned};
+use crate::digest::sha256;
 use crate::facts::{Question, Questions};
-use crate::plan::{Action, Change, FileChange, PlannedStep, sha256};
+use crate::plan::{Action, Change, FileChange, PlannedStep};
 use crate::stack::compose::{Environment, Service};
 
 const STEP: &str = "postgres";

@@ -17,8 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
+use crate::digest::sha256;
 use crate::facts::{Facts, Question, Questions};
-use crate::plan::{Action, Change, PlannedStep, Risk, sha256};
+use crate::plan::{Action, Change, PlannedStep, Risk};
 pub use place::Format;
 
 const STEP: &str = "secrets";
@@ -148,13 +149,13 @@ impl Secrets {
             if !is_name(name) || name.ends_with(".new") || name.ends_with(".next") {
                 return refuse(
                     format!("`{name}` is no name for a secret"),
-                    "mend [steps.secrets]; a name is letters, digits, `.`, `_` and `-`, and ends neither in `.new` nor `.next`",
+                    "fix [steps.secrets]; a name is letters, digits, `.`, `_` and `-`, and ends neither in `.new` nor `.next`",
                 );
             }
             if !seen.insert(name) {
                 return refuse(
                     format!("the secret `{name}` is there twice"),
-                    "mend [steps.secrets]; a name stands once, in `generate` or in `given`",
+                    "fix [steps.secrets]; a name stands once, in `generate` or in `given`",
                 );
             }
         }
@@ -170,21 +171,21 @@ impl Secrets {
             if !is_name(name) || !seen.insert(name.as_str()) || name == "values" || name == "made" {
                 return refuse(
                     format!("`{name}` is no name for a file of secrets, or is there twice"),
-                    "mend `files` in [steps.secrets]; a name is letters, digits, `.`, `_` and `-`",
+                    "fix `files` in [steps.secrets]; a name is letters, digits, `.`, `_` and `-`",
                 );
             }
             let is_number = |text: &str| text.parse::<u32>().is_ok();
             if !file.owner.split_once(':').is_some_and(|(user, group)| is_number(user) && is_number(group)) {
                 return refuse(
                     format!("`{}` is no owner for {name}", file.owner),
-                    "mend `owner` in [steps.secrets]; it is two numbers, `UID:GID`",
+                    "fix `owner` in [steps.secrets]; it is two numbers, `UID:GID`",
                 );
             }
             for line in &file.lines {
                 if line.chars().any(char::is_control) {
                     return refuse(
                         format!("a line of {name} has a control character in it"),
-                        "mend `lines` in [steps.secrets]; each line is an entry of its own",
+                        "fix `lines` in [steps.secrets]; each line is an entry of its own",
                     );
                 }
                 if let Some(unknown) = names(line).find(|name| !self.options.has(name)) {
@@ -192,7 +193,7 @@ impl Secrets {
                         format!(
                             "{name} wants the secret `{unknown}`, which is neither in `generate` nor in `given`"
                         ),
-                        "add it to one of them in [steps.secrets], or mend the name",
+                        "add it to one of them in [steps.secrets], or fix the name",
                     );
                 }
             }
@@ -325,8 +326,8 @@ impl Secrets {
             id: "secrets/given".into(),
             title,
             reason: match asked {
-                [_] => "nobody has given it to the host yet".into(),
-                _ => "nobody has given them to the host yet".into(),
+                [_] => "the host does not have it yet".into(),
+                _ => "the host does not have them yet".into(),
             },
             risks: Vec::new(),
             files: Vec::new(),
@@ -352,9 +353,9 @@ impl Secrets {
             id: "secrets/made".into(),
             title,
             reason: match (missing, written) {
-                ([], true) => "they are to hold something else".into(),
-                ([], false) => "they are not written yet".into(),
-                _ => "the host does not have them; nobody else will see them".into(),
+                ([], true) => "their contents change".into(),
+                ([], false) => "they do not exist yet".into(),
+                _ => "the host does not have them yet; their values never leave it".into(),
             },
             risks: Vec::new(),
             files: Vec::new(),
@@ -379,11 +380,11 @@ impl Secrets {
             id: "secrets/rotated".into(),
             title,
             reason: if *given {
-                "a person gives another value".into()
+                "you set a new value".into()
             } else {
-                "a new value is asked for; nobody else will see it".into()
+                "the host generates a new value, which never leaves it".into()
             },
-            risks: vec![Risk::Removes { what: vec![format!("the former value of {name}")] }],
+            risks: vec![Risk::Removes { what: vec![format!("the previous value of {name}")] }],
             files: Vec::new(),
             undo: None,
             action: if *given {

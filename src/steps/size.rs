@@ -61,7 +61,7 @@ impl From<Size> for String {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::report::bytes(self.0))
+        f.write_str(&crate::text::bytes(self.0))
     }
 }
 

@@ -3,6 +3,7 @@
 mod absolute;
 mod containers;
 mod files;
+mod folders;
 mod images;
 mod join;
 mod left_out;
@@ -16,7 +17,9 @@ mod permissions;
 mod ports;
 mod resources;
 mod rolling;
+mod send;
 mod start;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -246,6 +249,7 @@ impl Step for Stack {
         }
         questions.extend(self.on_host_already().map(|file| Question::Presence(file.path.clone())));
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
+        questions.extend(self.in_home().map(|(_, mount)| Question::Presence(mount.source.clone())));
         questions.extend(self.tls_files().map(Question::Presence));
     }
 
@@ -258,12 +262,12 @@ impl Step for Stack {
         self.check_resources(model)?;
         self.check_mounts(model)?;
         self.check_absolute(model)?;
-        self.check_ways(model)?;
         self.check_ports(model)?;
         self.check_networks(model)?;
         let project = &self.input.project;
         let mut step = planned(STEP);
         step.warnings.extend(project.warnings.iter().cloned());
+        step.warnings.extend(self.remarks_on_unsent_settings());
         step.warnings.extend(self.remarks_on_ports(model.openings.as_deref()));
         step.warnings.extend(self.services().filter_map(cannot_overlap));
         let seeds = self.seeds(model);
@@ -275,14 +279,15 @@ impl Step for Stack {
         step.withheld = self.kept_back(&seeds);
         step.lasting = self.remarks_on_logins(model);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
-        let sent = self.send(model, &seeds);
-        if let Some(change) = &sent {
+        let sent = self.send(model, &seeds)?;
+        if let Some(sent) = &sent {
             step.warnings.extend(self.remarks_on_links());
-            step.warnings.extend(self.remarks_on_dropped(&change.files));
+            step.warnings.extend(self.remarks_on_dropped(&sent.change.files));
         }
         let start = self.start(model, sent.as_ref(), &images);
-        step.changes.extend(change.into_iter().chain(sent).chain(start));
-        step.changes.extend(self.prove(model, !step.changes.is_empty()));
+        let starts = start.is_some();
+        step.changes.extend(change.into_iter().chain(sent.map(|sent| sent.change)).chain(start));
+        step.changes.extend(self.prove(model, starts));
         let names: Vec<_> = self.services().map(|service| service.name.as_str()).collect();
         step.state = format!("{} is up ({})", project.name, names.join(", "));
         for more in [kept, self.input.bundle.left_out.phrase()].into_iter().flatten() {
@@ -312,7 +317,7 @@ impl Stack {
             return Err(Refusal::new(
                 STEP,
                 format!("`{folder}` is no folder on the host"),
-                "mend `folder` in [steps.stack]; it is an absolute path without spaces",
+                "fix `folder` in [steps.stack]; it is an absolute path without spaces",
             ));
         }
         Ok(())

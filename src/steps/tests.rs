@@ -52,10 +52,11 @@ pub(super) fn put(facts: &mut Facts, path: &str, text: &str) {
         owner: "root:root".into(),
         ids: "0:0".into(),
         size: text.len() as u64,
-        sha256: crate::plan::sha256(text.as_bytes()),
+        sha256: crate::digest::sha256(text.as_bytes()),
         kind: "regular".into(),
         target: None,
         holds_files: false,
+        holds: Vec::new(),
         content: Some(text.as_bytes().to_vec()),
     };
     facts.files.insert(path.into(), Some(file));

@@ -66,7 +66,7 @@ impl Step for User {
             let what = format!("there is no login `{unknown}` in /etc/passwd on the host");
             // It may come from a directory (LDAP), which the probe does not ask.
             if !model.force {
-                let hint = "mend `members` in [steps.user], or make the login first (`adduser`); \
+                let hint = "fix `members` in [steps.user], or create the user first (`adduser`); \
                             `--force` goes on where it comes from a directory";
                 return Err(Refusal::new("user", what, hint));
             }

@@ -4,10 +4,10 @@ use std::io;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 
 use super::release::Sha256;
-use crate::stack::bundle::BundleFile;
+use crate::stack::bundle::{BundleFile, BundleFolder};
 
 const UNIT: &str = include_str!("../../scripts/first-boot.service");
 
@@ -33,6 +33,8 @@ pub struct Archive {
     pub beside: Vec<(&'static str, String)>,
     /// The stack's folder, where it is in here.
     pub stack: Vec<BundleFile>,
+    /// The folders in it, which keep their permissions.
+    pub stack_folders: Vec<BundleFolder>,
     /// Where the stack's folder is, when it is fetched.
     pub stack_archive: Option<StackArchive>,
 }
@@ -54,9 +56,10 @@ impl Archive {
         for (name, text) in &self.beside {
             add(&mut tar, &format!("settings/{name}"), 0o600, text.as_bytes())?;
         }
-        for file in &self.stack {
-            add(&mut tar, &format!("settings/stack/{}", file.path), file.mode, &file.content)?;
+        if !self.stack.is_empty() {
+            add_folder(&mut tar, "settings/stack", 0o755)?;
         }
+        add_stack(&mut tar, "settings/stack/", &self.stack, &self.stack_folders)?;
         tar.into_inner()?.finish()
     }
 }
@@ -66,19 +69,38 @@ impl Archive {
 /// # Errors
 ///
 /// Where a path is longer than an archive takes.
-pub fn pack_stack(files: &[BundleFile]) -> io::Result<Vec<u8>> {
+pub fn pack_stack(files: &[BundleFile], folders: &[BundleFolder]) -> io::Result<Vec<u8>> {
     let mut tar = new();
-    for file in files {
-        add(&mut tar, &file.path, file.mode, &file.content)?;
-    }
+    add_stack(&mut tar, "", files, folders)?;
     tar.into_inner()?.finish()
 }
 
-fn new() -> Builder<GzEncoder<Vec<u8>>> {
+type Tar = Builder<GzEncoder<Vec<u8>>>;
+
+/// Folders first: the server makes those that are not named for itself alone.
+fn add_stack(tar: &mut Tar, prefix: &str, files: &[BundleFile], folders: &[BundleFolder]) -> io::Result<()> {
+    for folder in folders {
+        add_folder(tar, &format!("{prefix}{}", folder.path), folder.mode)?;
+    }
+    for file in files {
+        add(tar, &format!("{prefix}{}", file.path), file.mode, &file.content)?;
+    }
+    Ok(())
+}
+
+fn add_folder(tar: &mut Tar, path: &str, mode: u32) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Directory);
+    header.set_size(0);
+    header.set_mode(mode);
+    tar.append_data(&mut header, format!("{path}/"), io::empty())
+}
+
+fn new() -> Tar {
     Builder::new(GzEncoder::new(Vec::new(), Compression::best()))
 }
 
-fn add(tar: &mut Builder<GzEncoder<Vec<u8>>>, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
+fn add(tar: &mut Tar, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
     // Neither times nor owners, which would differ from one making to the next.
     let mut header = Header::new_gnu();
     header.set_size(content.len() as u64);

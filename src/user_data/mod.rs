@@ -43,7 +43,7 @@ pub enum Format {
     CloudConfig,
     /// A shell script
     Script,
-    /// A MIME message with the script as its part, to put beside parts of one's own
+    /// A MIME message with the script as a part, to combine with parts of your own
     Mime,
 }
 
@@ -79,7 +79,7 @@ pub fn render(archive: &Archive, format: Format, summary: &str) -> io::Result<St
 const BOUNDARY: &str = "=_provision_=";
 
 fn script(archive: &Archive, summary: &str) -> io::Result<String> {
-    let text = crate::host::squeeze(FIRST_BOOT);
+    let text = crate::script::squeeze(FIRST_BOOT);
     let mut script = format!("#!/bin/sh\n{}{text}", comment(summary));
     for line in BASE64.encode(archive.pack()?).as_bytes().chunks(WIDTH) {
         script.extend(line.iter().map(|byte| char::from(*byte)));

@@ -10,7 +10,7 @@ use super::*;
 use crate::stack::bundle::BundleFile;
 
 fn file(path: &str, content: &str, sensitive: bool) -> BundleFile {
-    let sha256 = crate::stack::bundle::sha256(content.as_bytes());
+    let sha256 = crate::digest::sha256(content.as_bytes());
     BundleFile {
         path: path.into(),
         mode: 0o644,
@@ -18,6 +18,7 @@ fn file(path: &str, content: &str, sensitive: bool) -> BundleFile {
         sha256,
         content: content.into(),
         sensitive,
+        built: false,
         seed: false,
     }
 }
@@ -29,6 +30,7 @@ fn archive() -> Archive {
         settings: "playbook = \"compose\"\n".into(),
         beside: vec![("ca.pem", "authority\n".into())],
         stack: vec![file("compose.yaml", "services: {}\n", false)],
+        stack_folders: Vec::new(),
         stack_archive: Some(StackArchive { url: "https://files.example/s".into(), sha256: "b".repeat(64) }),
     }
 }
@@ -61,6 +63,7 @@ fn the_archive_holds_what_the_script_reads() {
             "unit 644",
             "settings/provision.toml 600",
             "settings/ca.pem 600",
+            "settings/stack/ 755",
             "settings/stack/compose.yaml 644"
         ]
     );
@@ -70,7 +73,7 @@ fn the_archive_holds_what_the_script_reads() {
         format!("version {version}\nurl https://files.example/v1\nx86_64 {}\n", "a".repeat(64))
     );
     assert_eq!(files[1].2, format!("url https://files.example/s\nsha256 {}\n", "b".repeat(64)));
-    assert_eq!(files[5].2, "services: {}\n");
+    assert_eq!(files[6].2, "services: {}\n");
     assert_eq!(
         script,
         render(&archive(), Format::Script, "it provisions itself").expect("the same"),

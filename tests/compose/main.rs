@@ -53,7 +53,7 @@ fn main() {
 
 /// Refusals of what Compose accepts, by words in them: the folder's project would not run on a host
 /// as it is meant, or not at all.
-const STRICTER: [&str; 16] = [
+const STRICTER: [&str; 18] = [
     "lies outside the stack's folder",
     "is an absolute path, and only the stack's folder is sent",
     "is taken by",
@@ -70,6 +70,8 @@ const STRICTER: [&str; 16] = [
     "mounts two things at",
     "is no name for the container",
     "grows beyond",
+    "is no restart policy",
+    "permissions such as",
 ];
 
 /// What both say of a project, or where they differ.
@@ -77,10 +79,15 @@ pub fn compare(project: &Project, oracles: &[Oracle]) -> Result<(), String> {
     let folder = project.write();
     let ours = ours::read(folder.path());
     let mut complaints = String::new();
-    for oracle in oracles {
-        let theirs = oracle.read(folder.path());
-        let differs = match (&ours, &theirs) {
-            (Ok(ours), Ok(theirs)) => (ours != theirs).then(|| ours::difference(ours, theirs)),
+    let all: Vec<_> = oracles.iter().map(|oracle| oracle.read(folder.path())).collect();
+    // Where two releases read a project differently, no reader agrees with both.
+    let agrees_with_one = ours
+        .as_ref()
+        .is_ok_and(|ours| all.iter().any(|theirs| theirs.as_ref().is_ok_and(|theirs| theirs == ours)));
+    for (oracle, theirs) in oracles.iter().zip(&all) {
+        let differs = match (&ours, theirs) {
+            (Ok(_), Ok(_)) if agrees_with_one => None,
+            (Ok(ours), Ok(theirs)) => Some(ours::difference(ours, theirs)),
             (Err(_), Err(_)) => None,
             (Err(why), Ok(_)) => {
                 let is_meant = STRICTER.iter().any(|words| why.contains(words));

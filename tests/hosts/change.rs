@@ -282,29 +282,50 @@ fn nothing_leaves_before_its_replacement() -> Result<(), Failed> {
     Ok(())
 }
 
+/// From one engine to a newer one, on a host that is in use: its stack, its data and its firewall stay.
 fn a_version_that_is_required() -> Result<(), Failed> {
     let host = Host::make("debian13");
-    let folder = Folder::empty();
-    let up = ["up", &host.name, "--yes", "--playbook", "docker"];
+    let folder = Folder::with_stack();
+    let up = ["up", &host.name, "--yes"];
     let installed = || host.inside("dpkg-query -W -f '${Version} ' docker-ce docker-ce-cli");
+    let of_docker = |version: &str| {
+        folder.settings(&format!("version = \"{version}\"\nhold = true\n[steps.firewall]\nallow = [8080]\n"));
+    };
 
-    folder.settings("version = \"=26.1.4\"\nhold = true\n");
+    of_docker("=26.1.5");
     folder.provision(&up).expect(0);
-    assert_eq!(installed(), "5:26.1.4-1~debian.13~trixie 5:26.1.4-1~debian.13~trixie ");
-    assert!(host.inside("apt-mark showhold").contains("docker-ce\n"));
-    folder.provision(&up).expect(0).said(&["nothing to change"]);
-
-    folder.settings("version = \">=26.1.5\"\nhold = true\n");
-    let did = folder.provision(&["up", &host.name, "--yes", "--playbook", "docker", "--json"]);
-    did.expect(0);
-    assert_eq!(did.ended("applied"), ["docker/engine"]);
     assert_eq!(installed(), "5:26.1.5-1~debian.13~trixie 5:26.1.5-1~debian.13~trixie ");
     assert!(host.inside("apt-mark showhold").contains("docker-ce\n"));
     folder.provision(&up).expect(0).said(&["nothing to change"]);
+    host.inside(
+        "docker exec three-cache-1 redis-cli set kept yes && docker exec three-cache-1 redis-cli save",
+    );
+    let in_use = || {
+        host.inside(
+            "docker ps -a --format '{{.ID}} {{.Names}}' | sort; docker volume ls -q; docker images -q | sort",
+        )
+    };
+    let (before, rules) = (in_use(), host.inside("ufw status"));
+
+    of_docker(">=28");
+    let plan = folder.provision(&["plan", &host.name]);
+    let step = "Engine 26.1.5 is installed, >=28 is wanted";
+    assert!(plan.stdout.contains(step), "{}", plan.stdout);
+    let did = folder.provision(&["up", &host.name, "--yes", "--json"]);
+    did.expect(0);
+    assert_eq!(did.ended("applied"), ["docker/engine"]);
+    assert_eq!(installed(), "5:28.5.2-1~debian.13~trixie 5:28.5.2-1~debian.13~trixie ");
+    assert!(host.inside("docker version --format '{{.Server.Version}}'").starts_with("28.5"));
+    assert!(host.inside("apt-mark showhold").contains("docker-ce\n"));
+    assert_eq!(in_use(), before, "containers, volumes and images are the same ones");
+    assert_eq!(host.inside("ufw status"), rules);
+    assert!(host.get(8080)?.contains("three services, one page"));
+    assert_eq!(host.inside("docker exec three-cache-1 redis-cli get kept"), "yes\n");
+    folder.provision(&up).expect(0).said(&["nothing to change"]);
 
     // One that is not to be had: what is there is not taken for it.
-    folder.settings("version = \">=99\"\n");
-    let offered = "the host's repositories offer: 5:26.1.5-1~debian.13~trixie 5:26.1.4-1~debian.13~trixie";
+    of_docker(">=99");
+    let offered = "the host's repositories offer: 5:28.5.2-1~debian.13~trixie 5:28.5.1-1~debian.13~trixie";
     folder.provision(&up).expect(6).said(&["no version of docker-ce fits \">=99\"", offered]);
     Ok(())
 }

@@ -120,7 +120,7 @@ fn containers_and_their_ports() -> Result<(), Failed> {
     let did = folder.provision(&["up", "--yes", &host.name]);
     did.expect(0).said(&[
         "let in 22/tcp (ssh), 8080/tcp and nothing else",
-        "anybody may reach 8080/tcp: shown (two)",
+        "anyone can reach 8080/tcp: shown (two)",
         "shuts 9090/tcp (hidden (two)) for others",
         "hidden publishes 9090/tcp and the firewall does not let it in",
         "the new connection succeeded; the change stays",
@@ -309,7 +309,7 @@ fn another_port_and_some_networks() -> Result<(), Failed> {
         friend.address,
         friend.address6()
     ));
-    up().expect(0).said(&["let in 2222/tcp (ssh), 8000/tcp from ", "anybody may reach 2222/tcp: sshd"]);
+    up().expect(0).said(&["let in 2222/tcp (ssh), 8000/tcp from ", "anyone can reach 2222/tcp: sshd"]);
     up().expect(0).said(&["nothing to change"]);
     host.serves(8000);
     host.serves(22);
@@ -326,7 +326,7 @@ fn another_port_and_some_networks() -> Result<(), Failed> {
     up().fails(3, &["these rules would shut out the connection that sets them", "10.91.0.1"]);
     assert_eq!(host.ufw(), before);
     folder.settings("[steps.firewall]\nallow = [{ port = \"ssh\", from = [\"10.91.0.1\"] }]\n");
-    up().expect(0).said(&["10.91.0.1 may reach 2222/tcp: sshd", "no longer asked for"]);
+    up().expect(0).said(&["10.91.0.1 can reach 2222/tcp: sshd", "no longer asked for"]);
     assert!(!stranger.reaches(&host.address, 2222) && !friend.reaches(&host.address, 8000));
     assert_eq!(host.reached(2222), (true, false));
     Ok(())
@@ -343,11 +343,12 @@ fn somebody_else_rules() -> Result<(), Failed> {
     folder.settings("[steps.firewall]\nallow = [8080]\n");
     let packages = host.inside("dpkg-query -W");
     let refused = |text: &str| {
-        folder
-            .provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name])
-            .fails(3, &[text, "does not fight it, and nothing was changed", "leave `allow` out"]);
+        folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]).fails(
+            3,
+            &[text, "two firewalls on one host would work against each other", "leave `allow` out"],
+        );
     };
-    refused("firewalld rules this host's firewall");
+    refused("firewalld manages this host's firewall");
     host.inside("systemctl disable --now firewalld");
 
     let table = |name: &str, rule: &str| {
@@ -356,13 +357,13 @@ fn somebody_else_rules() -> Result<(), Failed> {
         ));
     };
     table("mine", "tcp dport 9999 drop");
-    refused("a ruleset of somebody's own is loaded in nftables (inet mine)");
+    refused("nftables has a ruleset that provision did not load (inet mine)");
     host.inside("nft delete table inet mine");
     // What only watches keeps nobody out.
     table("watch", "counter");
 
     host.inside("iptables -A INPUT -p tcp --dport 9999 -j REJECT");
-    refused("iptables has rules of somebody's own");
+    refused("iptables has INPUT rules that provision did not add");
     host.inside("iptables -F INPUT");
     assert_eq!(host.inside("dpkg-query -W"), packages);
     assert_eq!(host.inside("ls -d /var/lib/provision 2>/dev/null || true"), "");

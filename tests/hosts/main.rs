@@ -41,8 +41,8 @@ fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 const LONG: [(&str, &str); 13] = [
     ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
     ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
-    ("prefect::backup_at_each_moment", "prefect::backup is interrupted at the worst moment"),
-    ("prefect::secrets_each", "prefect::secrets rotates one of each kind"),
+    ("prefect::backup_at_each_moment", "prefect::day_two interrupts a restore at the worst moment"),
+    ("prefect::secrets_each", "prefect::day_two rotates one of each kind"),
     (
         "prefect::postgres::elsewhere",
         "prefect::postgres::on_the_host has another place for the same database",

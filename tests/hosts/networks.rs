@@ -14,6 +14,7 @@ pub const STORIES: &[Story] = &[
 /// The lab's machine is 10.91.0.1 to each of its hosts, and their gateway.
 const OVER_THE_LAPTOP: &str = "10.91.0.0/27";
 const REFUSED: &str = "you connect from 10.91.0.1, which lies in 10.91.0.0/27";
+const LOST_DNS: &str = "10.66.0.53 (a name server) lies in the new network 10.66.0.0/24";
 const UNDONE: &str = "10.91.0.1 (the address that you connect from) lies in the new network 10.91.0.0/27";
 
 /// A network of the project, and a restart of the daemon, on a host where the project runs.
@@ -44,6 +45,15 @@ fn a_network_over_the_laptop() -> Result<(), Failed> {
     eventually("the networks are as before", || before.contains(networks().trim_end()));
     project("");
     up(&[]).expect(0);
+
+    // A name server that the host asks. What ran before is brought back.
+    host.inside("echo nameserver 10.66.0.53 >>/etc/resolv.conf");
+    project(", networks: [odd]}}\nnetworks: {odd: {ipam: {config: [{subnet: 10.66.0.0/24}]}");
+    up(&[]).fails(3, &["the host asks the name server 10.66.0.53, which lies in 10.66.0.0/24"]);
+    up(&["--force"]).fails(6, &[LOST_DNS, "what ran before runs again (web)"]);
+    host.inside("sed /10.66.0.53/d /etc/resolv.conf >/tmp/resolv && cat /tmp/resolv >/etc/resolv.conf");
+    project("");
+    up(&[]).expect(0).said(&["nothing to change"]);
     let before = state();
 
     folder.settings("[steps.docker.daemon]\nbip = \"10.91.0.30/27\"\n");

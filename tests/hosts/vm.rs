@@ -184,7 +184,7 @@ fn a_life() -> Result<(), Failed> {
     clock.tell("went down in the middle of a run, and is up again");
     let did = folder.provision(&["up", "--yes"]);
     did.expect(0).said(&[
-        "ended without a word in docker/engine; going on from there",
+        "ended unexpectedly in docker/engine; continuing from there",
         "8080/tcp  web (three)",
         "none reachable",
         "vagrant ssh debian12 -c 'docker",
@@ -240,8 +240,8 @@ fn goes_down_in_the_middle(machine: &Machine, folder: &Folder) {
     let did = Did::from(child.wait_with_output().expect("provision"));
     // An emulated machine may be away for longer than anybody waits.
     match did.code {
-        4 => did.said(&["did not come back within", "follows it or goes on behind it"]),
-        _ => did.expect(6).said(&["the host went down, or the runner was killed", "goes on from there"]),
+        4 => did.said(&["did not come back within", "follows it, or continues after it"]),
+        _ => did.expect(6).said(&["the host went down, or the runner was killed", "continues from there"]),
     };
     eventually("the machine is up again", || machine.try_root("true").status.success());
     assert_ne!(machine.root("cat /proc/sys/kernel/random/boot_id"), boot, "another boot");

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::super::asked::asked;
 use super::super::exit::Exit;
 use super::super::{failure, history};
-use crate::report::{Failure, bytes, harmless, rfc3339};
+use crate::report::Failure;
 use crate::run::Link;
 use crate::steps::Backup;
+use crate::text::{bytes, harmless};
+use crate::time::rfc3339;
 
 const SCRIPT: &str =
     concat!(include_str!("../../../scripts/dump.sh"), include_str!("../../../scripts/backup.sh"));

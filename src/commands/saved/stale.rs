@@ -1,9 +1,12 @@
 //! What is different in a plan that was saved earlier.
 
+mod values;
+
 use std::collections::BTreeMap;
 
-use crate::plan::{Change, Plan};
-use crate::report::{harmless, risk};
+use crate::plan::{Change, FileChange, FileDiff, Plan};
+use crate::report::{recorded, risk};
+use crate::text::harmless;
 
 /// At most this many differences are listed.
 const MOST: usize = 20;
@@ -26,6 +29,12 @@ pub(super) fn differences(saved: &Plan, now: &Plan) -> Vec<String> {
             None => lines.push(format!("new: {}{}", change.title, because(change))),
             Some(before) => lines.extend(compared(before, change)),
         }
+    }
+    // Some values only repeat, as one number, what other changes say.
+    if lines.is_empty() {
+        lines.extend(
+            now.changes().filter_map(|change| values::derived(earlier.get(change.id.as_str())?, change)),
+        );
     }
     if lines.is_empty() {
         lines.push("the changes are the same: another version of provision saved the plan".into());
@@ -59,24 +68,10 @@ fn compared(saved: &Change, now: &Change) -> Vec<String> {
         tell(format!("no longer: {}", short(&risk(each))));
     }
     files(saved, now, &mut tell);
-    if !lines.is_empty() {
-        return lines;
+    if lines.is_empty() {
+        values::differences(saved, now, &mut |what| lines.push(format!("{}: {what}", now.title)));
     }
-    let (before, after) = (&saved.action.arguments, &now.action.arguments);
-    let mut names: Vec<_> = before.keys().chain(after.keys()).copied().collect();
-    names.sort_unstable();
-    names.dedup();
-    names.retain(|name| before.get(name) != after.get(name));
-    let one_line = |value: Option<&String>| value.filter(|value| !value.trim_end().contains('\n')).cloned();
-    names
-        .into_iter()
-        .map(|name| match (one_line(before.get(name)), one_line(after.get(name))) {
-            (Some(was), Some(is)) => {
-                format!("{}: {name} was \"{}\", is \"{}\"", now.title, short(was.trim()), short(is.trim()))
-            }
-            _ => format!("{}: {name} is different", now.title),
-        })
-        .collect()
+    lines
 }
 
 fn files(saved: &Change, now: &Change, tell: &mut impl FnMut(String)) {
@@ -87,17 +82,51 @@ fn files(saved: &Change, now: &Change, tell: &mut impl FnMut(String)) {
             None => tell(format!("{path} is touched now")),
             Some(before) if before.exists && !file.exists => tell(format!("{path} is not there any more")),
             Some(before) if !before.exists && file.exists => tell(format!("{path} is there now")),
-            Some(before) if before.sha256 != file.sha256 => tell(format!("{path} gets another content")),
+            Some(before) if before.sha256 != file.sha256 => {
+                tell(format!("{path} gets another content{}", lines_of(before, file)));
+            }
             Some(before) if (before.mode, &before.owner) != (file.mode, &file.owner) => tell(format!(
                 "{path} was to be {:04o} {}, is to be {:04o} {}",
                 before.mode, before.owner, file.mode, file.owner
             )),
+            Some(before)
+                if before.recorded.as_ref().is_some_and(|before| before.diff != recorded(file).diff) =>
+            {
+                tell(format!("{path} was changed on the host"));
+            }
             Some(_) => {}
         }
     }
     for file in saved.files.iter().filter(|file| !now.files.iter().any(|other| other.path == file.path)) {
         tell(format!("{} is not touched any more", file.path));
     }
+}
+
+/// Which lines make the difference: the first that is wanted now, and the first that no longer is.
+fn lines_of(saved: &FileChange, now: &FileChange) -> String {
+    let Some(saved) = &saved.recorded else { return String::new() };
+    let now = recorded(now);
+    let (earlier, later) = (wanted(&saved.diff), wanted(&now.diff));
+    let new = later.iter().find(|line| !earlier.contains(*line));
+    let old = earlier.iter().find(|line| !later.contains(*line));
+    match (new, old) {
+        (Some(new), Some(old)) => format!(": `{}` instead of `{}`", short(new), short(old)),
+        (Some(new), None) => format!(": with `{}`", short(new)),
+        (None, Some(old)) => format!(": without `{}`", short(old)),
+        (None, None) => String::new(),
+    }
+}
+
+/// The lines that a file gets.
+fn wanted(diff: &FileDiff) -> Vec<&str> {
+    let lines: Vec<&str> = match diff {
+        FileDiff::New(lines) => lines.iter().map(|line| line.trim()).collect(),
+        FileDiff::Text(lines) => {
+            lines.iter().filter_map(|line| line.strip_prefix('+')).map(str::trim).collect()
+        }
+        FileDiff::Removed | FileDiff::Opaque(_) => Vec::new(),
+    };
+    lines.into_iter().filter(|line| !line.is_empty()).collect()
 }
 
 fn short(text: &str) -> String {
@@ -139,10 +168,22 @@ mod tests {
         let lines = changed(&|plan| {
             plan.steps[docker].changes[0].action.arguments.insert("version", "28".into());
         });
-        assert_eq!(lines, ["add Docker's package source: version is different"]);
+        assert_eq!(lines, ["add Docker's package source: the version is 28 now, and was not set"]);
         assert_eq!(
             changed(&|_| {}),
             ["the changes are the same: another version of provision saved the plan"]
+        );
+        // What only repeats others is no line of its own.
+        let lines = changed(&|plan| {
+            let changes = &mut plan.steps[docker].changes;
+            changes[0].reason = "apt knows another one".into();
+            changes[2].action.arguments.insert("hash", "ab".repeat(32));
+        });
+        assert_eq!(
+            lines,
+            [
+                "docker/source: the reason was \"apt does not know download.docker.com\", is \"apt knows another one\""
+            ]
         );
         let many = changed(&|plan| {
             let one = plan.steps[docker].changes[0].clone();

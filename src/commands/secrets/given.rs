@@ -163,7 +163,7 @@ fn prompt(name: &str, host: &str, one_line: Option<&String>) -> Result<Password,
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     let answer = dialoguer::Password::new()
         .with_prompt(format!("the secret {name} for {host}"))
-        .with_confirmation("the same again", "these are two; once more")
+        .with_confirmation("again", "the two values differ; try again")
         .validate_with(|value: &String| check(value, one_line).map_err(|mistake| mistake.what))
         .interact();
     let _ = console::Term::stderr().show_cursor();
@@ -177,7 +177,10 @@ fn of_command(name: &str, command: &str, one_line: Option<&String>) -> Result<Pa
 }
 
 fn nothing_given(name: &str) -> Failure {
-    failure::plain(Exit::NotConfirmed, format!("nobody gave the secret {name}; nothing was changed"))
+    failure::plain(
+        Exit::NotConfirmed,
+        format!("no value was given for the secret {name}; nothing was changed"),
+    )
 }
 
 /// Why a value is not taken; nothing of it is in here.

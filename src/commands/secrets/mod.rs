@@ -18,8 +18,9 @@ use super::exit::Exit;
 use super::{exit_of, failure};
 use crate::cli::{Secrets, SecretsVerb};
 use crate::nearest::{listed, nearest};
-use crate::report::{Event, Failure, Reporter, harmless, print};
+use crate::report::{Event, Failure, Reporter, print};
 use crate::run::Link;
+use crate::text::harmless;
 
 const SCRIPT: &str = include_str!("../../../scripts/secrets.sh");
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::commands::exit::Exit;
 use crate::commands::failure;
 use crate::host::without_secrets;
-use crate::report::{Failure, harmless};
+use crate::report::Failure;
+use crate::text::harmless;
 
 /// More than any secret has, in bytes; the rest is not kept.
 const LONGEST: u64 = 64 * 1024;
@@ -53,7 +54,7 @@ fn within(name: &str, command: &str, patience: Duration) -> Result<Vec<u8>, Fail
     let (Some(text), Some(status)) = (out, ended(&mut child, end)) else {
         let _ = child.kill();
         let _ = child.wait();
-        let waited = crate::report::duration(patience.as_millis().try_into().unwrap_or(u64::MAX));
+        let waited = crate::text::duration(patience.as_millis().try_into().unwrap_or(u64::MAX));
         return Err(failed(
             format!("has not ended within {waited}; provision was waiting for its output"),
             last,
@@ -61,7 +62,7 @@ fn within(name: &str, command: &str, patience: Duration) -> Result<Vec<u8>, Fail
     };
     if text.len() as u64 > LONGEST {
         let _ = child.kill();
-        return Err(failed(format!("prints more than {}", crate::report::bytes(LONGEST)), Vec::new()));
+        return Err(failed(format!("prints more than {}", crate::text::bytes(LONGEST)), Vec::new()));
     }
     if !status.success() {
         return Err(failed(format!("failed ({status})"), last));

@@ -36,6 +36,11 @@ impl<'a> Line<'a> {
         text(self.raw(at))
     }
 
+    /// This field and all after it.
+    pub fn rest(&self, at: usize) -> Vec<String> {
+        self.fields.iter().skip(at).map(|field| text(field)).collect()
+    }
+
     pub fn optional(&self, at: usize) -> Option<String> {
         Some(self.text(at)).filter(|value| !value.is_empty())
     }

@@ -187,6 +187,14 @@ impl<'a> Chooser<'a> {
         self.is_ignored(real, is_folder).then_some(Why::Git)
     }
 
+    /// Whether a file is part of a build context, as Docker takes it.
+    pub(super) fn is_built(&self, path: &str) -> bool {
+        let takes = |(folder, ignore): &(&str, DockerIgnore)| {
+            is_in(path, folder) && !ignore.leaves_out(path[folder.len()..].trim_start_matches('/'))
+        };
+        self.builds.contains(path) || self.contexts.iter().any(takes)
+    }
+
     /// Whether git ignores something that lies here.
     pub(super) fn is_ignored(&self, real: &Path, is_folder: bool) -> bool {
         self.git.as_ref().is_some_and(|git| git.ignores(real, is_folder))

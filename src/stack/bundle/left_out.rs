@@ -6,7 +6,7 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-use crate::report::bytes;
+use crate::text::bytes;
 
 /// How many files of a folder that stays here are counted.
 const COUNTED: u64 = 20_000;

@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
 use super::choice::{Choice, Chooser};
+use super::folders::{self, BundleFolder, Usual};
 use super::git;
 use super::left_out::{self, LeftOut, Why, largest};
 use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
@@ -20,6 +21,7 @@ const SENSITIVE: [&str; 6] = [".env", "*.env", ".env.*", "*.key", "*.pem", "secr
 /// What a walk has found.
 pub(super) struct Collected {
     pub files: Vec<BundleFile>,
+    pub folders: Vec<BundleFolder>,
     pub left_out: LeftOut,
     pub links: Vec<Link>,
 }
@@ -31,7 +33,8 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     }
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
-    let mut walk = Walk { shown: dir, root, chooser };
+    let usual = Usual::of(&root, choice.project.and_then(|project| project.files.first()));
+    let mut walk = Walk { shown: dir, root, chooser, usual };
     let mut found = Found::default();
     let mut walked = walk.folder(&walk.root, "", &mut found);
     // A repository further down: what it ignores may also be what the walk stopped at.
@@ -44,26 +47,40 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     let named_secret = |path: &str| choice.sensitive().iter().any(|secret| same(secret, path));
     let left_out = found.left_out.group(&found.sent);
     let taken = |(path, (source, _)): &(String, (PathBuf, u64))| {
-        let (content, executable) = read(source).map_err(|error| read_error(source, error))?;
+        let (content, mode) = read(source).map_err(|error| read_error(source, error))?;
         // What a link leads to is a secret under the link's name as well.
         let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
         let is_secret = |path: &str| sensitive.matches(path, false) || named_secret(path);
         let secret = is_secret(path) || real != path && is_secret(real);
-        Ok(file(path.clone(), executable, secret, content))
+        let mode = match secret {
+            true if mode & 0o111 != 0 => 0o700,
+            true => 0o600,
+            false => usual.file(mode),
+        };
+        Ok(file(path.clone(), mode, secret, content))
     };
-    let files = side_by_side(&found.sent.into_iter().collect::<Vec<_>>(), taken)?;
-    Ok(Collected { files, left_out, links: found.links })
+    let mut files = side_by_side(&found.sent.into_iter().collect::<Vec<_>>(), taken)?;
+    for file in &mut files {
+        file.built = walk.chooser.is_built(&file.path);
+    }
+    let folders = found.folders.into_iter().map(|(path, mode)| {
+        let mounted = choice.project.is_some_and(|project| project.is_mounted(&path));
+        let built = walk.chooser.is_built(&path);
+        BundleFolder::new(path, mode, mounted, built)
+    });
+    let folders = folders::needed(folders.collect(), &files);
+    Ok(Collected { files, folders, left_out, links: found.links })
 }
 
-/// A file's content, and whether it is executable.
-fn read(path: &Path) -> std::io::Result<(Vec<u8>, bool)> {
+/// A file's content and mode.
+fn read(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
     let file = fs::File::open(path)?;
     let metadata = file.metadata()?;
     let size = metadata.len().min(MAX_SIZE);
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     // It may have grown since it was measured.
     file.take(MAX_SIZE + 1).read_to_end(&mut content)?;
-    Ok((content, metadata.permissions().mode() & 0o111 != 0))
+    Ok((content, metadata.permissions().mode()))
 }
 
 /// Reads and hashes files on several processors where there are many; in their order.
@@ -98,6 +115,8 @@ struct Found {
     has_repository: bool,
     /// Files to be sent: path in the bundle, where they really are, their size.
     sent: BTreeMap<String, (PathBuf, u64)>,
+    /// Folders that were entered, with their permissions.
+    folders: BTreeMap<String, u32>,
     left_out: left_out::Found,
     links: Vec<Link>,
 }
@@ -107,6 +126,7 @@ struct Walk<'a> {
     shown: &'a Path,
     root: PathBuf,
     chooser: Chooser<'a>,
+    usual: Usual,
 }
 
 impl Walk<'_> {
@@ -136,6 +156,9 @@ impl Walk<'_> {
                 if let Some(why) = self.chooser.skips(&path, entry.path(), real) {
                     found.left_out.folder(&path, entry.path(), why);
                     entries.skip_current_dir();
+                } else {
+                    let metadata = entry.metadata().map_err(|e| self.walk_error(folder, e))?;
+                    found.folders.insert(path, self.usual.folder(metadata.permissions().mode()));
                 }
                 continue;
             }
@@ -202,6 +225,7 @@ impl Walk<'_> {
             )));
         }
         found.links.push(Link { path: path.clone(), to, is_folder: true });
+        found.folders.insert(path.clone(), self.usual.folder(metadata.permissions().mode()));
         self.folder(&target, &path, found)
     }
 

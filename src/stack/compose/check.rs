@@ -24,14 +24,14 @@ pub(super) fn project(project: &mut Project, read: &Read) -> Result<(), ComposeE
     }
     ports(&read.services, &services)?;
     resources::container_names(&project.name, &read.services)?;
+    let enabled = read.services.iter().filter(|placed| placed.service.enabled);
+    let awaited: HashSet<&str> = enabled
+        .flat_map(|placed| &placed.service.depends_on)
+        .filter(|dependency| dependency.condition == Condition::CompletedSuccessfully)
+        .map(|dependency| dependency.service.as_str())
+        .collect();
     for service in &mut project.services {
-        service.one_shot = read.services.iter().filter(|s| s.service.enabled).any(|other| {
-            other
-                .service
-                .depends_on
-                .iter()
-                .any(|d| d.service == service.name && d.condition == Condition::CompletedSuccessfully)
-        });
+        service.one_shot = awaited.contains(service.name.as_str());
     }
     mark_made_here(project);
     Ok(())

@@ -14,7 +14,7 @@ use super::paths::{self, PathUse, Resolved};
 use super::rebase::{joined, name_contexts, rebase};
 use super::variables::{Unset, substitute};
 use super::yaml::{self, Entry, Node, Place, Tag, Value};
-use super::{ComposeError, invalid, merge, read, schema};
+use super::{ComposeError, invalid, merge, read, relations, schema};
 
 /// So many files may be taken in by `include` and `extends`.
 const MOST_TAKEN_IN: usize = 500;
@@ -277,6 +277,7 @@ impl<'a> Loader<'a> {
         }
         let mut merged = merged.ok_or_else(|| empty(path))?;
         schema::check_conversions(&merged)?;
+        relations::check_taken_apart(&merged)?;
         merge::unify(&mut merged);
         Ok(Scope::new(path, &merged))
     }

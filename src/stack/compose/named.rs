@@ -29,13 +29,14 @@ impl Named {
         for entry in under("secrets").chain(under("configs")) {
             named.paths.extend(text(entry.value.get("file")));
         }
+        let bound = paths::Bound::of(root);
         for entry in under("services") {
             let service = &entry.value;
             for key in ["env_file", "label_file"] {
                 let files = service.get(key).map(Node::each).unwrap_or_default().iter();
                 named.paths.extend(files.filter_map(|file| text(file.get("path").or(Some(file)))));
             }
-            named.paths.extend(paths::mounts(service, root).into_iter().map(|(mount, _)| mount.source));
+            named.paths.extend(paths::mounts(service, &bound).into_iter().map(|(mount, _)| mount.source));
             named.build(service);
         }
         named

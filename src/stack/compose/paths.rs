@@ -4,11 +4,33 @@
 //! the host does not have; one below a mount that a container may write to is the application's
 //! from its first run on.
 
+use std::collections::HashMap;
+
 use super::yaml::{Node, Place};
 use super::{ComposeError, OnHost, invalid};
 
 /// What stands for the folder in which Compose runs on the host (`PWD`) until that is known.
 pub(super) const WORKING_FOLDER: &str = "/proc/self/cwd";
+
+/// What stands for the home of whoever runs Compose on the host (`HOME`): the same folder by a name that no
+/// file has, so that what came from it is known.
+pub(super) const HOME_FOLDER: &str = "/proc/self/root/root";
+
+/// The home of root, who runs Compose on the host.
+const HOME: &str = "/root";
+
+/// Takes `~` and `$HOME` for what they are on the host, as Compose does: `~ann/x` is `/root/ann/x` to
+/// it. Whether there was one.
+pub(super) fn leave_home(path: &mut String) -> bool {
+    let rest = match (path.strip_prefix('~'), path.strip_prefix(HOME_FOLDER)) {
+        (Some(rest), _) => rest,
+        (_, Some(rest)) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => return false,
+    };
+    let rest = rest.trim_start_matches('/');
+    *path = if rest.is_empty() { HOME.to_owned() } else { format!("{HOME}/{rest}") };
+    true
+}
 
 /// What lies at a path of the folder on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +60,8 @@ pub struct Mount {
     pub created: bool,
     /// The file and line that say so.
     pub place: String,
+    /// Whether it was written with `~` or `$HOME`.
+    pub home: bool,
 }
 
 impl Mount {
@@ -109,7 +133,7 @@ pub(super) struct PathUse {
 impl PathUse {
     /// As a file of the host's own.
     pub(super) fn on_host(&self) -> OnHost {
-        OnHost { path: self.path.clone(), role: self.role, place: self.place.to_string() }
+        OnHost { path: self.path.clone(), role: self.role, place: self.place.to_string(), home: false }
     }
 }
 
@@ -149,7 +173,8 @@ pub(super) fn outside(usage: &PathUse) -> ComposeError {
     if usage.path.starts_with(['/', '~']) {
         let what = format!(
             "the {} {} is an absolute path, and only the stack's folder is sent to the host",
-            usage.role, usage.path
+            usage.role,
+            usage.path.replacen(HOME_FOLDER, "$HOME", 1)
         );
         return invalid(&usage.place, what, "copy it into the folder, and write its path from there");
     }
@@ -172,17 +197,34 @@ pub(super) fn outside(usage: &PathUse) -> ComposeError {
 }
 
 /// The bind mounts of a service, those by a volume whose driver binds a folder among them.
-pub(super) fn mounts(service: &Node, root: &Node) -> Vec<(Mount, PathUse)> {
+pub(super) fn mounts(service: &Node, bound: &Bound<'_>) -> Vec<(Mount, PathUse)> {
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
-    volumes.iter().filter_map(|volume| mount(volume, root)).collect()
+    volumes.iter().filter_map(|volume| mount(volume, bound)).collect()
 }
 
-fn mount(volume: &Node, root: &Node) -> Option<(Mount, PathUse)> {
+/// Named volumes with `driver_opts: {o: bind, device: FOLDER}`, which are bind mounts by another name,
+/// and their folders.
+pub(super) struct Bound<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Bound<'a> {
+    pub fn of(root: &'a Node) -> Self {
+        let device = |volume: &'a Node| {
+            let options = volume.get("driver_opts")?;
+            let is_bind =
+                options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
+            options.get("device")?.text().filter(|_| is_bind)
+        };
+        let volumes = root.get("volumes").map(Node::entries).unwrap_or_default().iter();
+        Self(volumes.filter_map(|entry| Some((entry.key.as_str(), device(&entry.value)?))).collect())
+    }
+}
+
+fn mount(volume: &Node, bound: &Bound<'_>) -> Option<(Mount, PathUse)> {
     let mut mount = match volume.text() {
         Some(text) => short(text),
         None => long(volume),
     }
-    .or_else(|| named(volume, root))?;
+    .or_else(|| named(volume, bound))?;
     mount.place = volume.place.to_string();
     let usage =
         PathUse { path: mount.source.clone(), role: "mount", required: false, place: volume.place.clone() };
@@ -191,7 +233,7 @@ fn mount(volume: &Node, root: &Node) -> Option<(Mount, PathUse)> {
 
 fn bind(source: &str, target: &str, writable: bool, created: bool) -> Mount {
     let (source, target) = (source.to_owned(), target.to_owned());
-    Mount { source, target, here: Here::Nothing, writable, created, place: String::new() }
+    Mount { source, target, here: Here::Nothing, writable, created, place: String::new(), home: false }
 }
 
 /// `SOURCE:TARGET[:OPTIONS]`, where the source is a path and not the name of a volume.
@@ -218,17 +260,13 @@ fn long(volume: &Node) -> Option<Mount> {
     Some(bind(source, target, !read_only, created))
 }
 
-/// A named volume with `driver_opts: {o: bind, device: FOLDER}` is a bind mount by another name.
-fn named(volume: &Node, root: &Node) -> Option<Mount> {
+fn named(volume: &Node, bound: &Bound<'_>) -> Option<Mount> {
     let mut parts = volume.text().unwrap_or_default().splitn(3, ':');
     let name = volume.get("source").and_then(Node::text).or_else(|| parts.next())?;
     let target = volume.get("target").and_then(Node::text).or_else(|| parts.next()).unwrap_or_default();
     let read_only = parts.next().is_some_and(|options| options.split(',').any(|option| option == "ro"))
         || volume.get("read_only").and_then(Node::truth) == Some(true);
-    let options = root.get("volumes")?.get(name)?.get("driver_opts")?;
-    let is_bind =
-        options.get("o")?.text()?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
-    let device = options.get("device")?.text().filter(|_| is_bind)?;
+    let device = bound.0.get(name)?;
     Some(bind(device, target, !read_only, false))
 }
 
@@ -309,6 +347,25 @@ mod tests {
         }
         for path in ["/var/run/docker.sock", "~/x"] {
             assert!(matches!(resolve("", path), Resolved::OnHost), "{path}");
+        }
+    }
+
+    #[test]
+    fn home_is_that_of_root() {
+        for (path, expected) in [
+            ("~", Some("/root")),
+            ("~/x", Some("/root/x")),
+            ("~//x/", Some("/root/x/")),
+            ("~ann/x", Some("/root/ann/x")),
+            ("/proc/self/root/root", Some("/root")),
+            ("/proc/self/root/root/x", Some("/root/x")),
+            ("/proc/self/root/rooted", None),
+            ("/root/x", None),
+            ("x/~", None),
+        ] {
+            let mut found = path.to_owned();
+            assert_eq!(leave_home(&mut found), expected.is_some(), "{path}");
+            assert_eq!(found, expected.unwrap_or(path), "{path}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::backups::backups;
 use super::dotenv::Environment;
-use super::paths::{self, PathUse};
+use super::paths::{self, Bound, PathUse};
 use super::recipe::recipe;
 use super::yaml::{Entry, Node, Place};
 use super::{ComposeError, Condition, Dependency, EnvFile, Service, invalid, ports};
@@ -25,14 +25,16 @@ pub(super) struct Placed {
     pub healthcheck_off: bool,
 }
 
+pub(super) const LABEL_FILE: &str = "label_file";
 /// What holds secrets.
 pub(super) const ENV_FILE: &str = "env_file";
 pub(super) const SECRET_FILE: &str = "secret file";
 
 pub(super) fn project(root: &Node, env: &Environment) -> Result<Read, ComposeError> {
     let mut read = Read { services: Vec::new(), uses: Vec::new() };
+    let bound = Bound::of(root);
     for entry in root.get("services").map(Node::entries).unwrap_or_default() {
-        let placed = service(entry, root, env, &mut read)?;
+        let placed = service(entry, &bound, env, &mut read)?;
         read.services.push(placed);
     }
     if read.services.is_empty() {
@@ -124,7 +126,12 @@ fn reads(service: &Node) -> Vec<String> {
     environments.chain(mounts).filter(|path| path.starts_with('/')).collect()
 }
 
-fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Result<Placed, ComposeError> {
+fn service(
+    entry: &Entry,
+    bound: &Bound<'_>,
+    env: &Environment,
+    read: &mut Read,
+) -> Result<Placed, ComposeError> {
     let name = entry.key.as_str();
     let node = &entry.value;
     let build = node.get("build").is_some();
@@ -155,10 +162,10 @@ fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Re
         file_use(path, ENV_FILE, required, &mut read.uses);
     }
     for file in files(node, "label_file") {
-        file_use(file, "label_file", enabled, &mut read.uses);
+        file_use(file, LABEL_FILE, enabled, &mut read.uses);
     }
     read.uses.extend(paths::builds(node, enabled));
-    let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node, root).into_iter().unzip();
+    let (mounts, mounted): (Vec<_>, Vec<_>) = paths::mounts(node, bound).into_iter().unzip();
     let (healthcheck, healthcheck_off) = healthcheck(node);
     let service = Service {
         backups: backups(image.as_deref(), node),
@@ -181,7 +188,7 @@ fn service(entry: &Entry, root: &Node, env: &Environment, read: &mut Read) -> Re
         enabled,
         scale,
         start_first: start_first(node),
-        container_name: text("container_name").filter(|name| !name.is_empty()),
+        container_name: text("container_name"),
         container_name_place: node
             .get("container_name")
             .map(|name| name.place.to_string())

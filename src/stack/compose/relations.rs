@@ -1,11 +1,11 @@
 //! What holds between the parts of a project, and the forms of values that Compose takes apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::read::Read;
 use super::shell_words::is_command_line;
 use super::yaml::{Node, Place};
-use super::{ComposeError, invalid};
+use super::{ComposeError, invalid, ports, words};
 
 /// Checks what a merged file declares, and what services that are on refer to.
 pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
@@ -17,12 +17,30 @@ pub(super) fn check(root: &Node, read: &Read) -> Result<(), ComposeError> {
     for entry in entries(root, "volumes") {
         external(&entry.key, &entry.value)?;
     }
+    for entry in entries(root, "services") {
+        forms(&entry.key, &entry.value)?;
+    }
+    let declared = Declared::of(root);
     let on =
         entries(root, "services").iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled);
     for (entry, _) in on {
-        service(&entry.key, &entry.value, root)?;
+        service(&entry.key, &entry.value, &declared)?;
     }
     Ok(())
+}
+
+/// The names that each section declares: each use of one is looked up.
+struct Declared<'a>(HashMap<&'static str, HashSet<&'a str>>);
+
+impl<'a> Declared<'a> {
+    fn of(root: &'a Node) -> Self {
+        let names = |kind| entries(root, kind).iter().map(|entry| entry.key.as_str()).collect();
+        Self(["networks", "volumes", "secrets", "configs"].map(|kind| (kind, names(kind))).into())
+    }
+
+    fn has(&self, kind: &str, name: &str) -> bool {
+        self.0.get(kind).is_some_and(|names| names.contains(name))
+    }
 }
 
 fn entries<'a>(root: &'a Node, key: &str) -> &'a [super::yaml::Entry] {
@@ -74,16 +92,45 @@ fn external(name: &str, node: &Node) -> Result<(), ComposeError> {
     }
 }
 
-fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
-    networks(name, node, root)?;
-    volumes(name, node, root)?;
-    for kind in ["secrets", "configs"] {
-        given(name, kind, node.get(kind), root)?;
+/// What a service that is on refers to.
+fn service(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
+    networks(name, node, declared)?;
+    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
+        if let Some(used) = volume_of(volume)
+            && !declared.has("volumes", used)
+        {
+            return Err(undeclared(name, "volume", "volumes", used, &volume.place));
+        }
     }
-    build(name, node, root)?;
+    for kind in ["secrets", "configs"] {
+        given(name, kind, node.get(kind), declared)?;
+    }
+    build(name, node, declared)?;
     healthcheck(name, node)?;
     limits(name, node)?;
     mounted_once(name, node)?;
+    words::check(name, node)
+}
+
+/// Checks a file that is read for one of its services alone: Compose takes apart the ports and volumes
+/// of all of them, and nothing else.
+pub(super) fn check_taken_apart(root: &Node) -> Result<(), ComposeError> {
+    for entry in entries(root, "services") {
+        for port in entry.value.get("ports").map(Node::items).unwrap_or_default() {
+            ports::port(port)?;
+        }
+        for volume in entry.value.get("volumes").map(Node::items).unwrap_or_default() {
+            volume_form(&entry.key, volume)?;
+        }
+    }
+    Ok(())
+}
+
+/// The values that Compose takes apart in every service, also in one that is off.
+fn forms(name: &str, node: &Node) -> Result<(), ComposeError> {
+    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
+        volume_form(name, volume)?;
+    }
     for key in ["command", "entrypoint"] {
         if let Some(command) = node.get(key)
             && let Some(text) = command.text()
@@ -106,7 +153,7 @@ fn service(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
     Ok(())
 }
 
-fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn networks(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(networks) = node.get("networks") else { return Ok(()) };
     let used: Vec<(&str, &Place)> = match networks.is_map() {
         true => networks.entries().iter().map(|entry| (entry.key.as_str(), &entry.place)).collect(),
@@ -118,7 +165,7 @@ fn networks(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
         return Err(invalid(&mode.place, what, "keep one of them"));
     }
     for (used, place) in used {
-        if used != "default" && !entries(root, "networks").iter().any(|entry| entry.key == used) {
+        if used != "default" && !declared.has("networks", used) {
             return Err(undeclared(name, "network", "networks", used, place));
         }
     }
@@ -134,63 +181,60 @@ fn undeclared(service: &str, kind: &str, section: &str, name: &str, place: &Plac
     )
 }
 
-fn volumes(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
-    for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
-        let used = match volume.text() {
-            Some(text) => named_volume(name, text, &volume.place)?,
-            None => {
-                let text = |key: &str| volume.get(key).and_then(Node::text);
-                if text("type") == Some("bind") && text("source").is_none_or(str::is_empty) {
-                    let what = format!("a bind mount of service {name:?} has no `source`");
-                    return Err(invalid(&volume.place, what, "name the file or folder"));
-                }
-                if text("target").is_none_or(str::is_empty) {
-                    let what = format!("a volume of service {name:?} has no `target`");
-                    return Err(invalid(&volume.place, what, "say where containers see it"));
-                }
-                text("source").filter(|source| text("type") == Some("volume") && !source.is_empty())
-            }
-        };
-        if let Some(used) = used
-            && !entries(root, "volumes").iter().any(|entry| entry.key == used)
-        {
-            return Err(undeclared(name, "volume", "volumes", used, &volume.place));
+fn volume_form(service: &str, volume: &Node) -> Result<(), ComposeError> {
+    if let Some(text) = volume.text() {
+        let parts: Vec<&str> = text.split(':').collect();
+        if text.is_empty() || parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
+            let what = format!("the volume {text:?} of service {service:?} has a blank part");
+            let remedy = "write SOURCE:TARGET; a variable in it may have no value in .env";
+            return Err(invalid(&volume.place, what, remedy));
         }
+        if parts.len() > 3 {
+            let what = format!("the volume {text:?} of service {service:?} has too many colons");
+            return Err(invalid(&volume.place, what, "write SOURCE:TARGET, or SOURCE:TARGET:OPTIONS"));
+        }
+        return Ok(());
+    }
+    let text = |key: &str| volume.get(key).and_then(Node::text);
+    if text("type") == Some("bind") && text("source").is_none_or(str::is_empty) {
+        let what = format!("a bind mount of service {service:?} has no `source`");
+        return Err(invalid(&volume.place, what, "name the file or folder"));
+    }
+    if text("target").is_none_or(str::is_empty) {
+        let what = format!("a volume of service {service:?} has no `target`");
+        return Err(invalid(&volume.place, what, "say where containers see it"));
     }
     Ok(())
 }
 
-/// The volume in `VOLUME:TARGET[:OPTIONS]`; none where it is a path, or has no name.
-fn named_volume<'a>(service: &str, text: &'a str, place: &Place) -> Result<Option<&'a str>, ComposeError> {
-    let parts: Vec<&str> = text.split(':').collect();
-    if text.is_empty() || parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
-        let what = format!("the volume {text:?} of service {service:?} has a blank part");
-        return Err(invalid(place, what, "write SOURCE:TARGET; a variable in it may have no value in .env"));
+/// The name of the volume that is mounted; none where it is a path, or has no name.
+fn volume_of(volume: &Node) -> Option<&str> {
+    let text = |key: &str| volume.get(key).and_then(Node::text);
+    match volume.text() {
+        Some(text) => {
+            let (source, _) = text.split_once(':')?;
+            (!source.starts_with(['.', '/', '~', '\\'])).then_some(source)
+        }
+        None => text("source").filter(|source| text("type") == Some("volume") && !source.is_empty()),
     }
-    if parts.len() > 3 {
-        let what = format!("the volume {text:?} of service {service:?} has too many colons");
-        return Err(invalid(place, what, "write SOURCE:TARGET, or SOURCE:TARGET:OPTIONS"));
-    }
-    let is_name = parts.len() > 1 && !parts[0].starts_with(['.', '/', '~', '\\']);
-    Ok(is_name.then_some(parts[0]))
 }
 
-fn given(name: &str, kind: &str, list: Option<&Node>, root: &Node) -> Result<(), ComposeError> {
+fn given(name: &str, kind: &str, list: Option<&Node>, declared: &Declared<'_>) -> Result<(), ComposeError> {
     for item in list.map(Node::items).unwrap_or_default() {
         let Some(source) = item.get("source").unwrap_or(item).text() else {
             let what = format!("an item of `{kind}` of service {name:?} has no `source`");
             return Err(invalid(&item.place, what, "name it"));
         };
-        if !entries(root, kind).iter().any(|entry| entry.key == source) {
+        if !declared.has(kind, source) {
             return Err(undeclared(name, kind.trim_end_matches('s'), kind, source, &item.place));
         }
     }
     Ok(())
 }
 
-fn build(name: &str, node: &Node, root: &Node) -> Result<(), ComposeError> {
+fn build(name: &str, node: &Node, declared: &Declared<'_>) -> Result<(), ComposeError> {
     let Some(build) = node.get("build") else { return Ok(()) };
-    given(name, "secrets", build.get("secrets"), root)?;
+    given(name, "secrets", build.get("secrets"), declared)?;
     let has = |key: &str| build.get(key).and_then(Node::text).is_some_and(|text| !text.is_empty());
     if has("dockerfile") && has("dockerfile_inline") {
         let what = format!("the build of service {name:?} has a `dockerfile` and a `dockerfile_inline`");

@@ -56,18 +56,29 @@ pub(super) fn of(root: &Node, read: &Read, project: &str) -> (Vec<Resource>, Vec
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     let enabled: Vec<_> =
         services.iter().zip(&read.services).filter(|(_, placed)| placed.service.enabled).collect();
-    let users = |uses: &dyn Fn(&Node) -> bool| -> Vec<String> {
-        let users = enabled.iter().filter(|(entry, _)| uses(&entry.value));
-        users.map(|(entry, _)| entry.key.clone()).collect()
+    let users = |used: &dyn Fn(&'_ Node) -> Vec<String>| -> HashMap<String, Vec<String>> {
+        let mut users: HashMap<String, Vec<String>> = HashMap::new();
+        for (entry, _) in &enabled {
+            for name in used(&entry.value) {
+                let services = users.entry(name).or_default();
+                if services.last() != Some(&entry.key) {
+                    services.push(entry.key.clone());
+                }
+            }
+        }
+        users
     };
+    let (mut mounting, mut joining) = (users(&mounted), users(&joined));
     let declared = |kind: &str| root.get(kind).map(Node::entries).unwrap_or_default();
     let mut found = Vec::new();
     for entry in declared("volumes") {
-        found.push(resource(ResourceKind::Volume, entry, project, users(&|node| mounts(node, &entry.key))));
+        let users = mounting.remove(&entry.key).unwrap_or_default();
+        found.push(resource(ResourceKind::Volume, entry, project, users));
     }
     let volumes = found.iter().map(|volume| volume.name.clone()).collect();
     for entry in declared("networks") {
-        found.push(resource(ResourceKind::Network, entry, project, users(&|node| joins(node, &entry.key))));
+        let users = joining.remove(&entry.key).unwrap_or_default();
+        found.push(resource(ResourceKind::Network, entry, project, users));
     }
     found.retain(|resource| !resource.services.is_empty());
     (found, volumes)
@@ -93,25 +104,27 @@ fn resource(kind: ResourceKind, entry: &Entry, project: &str, services: Vec<Stri
     }
 }
 
-/// Whether a service mounts a volume that the project declares under this name.
-fn mounts(service: &Node, key: &str) -> bool {
+/// The names under which the project declares the volumes that a service mounts.
+fn mounted(service: &Node) -> Vec<String> {
     let volumes = service.get("volumes").map(Node::items).unwrap_or_default();
-    volumes.iter().any(|volume| match volume.text() {
-        Some(text) => text.split_once(':').is_some_and(|(source, _)| source == key),
+    let name = |volume: &Node| match volume.text() {
+        Some(text) => text.split_once(':').map(|(source, _)| source.to_owned()),
         None => {
             let text = |key: &str| volume.get(key).and_then(Node::text);
-            text("type").is_none_or(|kind| kind == "volume") && text("source") == Some(key)
+            text("source").filter(|_| text("type").is_none_or(|kind| kind == "volume")).map(str::to_owned)
         }
-    })
+    };
+    volumes.iter().filter_map(name).collect()
 }
 
-/// Whether a service is in a network that the project declares under this name.
-fn joins(service: &Node, key: &str) -> bool {
+/// The names under which the project declares the networks that a service is in.
+fn joined(service: &Node) -> Vec<String> {
     match service.get("networks") {
-        None => key == "default" && service.get("network_mode").is_none(),
+        None if service.get("network_mode").is_none() => vec!["default".to_owned()],
+        None => Vec::new(),
         Some(networks) => {
-            networks.entries().iter().any(|entry| entry.key == key)
-                || networks.items().iter().any(|item| item.text() == Some(key))
+            let named = networks.entries().iter().map(|entry| entry.key.clone());
+            named.chain(networks.items().iter().filter_map(Node::text).map(str::to_owned)).collect()
         }
     }
 }
@@ -184,7 +197,7 @@ mod tests {
             ("a: {image: i, container_name: xx, scale: 1}", None),
             ("a: {image: i, container_name: 'a b'}", Some("is no name for the container")),
             ("a: {image: i, container_name: x}", Some("is no name for the container")),
-            ("a: {image: i, container_name: '${NONE}'}", None),
+            ("a: {image: i, container_name: '${NONE}'}", Some("is no name for the container")),
         ];
         for (services, complaint) in cases {
             let found = read(&format!("services:\n  {services}\n")).map_err(|error| error.to_string());

@@ -23,16 +23,29 @@ pub(super) fn check_include(node: &Node) -> Result<(), ComposeError> {
     value(node, &Kind::List(&keys::INCLUDED), "include", &node.place)
 }
 
-/// Checks text that is to become a number or a truth value, in a file that is read for one of its
-/// services alone: Compose converts all of it.
+/// Checks text that is to become a number or a truth value, and values that have two forms, in a file
+/// that is read for one of its services alone: Compose converts all of it.
 pub(super) fn check_conversions(root: &Node) -> Result<(), ComposeError> {
-    conversions(root, &Kind::Keys(&keys::FILE), "")
+    conversions(root, &Kind::Keys(&keys::FILE), "")?;
+    for service in root.get("services").map(Node::entries).unwrap_or_default() {
+        for entry in service.value.entries().iter().filter(|entry| CONVERTED.contains(&entry.key.as_str())) {
+            if let Some(kind) = keys::of_a_service(&entry.key).filter(|kind| !has_form(&entry.value, kind)) {
+                value(&entry.value, kind, &format!("services.{}.{}", service.key, entry.key), &entry.place)?;
+            }
+        }
+    }
+    Ok(())
 }
+
+/// What of a service Compose brings into one form before it looks at the keys.
+const CONVERTED: [&str; 4] = ["build", "depends_on", "env_file", "ports"];
 
 fn conversions(node: &Node, kind: &Kind, at: &str) -> Result<(), ComposeError> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match kind {
-        Kind::Truth | Kind::Integer | Kind::Number if node.scalar() == Some(Scalar::Text) => {
+        Kind::Truth | Kind::Integer | Kind::Number | Kind::Amount | Kind::Count
+            if node.scalar() == Some(Scalar::Text) =>
+        {
             value(node, kind, at, &node.place)
         }
         Kind::List(item) | Kind::Set(item) => {
@@ -75,6 +88,30 @@ fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), Compos
         Kind::Truth => is(node.truth().is_some(), "true or false"),
         Kind::Integer => is(node.integer().is_some() || is_whole(node), "a whole number"),
         Kind::Number => is(is_number(scalar) || is_text && is_decimal(node), "a number"),
+        Kind::PlainNumber => is(is_number(scalar), "a number without quotes"),
+        Kind::Amount => is(is_number(scalar) || is_text && node.integer().is_some(), "a whole number"),
+        Kind::Count => is(
+            (node.integer().is_some() || is_whole(node)) && !is_negative(node),
+            "a whole number that is not negative",
+        ),
+        Kind::PlainCount => is(
+            (scalar == Some(Scalar::Integer) || is_whole(node)) && !is_negative(node),
+            "a whole number without quotes that is not negative",
+        ),
+        Kind::Devices => is(
+            scalar == Some(Scalar::Integer)
+                || is_text && (node.integer().is_some() || node.text() == Some("all")),
+            "a whole number or `all`",
+        ),
+        Kind::Mode => is(
+            is_number(scalar) || is_text && node.text().is_some_and(is_octal),
+            "permissions such as `0440`",
+        ),
+        Kind::PullPolicy => is(
+            is_text && node.text().is_some_and(is_pull_policy),
+            "`always`, `never`, `missing`, `if_not_present`, `build`, `daily`, `weekly` or a time such as `every_12h`",
+        ),
+        Kind::TextOrTruth => is(is_text || scalar == Some(Scalar::Truth), "text, `true` or `false`"),
         Kind::Duration => is(
             is_text && node.text().is_some_and(is_duration),
             "a length of time with its unit, such as `30s` or `1m30s`",
@@ -222,7 +259,7 @@ fn form(kind: &Kind) -> String {
         Kind::Keys(_) | Kind::Dict(_) | Kind::Named(_) => "a mapping".into(),
         Kind::Optional(below) => form(below),
         Kind::Truth => "true or false".into(),
-        Kind::Integer | Kind::Number => "a number".into(),
+        Kind::Integer | Kind::Number | Kind::Amount | Kind::Count => "a number".into(),
         Kind::Word(words) => one_of(words),
         _ => "text".into(),
     }
@@ -244,6 +281,26 @@ fn is_number(scalar: Option<Scalar>) -> bool {
 fn is_whole(node: &Node) -> bool {
     node.scalar() == Some(Scalar::Float)
         && node.text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|number| number.fract() == 0.0)
+}
+
+fn is_negative(node: &Node) -> bool {
+    node.text().is_some_and(|text| text.starts_with('-'))
+}
+
+fn is_octal(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'))
+}
+
+/// The words, and `every_` with one or more whole numbers and their units.
+fn is_pull_policy(text: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["always", "never", "missing", "if_not_present", "build", "refresh", "daily", "weekly"];
+    let is_time = |text: &str| {
+        let mut parts = text.split_inclusive(|c: char| !c.is_ascii_digit()).peekable();
+        parts.peek().is_some()
+            && parts.all(|part| part.len() > 1 && part.ends_with(['w', 'd', 'h', 'm', 's']))
+    };
+    WORDS.contains(&text) || text.strip_prefix("every_").is_some_and(is_time)
 }
 
 fn is_decimal(node: &Node) -> bool {
@@ -319,6 +376,28 @@ mod tests {
             }
         }
         all(&keys::FILE, 0);
+    }
+
+    #[test]
+    fn pull_policies() {
+        for text in [
+            "always",
+            "never",
+            "missing",
+            "if_not_present",
+            "build",
+            "daily",
+            "weekly",
+            "every_12h",
+            "every_1w2d",
+        ] {
+            assert!(is_pull_policy(text), "{text}");
+        }
+        for text in
+            ["", "Always", " always", "newer", "every_", "every_12", "every_h", "every_1.5h", "every_1h2"]
+        {
+            assert!(!is_pull_policy(text), "{text}");
+        }
     }
 
     #[test]

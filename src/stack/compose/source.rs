@@ -40,7 +40,7 @@ pub(super) struct Assembled {
 pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeError> {
     let mut env = environment(dir)?.with_values(&loading.env);
     // As they are on the host, where root runs Compose in the stack's folder.
-    for (name, value) in [("PWD", paths::WORKING_FOLDER), ("HOME", "/root")] {
+    for (name, value) in [("PWD", paths::WORKING_FOLDER), ("HOME", paths::HOME_FOLDER)] {
         if env.get(name).is_none() {
             env.set(name, value.to_owned());
         }
@@ -73,8 +73,11 @@ pub(super) fn load(dir: &Path, loading: &Loading) -> Result<Project, ComposeErro
     // A folder that is built from is sent by what `.dockerignore` leaves of it.
     let files = assembled.uses.iter().filter(|usage| matches!(usage.role, paths::TAKEN_IN | read::ENV_FILE));
     project.named.extend(files.map(|usage| usage.path.clone()));
+    let read = |usage: &&PathUse| matches!(usage.role, paths::TAKEN_IN | read::ENV_FILE | read::LABEL_FILE);
+    project.read_files.extend(assembled.uses.iter().filter(read).map(|usage| usage.path.clone()));
     if has_own_env {
         project.own_files.push(own_env.clone());
+        project.read_files.push(own_env.clone());
         project.named.push(own_env);
     }
     assembled.named.add_to(project);
@@ -246,6 +249,7 @@ pub(super) fn assemble(
         services: read.services.iter().map(|s| s.service.clone()).collect(),
         sensitive: sensitive(&read.uses),
         own_files: own.clone(),
+        read_files: own.clone(),
         named: own,
         on_host: Vec::new(),
         contexts: Vec::new(),

@@ -199,6 +199,10 @@ fn refusals() {
         ("services:\n  a: {image: a, volumes: ['data:/d']}", "undeclared volume"),
         ("services:\n  a: {image: a, volumes: ['${NONE}:/d']}", "blank half of a volume"),
         ("services:\n  a: {image: a, command: \"echo 'x\"}", "open quote in a command"),
+        (
+            "services:\n  a: {image: a}\n  b: {image: b, profiles: [p], volumes: [':/d']}",
+            "blank half of a volume of one that is off",
+        ),
         ("services:\n  a: {image: a}\nsecrets:\n  s: {}", "secret from nowhere"),
         ("services:\n  a: {image: a, links: [b]}", "link to nothing"),
         ("include: [other.yaml]", "include of what is not there"),
@@ -341,7 +345,7 @@ fn alias_bombs_are_refused() {
     for n in 1..40 {
         let _ = writeln!(text, "a{n}: &a{n} [*a{0}, *a{0}]", n - 1);
     }
-    insta::assert_snapshot!(show(read(&text)), @"error: compose.yaml:15:6: not valid YAML: the aliases of this file multiply beyond 200000 values; correct the file there");
+    insta::assert_snapshot!(show(read(&text)), @"error: compose.yaml:15: up to here the file has more than 200000 values, those that aliases repeat counted; move what is data into a file that a service mounts, or let fewer aliases repeat each other");
     let deep = "[".repeat(100_000);
     assert!(read(&deep).is_err());
     // Each anchor is kept beside what it stands in.
@@ -399,4 +403,5 @@ proptest::proptest! {
 }
 
 mod folder;
+mod large;
 mod shipped;

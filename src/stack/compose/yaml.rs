@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
 
-use super::ComposeError;
 use super::scalar::{self, Scalar};
+use super::{ComposeError, invalid};
 
 /// Aliases multiply what they name; a file that grows beyond this is refused.
 const MAX_NODES: usize = 200_000;
@@ -360,7 +360,10 @@ impl Builder<'_> {
         self.open.extend(anchor.cloned());
         self.depth += 1;
         match self.depth > MAX_DEPTH {
-            true => Err(fault(place, "the values of this file are nested more than 100 deep")),
+            true => {
+                let what = format!("the values of this file are nested more than {MAX_DEPTH} deep");
+                Err(invalid(place, what, "nest fewer"))
+            }
             false => Ok(()),
         }
     }
@@ -375,7 +378,16 @@ impl Builder<'_> {
     fn count(&mut self, more: usize, place: &Place) -> Result<(), ComposeError> {
         self.nodes += more;
         match self.nodes > MAX_NODES {
-            true => Err(fault(place, "the aliases of this file multiply beyond 200000 values")),
+            true => {
+                let what = format!(
+                    "up to here the file has more than {MAX_NODES} values, those that aliases repeat counted"
+                );
+                Err(invalid(
+                    place,
+                    what,
+                    "move what is data into a file that a service mounts, or let fewer aliases repeat each other",
+                ))
+            }
             false => Ok(()),
         }
     }

@@ -184,3 +184,23 @@ fn what_cannot_be_read_is_told() {
     let refusal = up(&facts, "shop", "").expect_err("of a newer one");
     assert!(refusal.what.starts_with("/var/lib/provision/claims/blog.json on the host cannot be read"));
 }
+
+/// A host with many stacks: ports first, and no more than a person reads.
+#[test]
+fn what_others_hold_is_bounded() {
+    let mut facts = host();
+    for number in 0..30 {
+        let claim = match number {
+            0..20 => format!("{{\"user\": {{\"members\": [\"u{number}\"]}}}}"),
+            20..29 => format!("{{\"docker\": {{\"daemon\": {{\"s{number}\": 1}}}}}}"),
+            _ => format!("{{\"firewall\": {{\"allow\": {:?}}}}}", (8000..8100).collect::<Vec<_>>()),
+        };
+        put(&mut facts, &format!("/var/lib/provision/claims/a{number:02}.json"), &claim);
+    }
+    let claims = Claims::read(&facts, "blog").expect("claims");
+    assert_eq!(
+        claims.plan(&facts).expect("a step").state,
+        "claims of other stacks: a29 (8000, 8001, 8002, 8003 and 96 more open), a20 (s20 in daemon.json), \
+         a21 (s21 in daemon.json), a22 (s22 in daemon.json), a23 (s23 in daemon.json) and 25 more"
+    );
+}

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use super::{Docker, command_line, settings};
+use super::{Docker, command_line, settings, store};
 use crate::plan::{Change, Risk, has_password};
 use crate::steps::claims::Daemon;
 use crate::steps::{Claims, Model, Refusal};
@@ -73,8 +73,12 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     if wanted == present {
         return Ok(None);
     }
+    let moved = store::moved(&wanted, &present, &model.facts).filter(|_| engine != Engine::New);
+    if let Some(setting) = moved.filter(|_| !model.force) {
+        return Err(store::refusal(setting));
+    }
     let text = serde_json::to_string_pretty(&wanted).map_err(|error| {
-        Refusal::new("docker", format!("daemon.json: {error}"), "mend `daemon` in [steps.docker]")
+        Refusal::new("docker", format!("daemon.json: {error}"), "fix `daemon` in [steps.docker]")
     })?;
     // Where a proxy has a password, the file is root's alone.
     let mode = if has_password(&text) { 0o600 } else { 0o644 };
@@ -102,9 +106,13 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     let change = Change {
         id: "docker/daemon".into(),
         title,
-        reason: if file.exists { reason.into() } else { "there is none".into() },
+        reason: match () {
+            () if moved.is_some() => "Docker starts without the images and containers that it has now".into(),
+            () if file.exists => reason.into(),
+            () => "there is none".into(),
+        },
         risks: if activate == "restart" { vec![Risk::RestartsDocker { live_restore }] } else { Vec::new() },
-        undo: Some("the former file is kept beside the run's journal".into()).filter(|_| file.exists),
+        undo: Some("the previous file is kept beside the run's journal".into()).filter(|_| file.exists),
         files: vec![file],
         action: match activate {
             "restart" => model.watched(action).with_unshown("back", with_bridge(&present, model)),
@@ -175,10 +183,11 @@ fn before(asked: &Map<String, Value>, present: &Map<String, Value>, claims: &Cla
     before
 }
 
-/// Settings that the last run made for this stack, and that no claim asks for now, are as they were before.
+/// Settings that the last run made for this stack, and that no claim asks for now, are as they were before;
+/// but for those that decide where Docker keeps what runs.
 fn take_back(wanted: &mut Map<String, Value>, asked: &Map<String, Value>, claims: &Claims) {
     let Daemon { daemon, before } = &claims.recorded.docker;
-    for (path, value) in settings::leaves(daemon) {
+    for (path, value) in settings::leaves(daemon).filter(|(path, _)| !store::decides(path)) {
         let still: Vec<&Value> = claims
             .else_asked()
             .map(|(_, claim)| &claim.docker.daemon)
@@ -226,7 +235,7 @@ pub(in crate::steps) fn present(model: &Model) -> Result<Map<String, Value>, Ref
         Refusal::new(
             "docker",
             format!("{PATH} on the host {why}"),
-            "mend it first; provision merges into it and never guesses",
+            "fix it first; provision merges into it and never guesses",
         )
     };
     let text = file.content.as_deref().ok_or_else(|| unreadable("is too large to be read".into()))?;
@@ -276,7 +285,7 @@ fn asked(docker: &Docker) -> Result<Vec<(String, Value)>, Refusal> {
     }
     for (key, value) in &options.daemon {
         let value = serde_json::to_value(value).map_err(|error| {
-            Refusal::new("docker", format!("`daemon.{key}`: {error}"), "mend it in [steps.docker]")
+            Refusal::new("docker", format!("`daemon.{key}`: {error}"), "fix it in [steps.docker]")
         })?;
         asked.push((key.clone(), value));
     }

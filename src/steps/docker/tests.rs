@@ -110,3 +110,65 @@ fn the_present_bridge_is_no_new_network() {
     // Another one is.
     assert!(planned("docker.daemon.bip = '172.18.0.1/16'").is_err());
 }
+
+#[test]
+fn docker_keeps_what_it_has() {
+    const SNAPSHOTTER: &str = "features = { containerd-snapshotter = true }";
+    let planned = |storage: Option<&str>, settings: &str, force: bool| {
+        let mut facts = storage.map_or_else(bare, |storage| {
+            let mut facts = with_docker("28.5.2");
+            if let Some(docker) = &mut facts.docker {
+                docker.storage = storage.into();
+            }
+            facts
+        });
+        facts.files.entry("/etc/docker/daemon.json".into()).or_default();
+        let options = options(&format!("[docker.daemon]\n{settings}\n"));
+        let mut model = Model { facts, force, ..Model::default() };
+        model.claims = Claims::read(&model.facts, "shop").expect("claims");
+        let steps: Vec<Box<dyn Step>> = vec![Box::new(Docker::new(options.docker))];
+        plan("web1", "compose", &steps, &mut model).map_err(|refusal| refusal.what)
+    };
+    for (storage, settings, refused) in [
+        (Some("overlay2"), SNAPSHOTTER, Some("features.containerd-snapshotter")),
+        (Some("overlayfs"), SNAPSHOTTER, None),
+        (Some("overlayfs"), "features = { containerd-snapshotter = false }", Some("containerd-snapshotter")),
+        (Some("overlay2"), "data-root = \"/srv/docker\"", Some("data-root")),
+        (Some("overlay2"), "data-root = \"/var/lib/docker/\"", None),
+        (Some("overlay2"), "storage-driver = \"vfs\"", Some("storage-driver")),
+        (Some("overlay2"), "storage-driver = \"overlay2\"", None),
+        (Some(""), "storage-driver = \"overlay2\"", Some("storage-driver")),
+        (Some("overlay2"), "debug = true", None),
+        (None, SNAPSHOTTER, None),
+        (None, "data-root = \"/srv/docker\"", None),
+    ] {
+        let what = planned(storage, settings, false).err();
+        match refused {
+            Some(words) => {
+                assert!(what.as_deref().is_some_and(|what| what.contains(words)), "{settings}: {what:?}")
+            }
+            None => assert_eq!(what, None, "{storage:?} {settings}"),
+        }
+    }
+    let forced = planned(Some("overlay2"), SNAPSHOTTER, true).expect("a plan");
+    let reasons: Vec<_> = forced.changes().map(|change| change.reason.as_str()).collect();
+    assert!(
+        reasons.contains(&"Docker starts without the images and containers that it has now"),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn what_decides_where_data_lies_is_not_taken_back() {
+    let mut facts = with_docker("28.5.2");
+    let text = r#"{"features": {"containerd-snapshotter": true}, "debug": true}"#;
+    crate::steps::tests::put(&mut facts, "/etc/docker/daemon.json", text);
+    let claim = format!(r#"{{"docker": {{"daemon": {text}}}}}"#);
+    crate::steps::tests::put(&mut facts, "/var/lib/provision/claims/shop.json", &claim);
+    let mut model = Model { facts, ..Model::default() };
+    model.claims = Claims::read(&model.facts, "shop").expect("claims");
+    let steps: Vec<Box<dyn Step>> = vec![Box::new(Docker::new(options("").docker))];
+    let plan = plan("web1", "compose", &steps, &mut model).expect("a plan");
+    let titles: Vec<_> = plan.changes().map(|change| change.title.as_str()).collect();
+    assert!(titles.contains(&"remove debug from daemon.json"), "{titles:?}");
+}

@@ -8,14 +8,17 @@
 //! else's chain is touched.
 
 use super::options::Opening;
+use crate::digest::sha256;
 use crate::facts::LoadedRule;
-use crate::plan::sha256;
 
 /// Our chain.
 pub(super) const CHAIN: &str = "PROVISION-FORWARD";
 
 /// What stands in for ufw's own rules while it reloads.
 const GUARD: &str = "PROVISION-GUARD";
+
+/// What bridges that are not Docker's do not get into, though ufw's pattern for Docker's fits them.
+const INPUT: &str = "PROVISION-INPUT";
 
 /// Bridges that Docker makes.
 const DOCKERS: [&str; 3] = ["docker0", "docker_gwbridge", "br-+"];
@@ -93,8 +96,13 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte))
 }
 
-/// The rules of one family, on a host with such bridges.
-pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Ruleset {
+/// The rules of one family, on a host with such bridges. `by_hand` has what other rules let in.
+pub(super) fn ruleset(
+    openings: &[Opening],
+    bridges: &Bridges,
+    by_hand: &dyn Fn(&Opening) -> bool,
+    v6: bool,
+) -> Ruleset {
     // What has begun goes on.
     let mut rules =
         vec!["-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned(), "-i lo -j RETURN".to_owned()];
@@ -102,7 +110,7 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
         // Published for the host itself: a neighbour on the wire may still send there (moby/moby#45610).
         rules.push("-m conntrack --ctorigdst 127.0.0.0/8 -j DROP".to_owned());
     }
-    // What containers alone may reach is the host's, and not another container's.
+    // What containers alone can reach is the host's, and not another container's.
     for opening in openings.iter().filter(|opening| !opening.containers) {
         for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
             let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
@@ -132,7 +140,7 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
     let count = rules.len();
     let mut text = format!(
         "# Written by provision: what is let in to containers ({}), and what gets in while ufw reloads.\n\
-         # Loaded by provision.init.\n*mangle\n:{CHAIN} - [0:0]\n:{GUARD} - [0:0]\n",
+         # Loaded by provision.init.\n*mangle\n:{CHAIN} - [0:0]\n:{GUARD} - [0:0]\n:{INPUT} - [0:0]\n",
         if v6 { "IPv6" } else { "IPv4" }
     );
     for rule in rules {
@@ -141,8 +149,41 @@ pub(super) fn ruleset(openings: &[Opening], bridges: &Bridges, v6: bool) -> Rule
     for rule in guard(openings, bridges, v6) {
         text.push_str(&format!("-A {GUARD} {rule}\n"));
     }
+    for rule in for_dockers_alone(openings, bridges, by_hand, v6) {
+        text.push_str(&format!("-A {INPUT} {rule}\n"));
+    }
     text.push_str("COMMIT\n");
     Ruleset { text, mark, count }
+}
+
+/// What containers alone may reach, closed for bridges of others. ufw and iptables know only how a name
+/// begins: `br-+` also is `br-lan`. Docker goes on with a hexadecimal digit, and those that begin so and are
+/// of others are known by name. What rules made by hand let in is not ours to close.
+fn for_dockers_alone(
+    openings: &[Opening],
+    bridges: &Bridges,
+    by_hand: &dyn Fn(&Opening) -> bool,
+    v6: bool,
+) -> Vec<String> {
+    let mut closed = Vec::new();
+    for opening in openings.iter().filter(|opening| opening.containers && !by_hand(opening)) {
+        for net in opening.from.iter().filter(|net| net.addr().is_ipv6() == v6) {
+            let source = if net.prefix_len() == 0 { String::new() } else { format!("-s {net} ") };
+            let ports = opening.ports.to_string().replace('-', ":");
+            closed.push(format!("{source}-p {} --dport {ports} -j DROP", opening.protocol.as_str()));
+        }
+    }
+    if closed.is_empty() {
+        return closed;
+    }
+    let mut rules = vec!["-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned()];
+    rules.extend(bridges.named.iter().map(|name| format!("-i {name} -j RETURN")));
+    for name in &bridges.foreign {
+        rules.extend(closed.iter().map(|rule| format!("-i {name} {rule}")));
+    }
+    rules.extend("0123456789abcdef".chars().map(|digit| format!("-i br-{digit}+ -j RETURN")));
+    rules.extend(closed.iter().map(|rule| format!("-i br-+ {rule}")));
+    rules
 }
 
 /// What gets in to the host itself while ufw reloads: what is let in, and what keeps its network up.

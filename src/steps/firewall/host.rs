@@ -174,6 +174,6 @@ pub(super) fn is_loaded(facts: &Facts, family: u8, ruleset: &Ruleset) -> bool {
 fn reverted(text: &str) -> String {
     let mut lines = text.lines();
     let (when, run) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let why = lines.next().unwrap_or("nobody proved that the host could still be reached");
-    format!("the firewall set itself back at {when}, after run {run}: {why}")
+    let why = lines.next().unwrap_or("no new connection proved that the host is still reachable");
+    format!("the firewall was reverted at {when}, after run {run}: {why}")
 }

@@ -12,30 +12,32 @@ use crate::steps::{Model, Refusal};
 pub(super) fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
     let is_active = |unit: &str| facts.unit(unit).is_some_and(|unit| unit.is_active() || unit.is_enabled());
     let other = if is_active("firewalld.service") {
-        Some(("firewalld rules this host's firewall".to_owned(), "systemctl disable --now firewalld"))
+        Some(("firewalld manages this host's firewall".to_owned(), "systemctl disable --now firewalld"))
     } else if is_active("netfilter-persistent.service") {
         Some((
-            "netfilter-persistent loads rules of somebody's own (/etc/iptables)".to_owned(),
+            "netfilter-persistent loads its own rules (/etc/iptables)".to_owned(),
             "apt-get remove netfilter-persistent",
         ))
     } else if !facts.firewall.foreign_tables.is_empty() {
         let tables = facts.firewall.foreign_tables.join(", ");
         Some((
-            format!("a ruleset of somebody's own is loaded in nftables ({tables})"),
+            format!("nftables has a ruleset that provision did not load ({tables})"),
             "systemctl disable --now nftables",
         ))
     } else if !is_enabled(facts)
         && !loaded(facts, 4, "filter", "-A INPUT -j ufw-before-input")
         && has_rules_by_hand(facts)
     {
-        Some(("iptables has rules of somebody's own for what comes in".to_owned(), "iptables -S INPUT"))
+        Some(("iptables has INPUT rules that provision did not add".to_owned(), "iptables -S INPUT"))
     } else {
         None
     };
     let Some((what, command)) = other else { return Ok(()) };
     Err(Refusal {
         step: STEP,
-        what: format!("{what}; provision does not fight it, and nothing was changed"),
+        what: format!(
+            "{what}; two firewalls on one host would work against each other, so nothing was changed"
+        ),
         details: Vec::new(),
         hints: vec![
             "leave `allow` out of [steps.firewall], and the firewall stays as it is".into(),
@@ -149,7 +151,7 @@ impl Firewall {
             details: openings.iter().filter(|each| each.ssh).map(|each| format!("let in: {each}")).collect(),
             hints: vec![
                 format!("add \"{client}\" to `from` of port \"ssh\" in [steps.firewall] allow"),
-                "`--force` goes on all the same; the host sets itself back when you are locked out".into(),
+                "`--force` continues anyway; the host undoes the change if you are locked out".into(),
             ],
             findings: Vec::new(),
         })

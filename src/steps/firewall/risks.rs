@@ -1,4 +1,4 @@
-//! Who may reach what behind the change, and what nobody reaches any more.
+//! Which ports a change opens or closes, for which networks, and what listens there.
 
 use super::Firewall;
 use super::containers::CHAIN;
@@ -9,7 +9,7 @@ use crate::plan::Risk;
 use crate::steps::Model;
 
 impl Firewall {
-    /// What anybody or somebody may reach then, and what answers there.
+    /// The ports that are open afterwards, for everyone or for some networks, and what listens there.
     pub(super) fn lets_in(&self, facts: &Facts, openings: &[Opening]) -> Vec<Risk> {
         openings
             .iter()

@@ -75,7 +75,8 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
     };
     let mut facts = with_ufw(facts.clone(), true, [&tuples(false), &tuples(true)]);
     let modes = [0o640, 0o640, 0o755];
-    let texts = [false, true].map(|v6| super::ruleset(&openings, &super::Bridges::default(), v6).text);
+    let texts =
+        [false, true].map(|v6| super::ruleset(&openings, &super::Bridges::default(), &|_| false, v6).text);
     for ((path, text), mode) in super::OURS.into_iter().zip([&texts[0], &texts[1], super::LOADER]).zip(modes)
     {
         put(&mut facts, path, text);
@@ -364,7 +365,7 @@ fn who_rules_already_is_not_fought() {
             },
             "netfilter-persistent",
         ),
-        (&|facts| facts.firewall.foreign_tables.push("inet mine".into()), "nftables (inet mine)"),
+        (&|facts| facts.firewall.foreign_tables.push("inet mine".into()), "(inet mine)"),
         (&|facts| facts.firewall.loaded.push(loaded(":INPUT DROP")), "iptables"),
         (&|facts| facts.firewall.loaded.push(loaded("-A INPUT -p tcp --dport 9 -j REJECT")), "iptables"),
     ] {
@@ -583,6 +584,34 @@ fn what_containers_alone_reach() {
         "{rules}"
     );
     assert!(!rules.contains("--ctorigdstport 5432"), "{rules}");
+    // ufw takes `br-+`, which is `br-lan` as well: that one is a person's own.
+    let mut lived_in = host();
+    let interfaces = "br-0123456789ab: 3 4\nbr-lan: 5 6\nbr-dmz: 5\nbr-web: 7\n";
+    put(&mut lived_in, super::INTERFACES, interfaces);
+    let masked = "-A POSTROUTING -s 172.20.0.0/16 ! -o br-web -j MASQUERADE";
+    lived_in.firewall.loaded.push(LoadedRule { family: 4, table: "nat".into(), rule: masked.into() });
+    let input = |facts: &Facts| {
+        let step = planned(facts, text).expect("it can be planned");
+        let files = &step.changes.last().expect("a change").files;
+        let rules = files.iter().find(|file| file.path.ends_with("/provision.rules")).expect("rules");
+        let rules = String::from_utf8_lossy(rules.content.as_deref().expect("a content")).into_owned();
+        let rules = rules.lines().filter_map(|line| line.strip_prefix("-A PROVISION-INPUT "));
+        rules.filter(|rule| !rule.contains("+ -j RETURN")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        input(&lived_in),
+        [
+            "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+            "-i br-web -j RETURN",
+            "-i br-dmz -s 172.16.0.0/12 -p tcp --dport 5432 -j DROP",
+            "-i br-lan -s 172.16.0.0/12 -p tcp --dport 5432 -j DROP",
+            "-i br-+ -s 172.16.0.0/12 -p tcp --dport 5432 -j DROP",
+        ]
+    );
+    // What its owner lets in stays let in.
+    let by_hand = "### tuple ### allow tcp 5432 0.0.0.0/0 any 172.20.0.0/16 in_br-lan\n";
+    put(&mut lived_in, super::RULES[0], by_hand);
+    assert!(input(&lived_in).is_empty(), "{:?}", input(&lived_in));
     let done = as_changed(&host(), text);
     assert!(planned(&done, text).expect("it can be planned").changes.is_empty());
     // As an older provision has let them in: from everywhere.

@@ -332,7 +332,7 @@ mod tests {
         }
     }
 
-    /// What only containers may reach is let in by Docker's bridges, and by no other way.
+    /// What only containers can reach is let in by Docker's bridges, and by no other way.
     #[test]
     fn a_rule_of_one_interface() {
         let options: crate::steps::Options = toml::from_str(

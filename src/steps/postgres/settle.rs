@@ -4,7 +4,7 @@
 use ipnet::IpNet;
 
 use super::options::{Mode, PostgresOptions, Tls, is_host, is_name, url};
-use crate::plan::sha256;
+use crate::digest::sha256;
 use crate::stack::compose::PortRange;
 use crate::steps::firewall::{Allow, PortName, Source, Transport};
 use crate::steps::stack::EnvValue;

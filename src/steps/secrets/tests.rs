@@ -97,8 +97,8 @@ fn what_a_person_gives_is_taken_before_files_are_written() {
     assert_eq!(
         told(&step),
         [
-            "secrets/given: take the secret db, which will be asked for (nobody has given it to the host yet)",
-            "secrets/made: make the secrets page in /etc/provision/secrets/shop, and 2 files with them (the host does not have them; nobody else will see them)",
+            "secrets/given: take the secret db, which will be asked for (the host does not have it yet)",
+            "secrets/made: make the secrets page in /etc/provision/secrets/shop, and 2 files with them (the host does not have them yet; their values never leave it)",
         ]
     );
     assert_eq!(step.changes[0].action.arguments[ASKED], "db\n");
@@ -112,8 +112,8 @@ fn what_a_person_gives_is_taken_before_files_are_written() {
     assert_eq!(
         told(&step),
         [
-            "secrets/given: take the secret db, which will be asked for (nobody has given it to the host yet)",
-            "secrets/made: write db with secrets in /etc/provision/secrets/shop (they are to hold something else)",
+            "secrets/given: take the secret db, which will be asked for (the host does not have it yet)",
+            "secrets/made: write db with secrets in /etc/provision/secrets/shop (their contents change)",
         ]
     );
     // And the other way round what was given stays.
@@ -129,7 +129,7 @@ fn a_file_that_is_not_told_as_made_is_written() {
     let step = plan(GIVEN, Some(&without)).expect("it can be planned");
     assert_eq!(
         told(&step),
-        ["secrets/made: write db with secrets in /etc/provision/secrets/shop (they are not written yet)"]
+        ["secrets/made: write db with secrets in /etc/provision/secrets/shop (they do not exist yet)"]
     );
 }
 
@@ -159,7 +159,7 @@ fn one_value_is_another() {
     assert_eq!(
         told(&step),
         [
-            "secrets/rotated: change the secret page, and write page with it (a new value is asked for; nobody else will see it)"
+            "secrets/rotated: change the secret page, and write page with it (the host generates a new value, which never leaves it)"
         ]
     );
     let arguments = &step.changes[0].action.arguments;

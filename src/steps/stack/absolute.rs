@@ -45,13 +45,16 @@ impl Stack {
                 format!("create it on the host, or copy it into the stack's folder here and write ./{name}")
             }
         };
-        let details = missing.iter().map(|file| format!("{}: the {} {}", file.place, file.role, file.path));
+        let details = missing.iter().map(|file| {
+            let home = if file.home { " (`~` and $HOME are /root on the host)" } else { "" };
+            format!("{}: the {} {}{home}", file.place, file.role, file.path)
+        });
         Err(Refusal {
             step: STEP,
             what: "the project names a file by an absolute path, and the host does not have it; nothing was changed"
                 .into(),
             details: details.collect(),
-            hints: vec![hint, "`--force` goes on all the same".into()],
+            hints: vec![hint, "`--force` continues anyway".into()],
             findings: Vec::new(),
         })
     }

@@ -1,21 +1,21 @@
-//! The bundle's files: what differs from the host's, and what was sent once and is no longer part of it.
+//! The bundle's files: which of them are an application's, and how those on the host are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{STEP, Stack};
+use super::Stack;
 use crate::facts::File;
-use crate::plan::{Change, FileChange, Risk};
-use crate::report::bytes;
+use crate::plan::FileChange;
 use crate::stack::bundle::{Bundle, BundleFile, Patterns};
-use crate::steps::{Model, Refusal};
+use crate::steps::Model;
+use crate::text::bytes;
 
 /// Files that are the application's, since a container may write to them.
 #[derive(Default)]
 pub(super) struct Seeds<'a> {
     /// Sent now, for the first time.
-    sent: Vec<&'a BundleFile>,
+    pub(super) sent: Vec<&'a BundleFile>,
     /// All of them with the sums of what was sent: SHA256 PATH, a line a file.
-    list: String,
+    pub(super) list: String,
     /// Left as the host has them, or without them where the application has removed them.
     pub(super) kept: Vec<&'a str>,
     /// Those of them that have changed here since they were sent.
@@ -72,142 +72,6 @@ impl Stack {
         }
         seeds
     }
-
-    /// A folder with files in it gives way to no file of ours; what we have sent of it goes first.
-    pub(super) fn check_ways(&self, model: &Model) -> Result<(), Refusal> {
-        let manifest = model.text(&self.state("manifest")).unwrap_or_default();
-        let sent: Vec<_> = manifest.lines().filter_map(manifest_line).map(|(_, path)| path).collect();
-        let path = |file: &BundleFile| format!("{}/{}", self.folder(), file.path);
-        let is_full = |path: &str| model.file(path).is_some_and(|there| there.holds_files);
-        let in_the_way = self
-            .input
-            .bundle
-            .files
-            .iter()
-            .filter(|file| is_full(&path(file)) && !sent.iter().any(|below| is_above(&file.path, below)));
-        let in_the_way: Vec<_> = in_the_way.map(path).collect();
-        let Some(first) = in_the_way.first() else { return Ok(()) };
-        Err(Refusal {
-            step: STEP,
-            hints: vec![format!("look at what is in it on the host, and move it away: sudo ls -A {first}")],
-            what: "a folder on the host that is not empty is in the place of a file; nothing was changed"
-                .into(),
-            details: in_the_way,
-            findings: Vec::new(),
-        })
-    }
-
-    /// Files that differ, and files that were sent once and are no longer part of it.
-    pub(super) fn send(&self, model: &mut Model, seeds: &Seeds<'_>) -> Option<Change> {
-        let bundle = &self.input.bundle;
-        let folder = self.folder();
-        let manifest = manifest(bundle);
-        let known_manifest = model.file(&self.state("manifest"));
-        // Its text is brought only when it is not the one we are about to write.
-        let same_manifest = known_manifest.is_some_and(|file| file.sha256 == self.manifest_sum());
-        let sent = if same_manifest {
-            manifest.clone()
-        } else {
-            model.text(&self.state("manifest")).unwrap_or_default().to_owned()
-        };
-        let sent: Vec<(&str, &str)> = sent.lines().filter_map(manifest_line).collect();
-        let sums: BTreeMap<&str, &str> = sent.iter().map(|(sum, path)| (*path, *sum)).collect();
-        let was_sent = |path: &str, sum: &str| sums.get(path) == Some(&sum);
-        let mut risks = Vec::new();
-        let mut files = Vec::new();
-        for file in bundle.kept().filter(|file| !seeds.lived_in.contains(&file.path.as_str())) {
-            let path = format!("{folder}/{}", file.path);
-            let present = model.file(&path);
-            // Images make what they mount read-write their own user's: that is theirs to do.
-            let is_shared = self.is_shared(file);
-            if present.is_some_and(|present| {
-                present.sha256 == file.sha256
-                    && (is_shared || present.mode == file.mode && is_owned(present, file))
-            }) {
-                continue;
-            }
-            // An empty folder is what Docker makes of a file that is missing.
-            let present = present.filter(|present| present.kind != "directory");
-            if let Some(present) = present.filter(|present| present.sha256 != file.sha256) {
-                if self.input.project.is_written(&file.path) {
-                    risks.push(Risk::OverwritesData { path: path.clone() });
-                } else if !was_sent(&file.path, &present.sha256) {
-                    risks.push(Risk::ReplacesEdited { path: path.clone() });
-                }
-            }
-            files.push(file_change(
-                path,
-                file,
-                present.and_then(|present| present.content.clone()),
-                present.is_some(),
-            ));
-        }
-        for file in &seeds.sent {
-            files.push(file_change(format!("{folder}/{}", file.path), file, None, false));
-        }
-        // What may be written to is not removed either, whoever has sent it.
-        let gone = sent
-            .iter()
-            .filter(|(_, name)| bundle.file(name).is_none() && !self.input.project.is_written(name));
-        let placed: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        let is_in_the_way = |path: &str| {
-            let below = format!("{path}/");
-            placed.range(below.as_str()..).next().is_some_and(|file| file.starts_with(&below))
-                || path.match_indices('/').any(|(at, _)| placed.contains(&path[..at]))
-        };
-        let (mut first, mut last) = (Vec::new(), Vec::new());
-        for (sum, name) in gone {
-            let path = format!("{folder}/{name}");
-            let edited =
-                model.file(&path).is_some_and(|present| present.kind == "regular" && present.sha256 != *sum);
-            if edited {
-                risks.push(Risk::RemovesEdited { path: path.clone() });
-            }
-            // A file gives way to a folder of that name, and a folder's files to a file.
-            if is_in_the_way(&path) { first.push(removal(path)) } else { last.push(removal(path)) }
-        }
-        let files: Vec<_> = first.into_iter().chain(files).chain(last).collect();
-        if files.is_empty() && same_manifest {
-            return None;
-        }
-        let bare = known_manifest.is_none();
-        let removed = files.iter().filter(|file| file.content.is_none()).count();
-        let sent = files.len() - removed;
-        let dropped = self.dropped(&files);
-        let reason = match (bare, sent) {
-            (true, 1) => "the host does not have it",
-            (true, _) => "the host does not have them",
-            (false, 0) if dropped.is_some() => "no longer sent",
-            (false, 0) => "no longer in the folder here",
-            (false, 1) => "it differs from what the host has",
-            (false, _) => "they differ from what the host has",
-        };
-        let left_out = bundle.left_out.phrase();
-        let more: String = [dropped, seeds.phrase(), left_out]
-            .into_iter()
-            .flatten()
-            .map(|more| format!("; {more}"))
-            .collect();
-        let travels =
-            files.iter().filter_map(|file| file.content.as_ref()).map(|content| content.len() as u64).sum();
-        let change = Change {
-            id: "stack/bundle".into(),
-            title: title(sent, travels, removed, &folder),
-            reason: format!("{reason}{more}"),
-            risks,
-            undo: Some(format!("the former bundle is kept in {}", self.state("previous"))).filter(|_| !bare),
-            files,
-            action: self
-                .action("bundle")
-                .with_unshown("origin", self.input.origin.as_str())
-                .with_unshown("manifest", manifest)
-                .with_unshown("expected", self.list())
-                .with_unshown("seeds", seeds.list.as_str())
-                .within(120),
-        };
-        model.write(&change.files);
-        Some(change)
-    }
 }
 
 impl Seeds<'_> {
@@ -224,11 +88,11 @@ impl Seeds<'_> {
 }
 
 /// Whether one path is a folder above the other.
-fn is_above(folder: &str, path: &str) -> bool {
+pub(super) fn is_above(folder: &str, path: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn title(sent: usize, travels: u64, removed: usize, folder: &str) -> String {
+pub(super) fn title(sent: usize, travels: u64, removed: usize, folder: &str) -> String {
     let files = |count| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
     let size = bytes(travels);
     match (sent, removed) {
@@ -244,7 +108,7 @@ pub(super) fn manifest(bundle: &Bundle) -> String {
     bundle.kept().map(|file| format!("{:o} {} {}\n", file.mode, file.sha256, file.path)).collect()
 }
 
-fn manifest_line(line: &str) -> Option<(&str, &str)> {
+pub(super) fn manifest_line(line: &str) -> Option<(&str, &str)> {
     let mut words = line.splitn(3, ' ').skip(1);
     let pair = (words.next()?, words.next()?);
     // The host's word is not enough to remove what lies elsewhere.
@@ -252,11 +116,16 @@ fn manifest_line(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether a file on the host has the owner that it is to have, by name or by numbers.
-fn is_owned(present: &File, wanted: &BundleFile) -> bool {
+pub(super) fn is_owned(present: &File, wanted: &BundleFile) -> bool {
     present.owner == wanted.owner || present.ids == wanted.owner
 }
 
-fn file_change(path: String, file: &BundleFile, before: Option<Vec<u8>>, exists: bool) -> FileChange {
+pub(super) fn file_change(
+    path: String,
+    file: &BundleFile,
+    before: Option<Vec<u8>>,
+    exists: bool,
+) -> FileChange {
     FileChange {
         path,
         mode: file.mode,
@@ -270,7 +139,7 @@ fn file_change(path: String, file: &BundleFile, before: Option<Vec<u8>>, exists:
     }
 }
 
-fn removal(path: String) -> FileChange {
+pub(super) fn removal(path: String) -> FileChange {
     FileChange {
         path,
         mode: 0,

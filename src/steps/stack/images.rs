@@ -111,7 +111,7 @@ pub(in crate::steps) fn pull(
                 count => format!("{count} images cannot be had; nothing was changed"),
             },
             details: problems,
-            hints: vec![format!("mend the names in {}, or push the images first", file)],
+            hints: vec![format!("fix the names in {}, or push the images first", file)],
             findings: Vec::new(),
         });
     }

@@ -38,7 +38,7 @@ impl Stack {
                 return Err(Refusal::new(
                     STEP,
                     format!("`{network}` is no name of a Docker network"),
-                    "mend `join` in [steps.stack]",
+                    "fix `join` in [steps.stack]",
                 ));
             }
             if let Some(unknown) = names.iter().find(|name| self.input.project.service(name).is_none()) {
@@ -48,7 +48,7 @@ impl Stack {
                         "`{unknown}`, which is to join {network}, is no service of {}",
                         self.input.project.file
                     ),
-                    "mend `join` in [steps.stack]",
+                    "fix `join` in [steps.stack]",
                 ));
             }
         }

@@ -45,6 +45,21 @@ impl Stack {
         remarks
     }
 
+    /// Files that Compose reads here and that the host does not get: the plan counts them in, and the
+    /// stack runs without them.
+    pub(super) fn remarks_on_unsent_settings(&self) -> Vec<String> {
+        let bundle = &self.input.bundle;
+        let is_kept_back = |path: &&String| bundle.file(path).is_none() && bundle.left_out.of(path).is_some();
+        let read: BTreeSet<_> = self.input.project.read_files.iter().filter(is_kept_back).collect();
+        let remark = |path: &String| {
+            format!(
+                "the project reads {path}, and it is not sent: this plan was made with it, and on the host Compose \
+                 runs without it; take it out of .provisionignore and of `ignore` in [steps.stack]"
+            )
+        };
+        read.into_iter().map(remark).collect()
+    }
+
     /// Symbolic links to folders, which become folders of their own.
     pub(super) fn remarks_on_links(&self) -> Vec<String> {
         let folders: Vec<_> = self.input.bundle.links.iter().filter(|link| link.is_folder).collect();

@@ -1,10 +1,10 @@
-//! The files of a bundle on the host: asked for one by one where they are few, by one digest where
-//! they are many.
+//! The files and folders of a bundle on the host: asked for one by one where the files are few, by one
+//! digest where they are many.
 //!
-//! Beside the manifest the host has a list of what each file is to be, written with it. Where both have
-//! the digest that they would have now, the host compares its files with them by itself and names only
-//! those that differ; the others count as they are listed. So it costs the line as much to ask for
-//! thousands of files as for one.
+//! Beside the manifest the host has a list of what each of them is to be, written with it. Where both have
+//! the digest that they would have now, the host compares what it has with them by itself and names only
+//! what differs; all else counts as it is listed. So it costs the line as much to ask for thousands of files
+//! as for one.
 
 use std::fmt::Write;
 
@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::Stack;
 use super::files::manifest;
+use crate::digest::{hex, sha256};
 use crate::facts::{File, Question, Questions};
-use crate::stack::bundle::{BundleFile, ROOT, hex, sha256};
+use crate::stack::bundle::{BundleFile, BundleFolder, ROOT};
 use crate::steps::Model;
 
 /// So many files are asked for one by one: their list is shorter than the program that asks, and where
@@ -29,8 +30,14 @@ pub(super) struct Sums {
 }
 
 impl Stack {
-    /// What is asked of the bundle's files.
+    /// What is asked of the bundle's files and folders.
     pub(super) fn ask_for_files(&self, questions: &mut Questions) {
+        questions.insert(Question::Presence(self.folder()));
+        // Its text as well where it is not the list of what is here.
+        questions.insert(Question::Record {
+            path: self.state("folders"),
+            unless: Some(sha256(self.all_folders().as_bytes())),
+        });
         let by_file = self.by_file();
         if self.input.bundle.files.len() <= FEW {
             questions.extend(by_file);
@@ -54,10 +61,12 @@ impl Stack {
         questions.insert(Question::Record { path: manifest.clone(), unless: Some(sum.clone()) });
         questions.insert(Question::Manifest { path: manifest, unless: sum, folder: self.folder() });
         questions.insert(Question::Record { path: self.state("seeds"), unless: None });
+        questions
+            .extend(bundle.folders.iter().map(|folder| Question::Presence(self.in_folder(&folder.path))));
         questions.extend(bundle.files.iter().map(|file| {
-            let path = self.path_of(file);
+            let path = self.in_folder(&file.path);
             match () {
-                () if file.seed => Question::Presence(path),
+                () if file.seed => Question::Place(path),
                 () if file.sensitive => Question::SecretFile(path),
                 () if is_large => Question::SentFile { path, unless: file.sha256.clone() },
                 () => Question::File { path, unless: Some(file.sha256.clone()) },
@@ -66,35 +75,43 @@ impl Stack {
         questions
     }
 
-    /// Where a file of the bundle is on the host.
-    pub(super) fn path_of(&self, file: &BundleFile) -> String {
-        format!("{}/{}", self.folder(), file.path)
+    /// Where a file or folder of the bundle is on the host.
+    fn in_folder(&self, path: &str) -> String {
+        format!("{}/{path}", self.folder())
     }
 
-    /// What each file is to be on the host: MODE OWNER SHA256 KIND PATH with tabs between, a line a file.
-    /// Images make what they mount read-write their own user's, so mode and owner are `-` there.
+    /// What each folder and file is to be on the host: MODE OWNER SHA256 KIND PATH with tabs between, a line
+    /// each. Images make what they mount read-write their own user's, so mode and owner are `-` there.
     pub(super) fn list(&self) -> String {
         let mut list = String::new();
+        let rights = |path: &str, mode: u32, owner: &str| match () {
+            () if self.is_shared(path) => "-\t-".to_owned(),
+            () if owner == ROOT => format!("{mode:o}\t0:0"),
+            () => format!("{mode:o}\t{owner}"),
+        };
+        for folder in &self.input.bundle.folders {
+            let rights = rights(&folder.path, folder.mode, &folder.owner);
+            // Writing to a string cannot fail.
+            let _ = writeln!(list, "{rights}\t-\tfolder\t{}", folder.path);
+        }
         for file in &self.input.bundle.files {
             let kind = match () {
                 () if file.seed => "seed",
                 () if file.sensitive => "secret",
                 () => "file",
             };
-            let (mode, owner) = match () {
-                () if file.seed || self.is_shared(file) => ("-".to_owned(), "-"),
-                () if file.owner == ROOT => (format!("{:o}", file.mode), "0:0"),
-                () => (format!("{:o}", file.mode), file.owner.as_str()),
+            let rights = match file.seed {
+                true => "-\t-".to_owned(),
+                false => rights(&file.path, file.mode, &file.owner),
             };
-            // Writing to a string cannot fail.
-            let _ = writeln!(list, "{mode}\t{owner}\t{}\t{kind}\t{}", file.sha256, file.path);
+            let _ = writeln!(list, "{rights}\t{}\t{kind}\t{}", file.sha256, file.path);
         }
         list
     }
 
-    /// Whether a container may write to a file that is sent all the same.
-    pub(super) fn is_shared(&self, file: &BundleFile) -> bool {
-        self.input.project.writers(&file.path).next().is_some()
+    /// Whether a container may write to a file or folder.
+    pub(super) fn is_shared(&self, path: &str) -> bool {
+        self.input.project.writers(path).next().is_some()
     }
 
     fn sums(&self) -> &Sums {
@@ -114,18 +131,24 @@ impl Stack {
         &self.sums().both
     }
 
-    /// Takes the files for what the host's answer to their digest says.
+    /// Takes files and folders for what the host's answer to their digest says.
     pub(super) fn take_as_listed(&self, model: &mut Model) {
         let Some(known) = model.facts.bundle(&self.folder(), self.digest()).cloned() else { return };
         let is_there = known.digest.is_some();
         let mut seeds = String::new();
         for file in &self.input.bundle.files {
-            let path = self.path_of(file);
+            let path = self.in_folder(&file.path);
             if file.seed {
                 let _ = writeln!(seeds, "{} {}", file.sha256, file.path);
             }
             if !known.differing.contains(&path) {
                 model.facts.files.insert(path, is_there.then(|| as_listed(file)));
+            }
+        }
+        for folder in &self.input.bundle.folders {
+            let path = self.in_folder(&folder.path);
+            if !known.differing.contains(&path) {
+                model.facts.files.insert(path, is_there.then(|| folder_as_listed(folder)));
             }
         }
         // Where something differs, the host has told its own list.
@@ -145,6 +168,16 @@ fn as_listed(file: &BundleFile) -> File {
         kind: "regular".into(),
         // Of the application's own nothing is known but that it is there.
         sha256: if file.seed { String::new() } else { file.sha256.clone() },
+        ..File::default()
+    }
+}
+
+fn folder_as_listed(folder: &BundleFolder) -> File {
+    File {
+        mode: folder.mode,
+        owner: folder.owner.clone(),
+        ids: folder.owner.clone(),
+        kind: "directory".into(),
         ..File::default()
     }
 }

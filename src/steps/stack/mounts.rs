@@ -50,7 +50,7 @@ impl Stack {
             details: missing,
             hints: vec![
                 "create it here, or correct the path; Docker would make an empty folder in its place".into(),
-                "`--force` goes on all the same".into(),
+                "`--force` continues anyway".into(),
             ],
             findings: Vec::new(),
         })
@@ -67,20 +67,40 @@ impl Stack {
                     mount.place, mount.source, service.name
                 )
             });
-        let mut remarks: Vec<_> = made.collect();
+        let of_home = self.in_home().map(|(service, mount)| {
+            let missing = match model.file(&mount.source) {
+                None => "; there is nothing, and Docker will create an empty folder",
+                Some(_) => "",
+            };
+            format!(
+                "{}: {} mounts {} of the host: root runs Compose there, so `~` and $HOME are /root, and nothing of \
+                 your own home is sent{missing}; copy it into the folder here and write ./{}, or write the path on \
+                 the host in full",
+                mount.place,
+                service.name,
+                mount.source,
+                mount.source.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+            )
+        });
+        let mut remarks: Vec<_> = made.chain(of_home).collect();
         remarks.dedup();
         remarks
+    }
+
+    /// Mounts that were written with `~` or `$HOME`, and lead out of the stack's folder.
+    pub(super) fn in_home(&self) -> impl Iterator<Item = (&Service, &Mount)> {
+        let mounts =
+            self.services().flat_map(|service| service.mounts.iter().map(move |mount| (service, mount)));
+        mounts.filter(|(_, mount)| mount.home && !mount.is_inside())
     }
 
     /// Files that have changed here and stay as the application has them.
     pub(super) fn kept_back(&self, seeds: &Seeds<'_>) -> Vec<String> {
         let kept = seeds.changed.iter().filter_map(|path| {
-            let (service, mount) = self.input.project.writers(path).next()?;
             Some(format!(
                 "{path} has changed here and is kept as it is on the host, the application's since the first run: \
-                 {} mounts it read-write ({}); add `:ro` there, or send it all the same with \
-                 `overwrite = [\"{path}\"]` in [steps.stack]",
-                service.name, mount.place
+                 {}, or send it all the same with `overwrite = [\"{path}\"]` in [steps.stack]",
+                self.why_written(path)?
             ))
         });
         let lived_in = seeds.lived_in.iter().map(|path| {
@@ -90,5 +110,40 @@ impl Stack {
             )
         });
         kept.chain(lived_in).collect()
+    }
+
+    /// Why a path is the application's, and what to do about it: by the narrowest of the mounts.
+    fn why_written(&self, path: &str) -> Option<String> {
+        let writers: Vec<_> = self.input.project.writers(path).collect();
+        let (service, mount) = *writers.iter().max_by_key(|(_, mount)| mount.source.len())?;
+        let narrower = "mount only what the application writes to";
+        let through = |service: &Service, mount: &Mount| {
+            let above = if mount.source.is_empty() { "the whole folder" } else { mount.source.as_str() };
+            format!("{} can write to it through {above}, mounted read-write ({})", service.name, mount.place)
+        };
+        if let Some(shadow) = self.read_only(path, mount) {
+            return Some(format!(
+                "{}, although {shadow} mounts it read-only; {narrower}",
+                through(service, mount)
+            ));
+        }
+        let own = format!("{} mounts it read-write ({})", service.name, mount.place);
+        let above = writers.iter().find(|(_, other)| other.source.len() < mount.source.len());
+        Some(match above {
+            Some((service, above)) => format!("{own}, and {}; {narrower}", through(service, above)),
+            None => format!("{own}; add `:ro` there"),
+        })
+    }
+
+    /// Where a path is mounted read-only while a folder above it is mounted so that it can be written to.
+    fn read_only(&self, path: &str, writer: &Mount) -> Option<&str> {
+        let mut mounts = self.input.project.services.iter().flat_map(|service| &service.mounts);
+        let shadow = mounts.find(|mount| {
+            !mount.writable
+                && mount.is_inside()
+                && mount.covers(path)
+                && mount.source.len() > writer.source.len()
+        });
+        shadow.map(|mount| mount.place.as_str())
     }
 }

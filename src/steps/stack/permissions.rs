@@ -1,10 +1,14 @@
 //! Owners and permissions of a stack's files, and who cannot read them.
 
+use std::collections::BTreeSet;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::Stack;
+use super::files::is_above;
 use crate::stack::bundle::{Bundle, BundleError, Patterns, ROOT};
+use crate::stack::compose::Service;
 
 /// The owner and the permissions of some files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,16 +95,29 @@ impl JsonSchema for Mode {
 }
 
 impl Permission {
-    /// Gives the files of a bundle the owners and permissions that settings name.
+    /// Gives the files and folders of a bundle the owners and permissions that settings name.
     pub fn apply(all: &[Self], bundle: &mut Bundle) -> Result<(), BundleError> {
         for permission in all {
             let pattern = Patterns::of_option("permissions", std::slice::from_ref(&permission.path))?;
+            let owner = permission.owner.as_ref().map(|Owner(owner)| match owner.as_str() {
+                "0:0" => ROOT.to_owned(),
+                owner => owner.to_owned(),
+            });
             for file in bundle.files.iter_mut().filter(|file| pattern.matches(&file.path, false)) {
-                if let Some(Owner(owner)) = &permission.owner {
-                    file.owner = if owner == "0:0" { ROOT.to_owned() } else { owner.clone() };
+                if let Some(owner) = &owner {
+                    file.owner.clone_from(owner);
                 }
                 if let Some(Mode(mode)) = permission.mode {
                     file.mode = mode;
+                }
+            }
+            for folder in bundle.folders.iter_mut().filter(|folder| pattern.matches(&folder.path, true)) {
+                if let Some(owner) = &owner {
+                    folder.owner.clone_from(owner);
+                }
+                if let Some(Mode(mode)) = permission.mode {
+                    // Whoever may read what is in a folder may enter it.
+                    folder.mode = mode | ((mode & 0o444) >> 2);
                 }
             }
         }
@@ -114,6 +131,7 @@ impl Stack {
         let mut remarks = Vec::new();
         for service in self.services() {
             let Some(uid) = service.uid.filter(|uid| *uid != 0) else { continue };
+            let mut closed = BTreeSet::new();
             let is_mounted = |path: &str| {
                 service.given.iter().any(|given| given == path)
                     || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
@@ -121,7 +139,9 @@ impl Stack {
             for file in self.input.bundle.kept().filter(|file| is_mounted(&file.path)) {
                 let owns = file.owner.split(':').next().is_some_and(|owner| owner == uid.to_string());
                 let readable = if owns { file.mode & 0o400 } else { file.mode & 0o044 };
-                if readable == 0 {
+                if let Some(folder) = self.closed(service, uid, &file.path).filter(|_| readable != 0) {
+                    closed.insert(folder);
+                } else if readable == 0 {
                     remarks.push(format!(
                         "{} runs as {uid} and cannot read {} ({:04o} {}); set `permissions = [{{ path = \"{}\", \
                          owner = \"{uid}\" }}]` in [steps.stack]",
@@ -129,7 +149,28 @@ impl Stack {
                     ));
                 }
             }
+            remarks.extend(closed.into_iter().map(|folder| {
+                format!(
+                    "{} runs as {uid} and cannot enter {}/ ({:04o} {}); set `permissions = [{{ path = \"{}/\", \
+                     owner = \"{uid}\" }}]` in [steps.stack], or open it here: chmod 755 {}",
+                    service.name, folder.0, folder.1, folder.2, folder.0, folder.0
+                )
+            }));
         }
         remarks
+    }
+
+    /// The folder, at or below what a service mounts, that keeps its user from a file.
+    fn closed(&self, service: &Service, uid: u32, path: &str) -> Option<(String, u32, String)> {
+        let folders = self.input.bundle.folders.iter().filter(|folder| is_above(&folder.path, path));
+        let mounted = folders.filter(|folder| {
+            service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(&folder.path))
+        });
+        let mut shut = mounted.filter(|folder| {
+            let owns = folder.owner.split(':').next().is_some_and(|owner| owner == uid.to_string());
+            folder.mode & if owns { 0o100 } else { 0o011 } == 0
+        });
+        let folder = shut.next()?;
+        Some((folder.path.clone(), folder.mode, folder.owner.clone()))
     }
 }

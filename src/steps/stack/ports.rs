@@ -61,7 +61,7 @@ impl Stack {
             details: taken,
             hints: vec![
                 format!("publish another one in {}, or stop that program", self.input.place()),
-                "`--force` goes on all the same".into(),
+                "`--force` continues anyway".into(),
             ],
             findings: Vec::new(),
         })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::containers::{expected, outdated, troubles};
 use super::rolling::rolling;
+use super::send::Sent;
 use super::{Pulled, Stack, lines};
 use crate::facts::Published;
 use crate::plan::{Action, Change, Risk};
@@ -13,7 +14,7 @@ use crate::steps::Model;
 impl Stack {
     /// The start that is due when files are `sent` or images `pulled`, and whenever the containers are
     /// not what they should be.
-    pub(super) fn start(&self, model: &Model, sent: Option<&Change>, pulled: &Pulled) -> Option<Change> {
+    pub(super) fn start(&self, model: &Model, sent: Option<&Sent>, pulled: &Pulled) -> Option<Change> {
         let hash = self.input.bundle.hash();
         let services: Vec<_> = self.services().collect();
         let expected = expected(&services);
@@ -27,7 +28,9 @@ impl Stack {
         let of_another = applied.next().is_some_and(|first| first != hash);
         // A line behind the hash: secrets have changed since.
         let secrets = applied.next().is_some() || !model.secret_files.is_empty();
-        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str());
+        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str())
+            // What needs no start takes over the one before.
+            || of_another && sent.is_some_and(|sent| !sent.is_loud);
         let outdated = outdated(&services, &containers, &model.facts.images);
         let mut troubles = troubles(&expected, &containers);
         troubles.extend(
@@ -38,7 +41,7 @@ impl Stack {
         troubles.extend(self.not_joined(&model.facts.networks, &containers));
         let reason = match () {
             () if containers.is_empty() => "it does not run".to_owned(),
-            () if sent.is_some() || of_another => self.why_changed(sent),
+            () if sent.map_or(of_another, |sent| sent.is_loud) => self.why_changed(sent),
             () if secrets => "its secrets have changed".into(),
             () if !pulled.is_empty() => "new images".into(),
             () if !troubles.is_empty() => troubles.join(", "),
@@ -105,7 +108,7 @@ impl Stack {
         Some(Change {
             id: "stack/up".into(),
             title: format!(
-                "start {} and wait until it is well ({})",
+                "start {} and wait until it is healthy ({})",
                 self.input.project.name,
                 names.join(", ")
             ),
@@ -149,28 +152,50 @@ impl Stack {
 impl Stack {
     /// Services that use a file that is sent or removed, each with one of these. None where the Compose
     /// files themselves change: Compose alone knows which services they make different.
-    fn affected(&self, sent: &Change) -> Option<BTreeMap<&str, String>> {
+    fn affected(&self, sent: &Sent) -> Option<BTreeMap<&str, String>> {
         let project = &self.input.project;
         let folder = format!("{}/", self.folder());
-        let paths: Vec<&str> = sent.files.iter().filter_map(|file| file.path.strip_prefix(&folder)).collect();
+        let (quiet, loud): (Vec<&str>, Vec<&str>) = sent
+            .change
+            .files
+            .iter()
+            .filter_map(|file| file.path.strip_prefix(&folder))
+            .chain(sent.quiet.iter().map(String::as_str))
+            .partition(|path| sent.quiet.contains(*path));
         let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
-        if paths.iter().any(is_composes) {
+        if loud.iter().any(is_composes) {
             return None;
         }
         let uses = |service: &Service, path: &str| {
-            let mut parts = service.given.iter().chain(&service.made_from);
-            let is_above = |part: &String| {
-                part.is_empty()
-                    || path == part
-                    || path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'))
-            };
-            parts.any(is_above) || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
+            service.given.iter().any(|part| is_at_or_below(path, part))
+                || self.is_made_from(service, path)
+                || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
         };
         let used = self.services().filter_map(|service| {
-            let path = paths.iter().find(|path| uses(service, path))?;
+            let path = loud
+                .iter()
+                .find(|path| uses(service, path))
+                .or_else(|| quiet.iter().find(|path| self.is_built_from(service, path)))?;
             Some((service.name.as_str(), (*path).to_owned()))
         });
         Some(used.collect())
+    }
+
+    /// Whether a service's containers are created again when this path changes.
+    fn is_made_from(&self, service: &Service, path: &str) -> bool {
+        service.made_from.iter().any(|part| part == path) || self.is_built_from(service, path)
+    }
+
+    /// Whether a service's image holds this path, with its permissions.
+    pub(super) fn is_built_from(&self, service: &Service, path: &str) -> bool {
+        // Of what is gone it is not known.
+        let is_there = self.input.bundle.has(path);
+        let is_below = |part: &String| {
+            part.is_empty() || path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        service.build
+            && (!is_there || self.input.bundle.is_built(path))
+            && service.made_from.iter().any(is_below)
     }
 
     /// That the image of a service is built, and what from.
@@ -216,7 +241,7 @@ impl Stack {
     }
 
     /// Why a start follows, in terms of what has changed.
-    fn why_changed(&self, sent: Option<&Change>) -> String {
+    fn why_changed(&self, sent: Option<&Sent>) -> String {
         let Some(affected) = sent.and_then(|sent| self.affected(sent)) else {
             return "the bundle has changed".into();
         };
@@ -249,4 +274,9 @@ impl Stack {
             }
         }
     }
+}
+
+/// Whether a path is a file or folder, or lies in it; a blank one is the whole.
+fn is_at_or_below(path: &str, part: &str) -> bool {
+    part.is_empty() || path == part || path.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -13,9 +13,12 @@ use crate::facts::{Container, Facts, File};
 use crate::plan::FileChange;
 use crate::stack::bundle::Patterns;
 
+mod cases;
+mod folders;
 mod left_out;
 mod listed;
 mod outside;
+mod ways;
 
 /// A folder here, and the host as it is found.
 struct Case {
@@ -81,8 +84,25 @@ impl Case {
                 there.ids.clone_from(&file.owner);
             }
         }
-        for (file, argument) in [("manifest", "manifest"), ("seeds", "seeds")] {
-            let text = change.action.unshown.get(argument).cloned().unwrap_or_default();
+        let unshown = |argument: &str| change.action.unshown.get(argument).cloned().unwrap_or_default();
+        for line in change.action.arguments["folders"].lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            let path = format!("/srv/notes/{}", fields[3]);
+            folder_on_host(&mut self.facts, &path);
+            if let Some(Some(there)) = self.facts.files.get_mut(&path) {
+                there.mode = u32::from_str_radix(fields[0], 8).expect("octal");
+                there.owner = fields[1].into();
+            }
+        }
+        for file in change.files.iter().filter(|file| file.content.is_some()) {
+            for (at, _) in file.path.match_indices('/').skip(3) {
+                if self.facts.files.get(&file.path[..at]).is_none_or(Option::is_none) {
+                    folder_on_host(&mut self.facts, &file.path[..at]);
+                }
+            }
+        }
+        for (file, argument) in [("manifest", "manifest"), ("seeds", "seeds"), ("folders", "known_folders")] {
+            let text = unshown(argument);
             put(&mut self.facts, &format!("/var/lib/provision/stacks/notes/{file}"), &text);
         }
     }
@@ -187,7 +207,7 @@ fn what_containers_wrote_stays_when_the_mount_goes() {
 #[test]
 fn what_containers_write_is_known_from_an_older_manifest() {
     let mut case = Case::new(&[("compose.yaml", NOTES), ("data/app.db", "one")]);
-    let sum = crate::plan::sha256(b"one");
+    let sum = crate::digest::sha256(b"one");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} data/app.db\n"));
     put(&mut case.facts, "/srv/notes/data/app.db", "theirs");
     assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);

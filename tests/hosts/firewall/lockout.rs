@@ -34,7 +34,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     up().fails(
         6,
         &[
-            "the firewall has set itself back: no new connection from the laptop succeeded within 8 seconds",
+            "the firewall was reverted: no new connection from the laptop succeeded within 8 seconds",
             "in firewall/rules",
         ],
     );
@@ -50,7 +50,7 @@ fn ssh_is_shut_out() -> Result<(), Failed> {
     up().fails(6, &["/etc/ufw/after.init is no shell script (#!/usr/bin/perl)", "nothing was changed"]);
     assert_eq!(host.ufw(), before);
     host.inside("mv /root/after.init /etc/ufw/");
-    up().expect(0).said(&["the firewall set itself back at ", "after run "]);
+    up().expect(0).said(&["the firewall was reverted at ", "after run "]);
     up().expect(0).said(&["nothing to change"]);
     assert_eq!(host.inside("ls -A /var/lib/provision/firewall"), "");
     Ok(())
@@ -75,14 +75,14 @@ fn everything_is_shut_out() -> Result<(), Failed> {
     let before = host.ufw();
 
     folder.settings("[steps.firewall]\nallow = [8080, 9090]\nrevert_after = 25\n");
-    folder.provision(&["up", "--yes", &host.name]).fails(6, &["the firewall has set itself back"]);
+    folder.provision(&["up", "--yes", &host.name]).fails(6, &["the firewall was reverted"]);
     assert_eq!(host.ssh("echo in"), "in\n", "reached again");
     assert_eq!(host.ufw(), before);
     assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, false), "as it was before");
     host.nothing_is_armed();
 
     host.inside("sed -i '/^-A ufw-before-input -j DROP$/d' /etc/ufw/before.rules");
-    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["the firewall set itself back"]);
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["the firewall was reverted"]);
     assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, true));
     Ok(())
 }

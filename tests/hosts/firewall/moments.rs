@@ -86,7 +86,8 @@ fn no_moment_is_open() -> Result<(), Failed> {
         host.lab("reboot");
         eventually("the page is back", || host.get(8080).is_ok());
     });
-    assert_eq!(host.inside("iptables -t mangle -S INPUT"), "-P INPUT ACCEPT\n", "no guard is left");
+    let rules = host.inside("iptables -t mangle -S INPUT");
+    assert_eq!(rules, "-P INPUT ACCEPT\n-A INPUT -j PROVISION-INPUT\n", "no guard is left");
     // Who was let in goes on, and gets in again during a reload.
     host.inside("ufw reload");
     assert!(host.get(8080)?.contains("nginx"));

@@ -11,7 +11,8 @@ use super::{Folder, Host, script};
 /// A host that stopped when it was as far as this.
 #[derive(Clone, Copy)]
 pub enum Layer {
-    /// Docker from docker.com's repository on Debian 13, by the playbook `docker`.
+    /// Docker from docker.com's repository on Debian 13, by the playbook `docker`, with containerd's
+    /// image store.
     Docker,
     /// The same with each image of the lab pulled.
     Images,
@@ -23,8 +24,17 @@ pub enum Layer {
     Three,
 }
 
+/// Images in containerd's store, as on new installations of Engine 29.
+const IMAGE_STORE: &str = "
+[steps.docker.daemon]
+features = { containerd-snapshotter = true }
+";
+
 /// What the lab has no image for stays off; its registry stands in for Docker Hub alone.
 pub const PREFECT_SETTINGS: &str = "
+[steps.docker.daemon]
+features = { containerd-snapshotter = true }
+
 [steps.stack.env]
 COMPOSE_PROFILES = \"admin,monitoring,backup,workers\"
 REDIS_PAGE_IMAGE = \"rediscommander/redis-commander:0.9.0\"
@@ -46,7 +56,7 @@ impl Layer {
         // Whoever waits for it does not count that as its own time.
         let mut known = doing(Doing::Layers, || self.known());
         let known = known.get_or_insert_with(|| doing(Doing::Layers, || self.find_or_make()));
-        known.clone().unwrap_or_else(|why| panic!("the layer {} could not be made: {why}", self.name()))
+        known.clone().unwrap_or_else(|why| panic!("the layer {} could not be created: {why}", self.name()))
     }
 
     /// The same, made by a story that tells of it; who wants it meanwhile waits.
@@ -116,7 +126,10 @@ impl Layer {
             host
         };
         match self {
-            Self::Docker => up(Host::make("debian13"), &["--playbook", "docker"]),
+            Self::Docker => {
+                folder.settings(IMAGE_STORE);
+                up(Host::make("debian13"), &["--playbook", "docker"])
+            }
             Self::Images => pulls(Host::on(Self::Docker), |_| true),
             Self::Prefect => {
                 folder.settings(PREFECT_SETTINGS);

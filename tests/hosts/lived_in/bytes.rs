@@ -86,7 +86,7 @@ echo 'held'; apt-mark showhold; echo 'packages'; dpkg-query -W -f '${Package} ${
 echo 'manual'; apt-mark showmanual
 echo 'crontab'; crontab -u ann -l
 echo 'logins'; getent passwd; getent group
-echo 'chain of theirs'; iptables -t mangle -S THEIRS; iptables -t mangle -S INPUT
+echo 'chain of theirs'; iptables -t mangle -S THEIRS; iptables -t mangle -S INPUT | grep -v ' PROVISION-INPUT$'
 echo 'sysctl'; cat /proc/sys/net/ipv4/ip_forward /proc/sys/vm/swappiness
 "#;
 

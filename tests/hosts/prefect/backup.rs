@@ -110,7 +110,7 @@ fn interrupted(prefect: &Prefect<'_>, undo: &str, run: &str, moments: &[&str]) -
         });
         host.inside(&format!("systemctl kill -s KILL {unit}"));
         let did = Did::from(child.wait_with_output()?);
-        did.expect(6).said(&["the run ended without a word", "restore` begins anew"]);
+        did.expect(6).said(&["the run ended unexpectedly", "restore` again"]);
         let databases = prefect.sql("postgres", "SELECT datname FROM pg_database");
         assert!(databases.lines().any(|name| name == "prefect"), "at `{moment}`: {databases}");
     }
@@ -132,7 +132,7 @@ fn does_not_work(prefect: &Prefect<'_>, file: &str) {
          gzip >prefect-newer.sql.gz"
     ));
     let did = prefect.backup(&["restore", "prefect-newer", "--yes"]);
-    did.fails(6, &["the stack does not work with", "the former database is back in its place and serves"]);
+    did.fails(6, &["the stack does not work with", "the previous database is back in its place and serves"]);
     did.said(&[
         "what was loaded is kept as the database prefect_restore_",
         "with prefect-newer.sql.gz: the stack did not start: prefect-migrate ended with exit code 1\n",

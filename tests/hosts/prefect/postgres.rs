@@ -136,7 +136,10 @@ fn elsewhere() -> Result<(), Failed> {
         &with(PASSWORD, "poor", "none", "require", at),
         &["there is no database none", "CREATE DATABASE \"none\""],
     );
-    fails(&with(PASSWORD, "poor", "work", "verify-full", at), &["is signed by nobody who is believed"]);
+    fails(
+        &with(PASSWORD, "poor", "work", "verify-full", at),
+        &["is signed by an authority that the host does not trust"],
+    );
     fails(&with(PASSWORD, "poor", "work", "disable", at), &["without TLS"]);
     fails(
         &with(PASSWORD, "poor", "work", "require", "none.invalid"),

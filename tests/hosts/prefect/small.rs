@@ -42,7 +42,7 @@ fn minimal() -> Result<(), Failed> {
     let did = up("prefect-minimal");
     did.expect(0).said(&[
         "make the secrets postgres, prefect in",
-        "start prefect and wait until it is well (prefect, postgres, postgres-prepare)",
+        "start prefect and wait until it is healthy (prefect, postgres, postgres-prepare)",
         "✓ 4200/tcp",
     ]);
     let shown = folder.provision(&["show", &latest(&host, &folder)]).expect(0).stdout.clone();

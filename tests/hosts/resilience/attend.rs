@@ -23,7 +23,7 @@ fn a_run_that_is_going_on_is_followed() -> Result<(), Failed> {
     let run = host.run();
     let plan = stack().provision(&["plan", &host.name]);
     plan.expect(0)
-        .said(&[&format!("warning: the run {run} of "), "is going on; this plan is of this moment"]);
+        .said(&[&format!("warning: the run {run} of "), "is active; this plan shows the host as it is now"]);
     let second = folder.spawn(&["up", "--yes", &host.name]);
     let third = stack().provision(&["up", "--yes", &host.name]);
     for did in [wait(second), third] {

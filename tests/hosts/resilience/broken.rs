@@ -100,7 +100,7 @@ fn the_network_is_away() -> Result<(), Failed> {
         sleep(Duration::from_secs(1));
     }
     let did = wait(child);
-    did.expect(0).said(&["connection lost", "the run goes on", "connected again", "reachable from here"]);
+    did.expect(0).said(&["connection lost", "the run continues on the host", "connected again", "reachable from here"]);
     is_as_undisturbed(&host);
     Ok(())
 }
@@ -135,11 +135,11 @@ fn the_runner_is_killed() -> Result<(), Failed> {
     let did = wait(child);
     if did.code != 0 {
         let change =
-            did.fails(6, &["the run ended without a word", "goes on from there"]).behind("  in ").to_owned();
+            did.fails(6, &["the run ended unexpectedly", "continues from there"]).behind("  in ").to_owned();
         stack()
             .provision(&["up", "--yes", &host.name])
             .expect(0)
-            .said(&[&format!("the earlier run {run} ended without a word in {change}; going on from there")]);
+            .said(&[&format!("the earlier run {run} ended unexpectedly in {change}; continuing from there")]);
     }
     let ran = |state: &str| state.lines().last().expect("a line").to_owned();
     // What was under way is done again: the one-shot may have been.
@@ -161,10 +161,10 @@ fn the_runner_dies_before_it_can_say_so() -> Result<(), Failed> {
     host.inside(&format!("kill -s STOP $(systemctl show -P MainPID provision-run-{run})"));
     eventually("the change is done", || host.inside("pgrep -f /ste[p].sh || echo none").trim() == "none");
     host.inside(&format!("systemctl kill -s KILL provision-run-{run}"));
-    wait(child).fails(6, &["the run ended without a word", "goes on from there"]);
+    wait(child).fails(6, &["the run ended unexpectedly", "continues from there"]);
     let did = stack().provision(&["up", "--yes", &host.name]);
     did.expect(0).said(&[&format!(
-        "the earlier run {run} ended without a word in packages/install; going on from there"
+        "the earlier run {run} ended unexpectedly in packages/install; continuing from there"
     )]);
     assert!(!host.applied().contains(&"packages/install".to_owned()));
     is_as_undisturbed(&host);
@@ -182,7 +182,7 @@ fn the_host_reboots() -> Result<(), Failed> {
     let did = wait(child);
     did.fails(
         6,
-        &["connection lost", "the run ended without a word: the host went down", "goes on from there"],
+        &["connection lost", "the run ended unexpectedly: the host went down", "continues from there"],
     );
     let did = stack().provision(&["up", "--yes", "--json", &host.name]);
     did.expect(0);

@@ -35,7 +35,7 @@ fn ctrl_c_detaches() -> Result<(), Failed> {
     let did = up.end();
     let run = host.run();
     did.expect(8).said(&[
-        &format!("run {run} goes on without you"),
+        &format!("run {run} continues on the host"),
         &format!("'provision up {}' follows it again", host.name),
         "Ctrl-C again within 3 seconds cancels it",
     ]);
@@ -65,14 +65,15 @@ fn ctrl_c_twice_cancels() -> Result<(), Failed> {
         &[
             "cancelling: the run stops after the change that is under way",
             "error: the run was cancelled; what was done stands",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.applied(), ["packages/install"], "what was under way is finished, and nothing more");
 
     let did = stack().provision(&["up", "--yes", &host.name]);
-    did.expect(0)
-        .said(&[&format!("the earlier run {run} was cancelled after packages/install; going on from there")]);
+    did.expect(0).said(&[&format!(
+        "the earlier run {run} was cancelled after packages/install; continuing from there"
+    )]);
     is_as_undisturbed(&host);
     Ok(())
 }
@@ -91,7 +92,7 @@ fn ctrl_c_while_nobody_answers() -> Result<(), Failed> {
     up.ctrl_c();
     let did = up.end();
     assert!(pressed.elapsed() < Duration::from_secs(6), "{:?}", pressed.elapsed());
-    did.expect(8).said(&["connection lost", "goes on without you"]);
+    did.expect(8).said(&["connection lost", "continues on the host"]);
     host.iptables("-F INPUT");
     stack().provision(&["up", "--yes", &host.name]).expect(0);
     is_as_undisturbed(&host);

@@ -32,7 +32,7 @@ fn a_held_apt_lock() -> Result<(), Failed> {
             &format!("apt is in use by perl (pid {pid}); the run waits for it, up to 3 s"),
             &format!("error: apt has been locked for 3 seconds by perl (pid {pid})"),
             &format!("'ps -fp {pid}'"),
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert!(!host.try_root("dpkg -s hello").status.success());
@@ -103,12 +103,12 @@ fn the_network_goes_in_the_middle() -> Result<(), Failed> {
             "the package lists could not be refreshed: the name ",
             " does not resolve on the host",
             "check the host's DNS",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.packages(), before);
     host.iptables("-F OUTPUT");
-    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
 
     // The same before Docker's repository stands: apt is left as it was.
     let docker = with_steps(
@@ -121,13 +121,13 @@ fn the_network_goes_in_the_middle() -> Result<(), Failed> {
         &[
             "the key of Docker's repository could not be downloaded",
             "the host must reach",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.inside("ls /etc/apt/sources.list.d/docker.sources 2>/dev/null || true"), "");
     host.root("apt-get -qq update");
     host.iptables("-F OUTPUT");
-    docker.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    docker.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     host.root("docker version");
     Ok(())
 }
@@ -148,7 +148,7 @@ fn the_disk_fills_in_the_middle() -> Result<(), Failed> {
     );
     folder.provision(&["up", "--yes", &host.name]).fails(
         6,
-        &["packages could not be installed: the disk is full", "free some space", "goes on from there"],
+        &["packages could not be installed: the disk is full", "free some space", "continues from there"],
     );
 
     host.inside("mkdir -p /root/room; cp -a /var/lib/provision /root/room; mount -t tmpfs -o size=120m tmpfs /var/lib/provision; cp -a /root/room/provision /var/lib");
@@ -159,11 +159,11 @@ fn the_disk_fills_in_the_middle() -> Result<(), Failed> {
     host.inside(&format!("kill {pid}"));
     Did::from(child.wait_with_output()?).fails(
         6,
-        &["packages could not be installed: the disk is full", "free some space", "goes on from there"],
+        &["packages could not be installed: the disk is full", "free some space", "continues from there"],
     );
 
     host.inside("rm /var/lib/provision/filling; umount /var/cache/apt/archives");
     let hello = packages(r#""hello""#, "");
-    hello.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    hello.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     Ok(())
 }

@@ -91,9 +91,9 @@ fn a_new_and_a_changed_host_key() -> Result<(), Failed> {
     );
     assert_ne!(key(), former);
     let did = check();
-    did.fails(4, &["the host key of web1 has changed", &key(), "somebody may be listening in"]);
+    did.fails(4, &["the host key of web1 has changed", &key(), "the connection may be intercepted"]);
     assert!(!did.stderr.contains("@@@@"), "ssh's shouting is put into words\n{}", did.stderr);
-    let cure = did.behind("forget the old one: ");
+    let cure = did.behind("remove the old one: ");
     assert!(Command::new("sh").args(["-c", cure]).status()?.success(), "{cure}");
     check().expect(0).said(&[&new(&key())]);
     Ok(())

@@ -35,7 +35,7 @@ fn a_daemon_json_that_is_none() -> Result<(), Failed> {
     host.inside("mkdir -p /etc/docker; echo '{ \"debug\": false,' >/etc/docker/daemon.json");
     folder
         .provision(&["up", "--yes", &host.name])
-        .fails(3, &["/etc/docker/daemon.json on the host is no valid JSON", "mend it first"]);
+        .fails(3, &["/etc/docker/daemon.json on the host is no valid JSON", "fix it first"]);
     assert_eq!(host.inside("cat /etc/docker/daemon.json"), "{ \"debug\": false,\n");
     assert_eq!(host.inside("ls /var/lib/provision 2>/dev/null || true"), "");
 
@@ -59,9 +59,9 @@ fn a_setting_that_dockerd_refuses() -> Result<(), Failed> {
         did.fails(
             6,
             &[
-                "dockerd does not accept the new daemon.json; the former one and the running Docker are untouched",
+                "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched",
                 setting.split(' ').next().expect("a name"),
-                "goes on from there",
+                "continues from there",
             ],
         );
         assert!(!did.stderr.contains("/var/lib/provision/runs"), "where it was tried is nobody's business");
@@ -70,7 +70,7 @@ fn a_setting_that_dockerd_refuses() -> Result<(), Failed> {
     }
 
     let mended = folder("log-level = \"warn\"");
-    mended.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    mended.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     assert_ne!(daemon(), before);
     assert!(host.inside("cat /etc/docker/daemon.json").contains("\"log-level\": \"warn\""));
     Ok(())

@@ -38,7 +38,7 @@ fn images_that_cannot_be_had() -> Result<(), Failed> {
     edit(&folder, "image: redis:8", "image: redis:no-such-tag");
     folder
         .provision(&["up", "--yes", &host.name])
-        .fails(3, &[what, "redis:no-such-tag: ", "mend the names in compose.yaml"]);
+        .fails(3, &[what, "redis:no-such-tag: ", "fix the names in compose.yaml"]);
 
     let folder = Folder::with_stack();
     edit(&folder, "image: redis:8", "image: armonly:1");
@@ -76,7 +76,7 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
             "warning: registry.internal:5000/library/redis:no-such-tag could not be looked up from here",
             "error: registry.internal:5000/library/redis:no-such-tag could not be pulled",
             "the stack was not touched",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.inside("ls /srv; docker ps -aq"), "");
@@ -85,7 +85,7 @@ fn a_registry_that_only_the_host_reaches() -> Result<(), Failed> {
     let did = folder.provision(&["up", "--yes", &host.name]);
     did.expect(0).said(&[
         "registry.internal:5000/library/redis:8 could not be looked up from here",
-        "going on from there",
+        "continuing from there",
     ]);
     assert!(host.get(8080)?.contains("three services, one page"));
     Ok(())
@@ -104,7 +104,7 @@ fn an_image_that_does_not_fit() -> Result<(), Failed> {
         3,
         &[
             "at /var/lib/docker, of at least 132 MB: images of 44 MB are to be downloaded",
-            "go on with --force",
+            "continue with --force",
         ],
     );
     folder.provision(&["up", "--yes", "--force", &host.name]).fails(
@@ -114,13 +114,13 @@ fn an_image_that_does_not_fit() -> Result<(), Failed> {
             "no space left on device",
             "free some space",
             "the stack was not touched",
-            "goes on from there",
+            "continues from there",
         ],
     );
     assert_eq!(host.inside("ls /srv"), "");
 
     docker("umount /var/lib/docker");
-    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["going on from there"]);
+    folder.provision(&["up", "--yes", &host.name]).expect(0).said(&["continuing from there"]);
     Ok(())
 }
 
@@ -152,7 +152,7 @@ fn a_compose_file_with_errors() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What our reader lets pass `docker compose config` finds, before anything of the stack is changed.
+/// What our reader accepts and the host's Compose does not stops the plan.
 fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
     let host = Host::on(Layer::Three);
     let folder = three("");
@@ -167,17 +167,27 @@ fn a_project_that_only_compose_refuses() -> Result<(), Failed> {
     {
         let folder = three("");
         edit(&folder, "image: redis:8", &format!("image: redis:8\n    {odd}"));
-        let did = folder.provision(&["up", "--yes", &host.name]);
-        did.fails(
-            6,
-            &["Compose does not accept the project; nothing of the stack was changed", what, "fix the file"],
-        );
-        assert!(!did.stderr.contains("staging"), "the file is named as the person knows it\n{}", did.stderr);
+        for arguments in [&["up", "--yes", &host.name] as &[_], &["plan", &host.name]] {
+            let did = folder.provision(arguments);
+            did.expect(3).said(&[
+                "on the host does not accept the project; nothing was changed",
+                "compose.yaml:",
+                what,
+                "correct it there",
+            ]);
+            assert!(!did.stderr.contains("/provision-compose"), "the file is named as here\n{}", did.stderr);
+        }
         assert_eq!(stack(), before);
     }
+    assert_eq!(folder_of_checks(&host), "", "no file of ours stays there");
+    assert_eq!(three("").provision(&["runs", &host.name]).stdout.lines().count(), 1, "nothing was begun");
     assert!(host.get(8080)?.contains("three services, one page"));
     folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
     Ok(())
+}
+
+fn folder_of_checks(host: &Host) -> String {
+    host.inside("find /run /dev/shm /tmp -maxdepth 1 -name 'provision*'")
 }
 
 fn a_container_that_is_never_well() -> Result<(), Failed> {
@@ -195,12 +205,12 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: cache is unhealthy",
+            "error: the stack is not healthy: cache is unhealthy",
             "Ready to accept connections",
             "cache | exit code 3: no database",
             "sudo docker compose -p three logs cache",
             previous,
-            "goes on from there",
+            "continues from there",
         ],
     );
 
@@ -215,7 +225,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     did.fails(
         6,
         &[
-            "error: the stack is not well: web keeps restarting (exit code 3)",
+            "error: the stack is not healthy: web keeps restarting (exit code 3)",
             "web | cannot go on",
             "sudo docker compose -p three logs web",
             previous,

@@ -22,10 +22,26 @@ pub(super) enum Kind {
     Integer,
     /// A number.
     Number,
+    /// A number that stands without quotes: Compose makes none of text.
+    PlainNumber,
+    /// A number; text has to be a whole one.
+    Amount,
+    /// A whole number that is not negative.
+    Count,
+    /// The same, without quotes.
+    PlainCount,
+    /// A whole number without quotes, text of one, or `all`.
+    Devices,
+    /// A file's permissions, as text in octal digits.
+    Mode,
+    /// When an image is pulled.
+    PullPolicy,
     /// Text or a number.
     TextOrNumber,
     /// Text, a number, `true` or `false`, or nothing.
     Scalar,
+    /// Text, `true` or `false`.
+    TextOrTruth,
     /// One of these texts.
     Word(&'static [&'static str]),
     /// A list.
@@ -57,8 +73,9 @@ pub(super) struct Keys {
 }
 
 use Kind::{
-    Any, Dict, Duration, Integer, Keys as Map, List, Named, Number, OneOf, Optional, Scalar, Set, Size,
-    SizeText, Text, TextOrNumber, Truth, Word,
+    Amount, Any, Count, Devices, Dict, Duration, Integer, Keys as Map, List, Mode, Named, Number, OneOf,
+    Optional, PlainCount, PlainNumber, PullPolicy, Scalar, Set, Size, SizeText, Text, TextOrNumber,
+    TextOrTruth, Truth, Word,
 };
 
 const fn keys(what: &'static str, keys: &'static [(&'static str, Kind)]) -> Keys {
@@ -99,6 +116,12 @@ static INCLUDE: Keys = Keys {
     )
 };
 
+/// What a key of a service takes.
+pub(super) fn of_a_service(key: &str) -> Option<&'static Kind> {
+    let found = SERVICE.keys.binary_search_by_key(&key, |(known, _)| known).ok()?;
+    Some(&SERVICE.keys[found].1)
+}
+
 static SERVICE: Keys = keys(
     "a service",
     &[
@@ -115,11 +138,11 @@ static SERVICE: Keys = keys(
         ("container_name", Text),
         ("cpu_count", Integer),
         ("cpu_percent", Number),
-        ("cpu_period", TextOrNumber),
-        ("cpu_quota", TextOrNumber),
-        ("cpu_rt_period", TextOrNumber),
-        ("cpu_rt_runtime", TextOrNumber),
-        ("cpu_shares", Number),
+        ("cpu_period", Amount),
+        ("cpu_quota", Amount),
+        ("cpu_rt_period", Amount),
+        ("cpu_rt_runtime", Amount),
+        ("cpu_shares", Amount),
         ("cpus", Number),
         ("cpuset", Text),
         ("credential_spec", Map(&CREDENTIALS)),
@@ -172,7 +195,7 @@ static SERVICE: Keys = keys(
         ("privileged", Truth),
         ("profiles", TEXTS),
         ("provider", Map(&PROVIDER)),
-        ("pull_policy", Text),
+        ("pull_policy", PullPolicy),
         ("pull_refresh_after", Text),
         ("read_only", Truth),
         ("restart", Text),
@@ -218,9 +241,9 @@ static BUILD: Keys = keys(
         ("no_cache_filter", TEXT_OR_TEXTS),
         ("platforms", List(&Text)),
         ("privileged", Truth),
-        ("provenance", Scalar),
+        ("provenance", TextOrTruth),
         ("pull", Truth),
-        ("sbom", Scalar),
+        ("sbom", TextOrTruth),
         ("secrets", GIVEN),
         ("shm_size", Size),
         ("ssh", PAIRS),
@@ -239,7 +262,7 @@ static BLKIO: Keys = Keys {
             ("device_read_iops", List(&Map(&BLKIO_LIMIT))),
             ("device_write_bps", List(&Map(&BLKIO_LIMIT))),
             ("device_write_iops", List(&Map(&BLKIO_LIMIT))),
-            ("weight", Integer),
+            ("weight", PlainCount),
             ("weight_device", List(&Map(&BLKIO_WEIGHT))),
         ],
     )
@@ -247,7 +270,7 @@ static BLKIO: Keys = Keys {
 static BLKIO_LIMIT: Keys =
     Keys { extensible: false, ..keys("a device's limit", &[("path", Text), ("rate", TextOrNumber)]) };
 static BLKIO_WEIGHT: Keys =
-    Keys { extensible: false, ..keys("a device's weight", &[("path", Text), ("weight", Integer)]) };
+    Keys { extensible: false, ..keys("a device's weight", &[("path", Text), ("weight", PlainCount)]) };
 
 static CREDENTIALS: Keys =
     keys("a `credential_spec`", &[("config", Text), ("file", Text), ("registry", Text)]);
@@ -286,14 +309,14 @@ static UPDATE: Keys = keys(
         ("max_failure_ratio", Number),
         ("monitor", Duration),
         ("order", Word(&["start-first", "stop-first"])),
-        ("parallelism", Integer),
+        ("parallelism", Count),
     ],
 );
 static PLACEMENT: Keys = keys(
     "a `placement`",
     &[
         ("constraints", List(&Text)),
-        ("max_replicas_per_node", Integer),
+        ("max_replicas_per_node", Count),
         ("preferences", List(&Map(&PREFERENCE))),
     ],
 );
@@ -314,7 +337,7 @@ static GENERIC: Keys = keys("a resource", &[("discrete_resource_spec", Map(&DISC
 static DISCRETE: Keys = keys("a `discrete_resource_spec`", &[("kind", Text), ("value", Number)]);
 const GPU_KEYS: &[(&str, Kind)] = &[
     ("capabilities", TEXTS),
-    ("count", TextOrNumber),
+    ("count", Devices),
     ("device_ids", TEXTS),
     ("driver", Text),
     ("options", PAIRS),
@@ -323,7 +346,7 @@ static RESERVED_DEVICE: Keys = Keys { required: &["capabilities"], ..keys("a dev
 static GPU: Keys = keys("a GPU", GPU_KEYS);
 static RESTART_POLICY: Keys = keys(
     "a `restart_policy`",
-    &[("condition", Text), ("delay", Duration), ("max_attempts", Integer), ("window", Duration)],
+    &[("condition", Text), ("delay", Duration), ("max_attempts", Count), ("window", Duration)],
 );
 
 static DEVELOP: Keys = keys("a `develop`", &[("watch", List(&Map(&WATCH)))]);
@@ -365,7 +388,7 @@ static HEALTHCHECK: Keys = keys(
     &[
         ("disable", Truth),
         ("interval", Duration),
-        ("retries", Number),
+        ("retries", Count),
         ("start_interval", Duration),
         ("start_period", Duration),
         ("test", OneOf(&[Text, List(&Text)])),
@@ -402,13 +425,13 @@ static NETWORK_USE: Keys = keys(
     &[
         ("aliases", TEXTS),
         ("driver_opts", OPTIONS),
-        ("gw_priority", Number),
+        ("gw_priority", PlainNumber),
         ("interface_name", Text),
         ("ipv4_address", Text),
         ("ipv6_address", Text),
         ("link_local_ips", TEXTS),
         ("mac_address", Text),
-        ("priority", Number),
+        ("priority", PlainNumber),
     ],
 );
 
@@ -420,7 +443,7 @@ static PROVIDER: Keys = Keys {
 const GIVEN: Kind = List(&OneOf(&[Text, Map(&GIVEN_KEYS)]));
 static GIVEN_KEYS: Keys = keys(
     "a secret or config of a service",
-    &[("gid", Text), ("mode", TextOrNumber), ("source", Text), ("target", Text), ("uid", Text)],
+    &[("gid", Text), ("mode", Mode), ("source", Text), ("target", Text), ("uid", Text)],
 );
 
 const ULIMITS: Kind = Dict(&OneOf(&[Integer, Map(&ULIMIT)]));
@@ -454,7 +477,7 @@ static BIND: Keys = keys(
     ],
 );
 static VOLUME_USE: Keys = keys("a volume's use", &[("labels", PAIRS), ("nocopy", Truth), ("subpath", Text)]);
-static TMPFS: Keys = keys("a `tmpfs`", &[("mode", TextOrNumber), ("size", Size)]);
+static TMPFS: Keys = keys("a `tmpfs`", &[("mode", PlainCount), ("size", Size)]);
 static SUBPATH: Keys = keys("an image's use", &[("subpath", Text)]);
 
 static MODEL: Keys = Keys {

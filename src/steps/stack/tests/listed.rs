@@ -42,7 +42,7 @@ fn by_digest(case: &Case, differing: &[&str]) -> Facts {
     let differing: Vec<_> = differing.iter().map(|path| format!("/srv/notes/{path}")).collect();
     facts.files.retain(|path, _| !path.starts_with("/srv/notes/") || differing.contains(path));
     // Its lists are told only where something differs.
-    for list in ["manifest", "seeds"] {
+    for list in ["manifest", "seeds", "folders"] {
         if let Some(Some(list)) = facts.files.get_mut(&format!("/var/lib/provision/stacks/notes/{list}"))
             && differing.is_empty()
         {
@@ -64,12 +64,13 @@ fn shown(case: &Case, facts: Facts) -> String {
 fn few_files_are_asked_for_by_name_and_many_by_their_digest() {
     let is_file = |question: &&Question| question.line().is_some_and(|line| line.contains("\t/srv/notes/"));
     let few = Case::new(&[("compose.yaml", NOTES), ("conf/a", "a"), ("data/b", "b")]);
-    assert_eq!(asked(&few).iter().filter(is_file).count(), 3);
+    // Each with its folder, but for one that is in none.
+    assert_eq!(asked(&few).iter().filter(is_file).count(), 5);
     let many = large();
     assert_eq!(asked(&many).iter().filter(is_file).count(), 0);
     let before = asked(&many).iter().filter_map(Question::line).map(|line| line.len()).sum::<usize>();
     for number in 100..2000 {
-        many.write(&format!("conf/{number}"), "a");
+        many.write(&format!("more/{}/{number}", number % 20), "a");
     }
     let after = asked(&many).iter().filter_map(Question::line).map(|line| line.len()).sum::<usize>();
     assert_eq!(before, after, "the question is as long for any number of files");
@@ -91,9 +92,21 @@ fn a_digest_tells_what_each_file_would() {
     if let Some(Some(file)) = case.facts.files.get_mut("/srv/notes/conf/5") {
         file.mode = 0o777;
     }
+    // So are folders: one that was closed, and one that the application has closed.
+    for (folder, mode) in [("conf", 0o700), ("data", 0o700)] {
+        if let Some(Some(folder)) = case.facts.files.get_mut(&format!("/srv/notes/{folder}")) {
+            folder.mode = mode;
+        }
+    }
     let by_file = shown(&case, case.facts.clone());
     assert!(by_file.contains("send 4 files") && by_file.contains("replaces-edited"), "{by_file}");
-    let differing = ["conf/3", "conf/4", "conf/5", "data/sent.conf", "data/app.db"];
+    assert!(by_file.contains("conf/ 0700 → 0755") && by_file.contains("resets-permissions"), "{by_file}");
+    let differing = ["conf", "conf/3", "conf/4", "conf/5", "data/sent.conf", "data/app.db"];
+    assert_eq!(shown(&case, by_digest(&case, &differing)), by_file);
+    // A folder that an earlier provision did not know of stays as it is.
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/folders", "755\troot:root\tdata\n");
+    let by_file = shown(&case, case.facts.clone());
+    assert!(!by_file.contains("conf/ 0700"), "{by_file}");
     assert_eq!(shown(&case, by_digest(&case, &differing)), by_file);
 }
 
@@ -110,7 +123,8 @@ fn where_the_digest_is_another_one_each_file_is_asked_for() {
         let lines: Vec<_> = again.iter().filter_map(Question::line).collect();
         assert!(lines.iter().all(|line| !line.starts_with("bundle\t")));
         assert!(lines.iter().any(|line| line == "secret-file\t/srv/notes/.env"), "{lines:#?}");
-        assert!(lines.iter().any(|line| line == "presence\t/srv/notes/data/app.db"), "{lines:#?}");
+        assert!(lines.iter().any(|line| line == "place\t/srv/notes/data/app.db"), "{lines:#?}");
+        assert!(lines.iter().any(|line| line == "presence\t/srv/notes/conf"), "{lines:#?}");
         assert!(lines.iter().any(|line| line.starts_with("sent-file\t/srv/notes/conf/9\t")), "{lines:#?}");
         assert!(lines.iter().any(|line| line.starts_with("record\t") && line.ends_with("/seeds\t-")));
     }
@@ -132,16 +146,18 @@ fn the_list_that_is_written_is_the_one_that_is_asked_for() {
     let case = large();
     let change = case.bundle().expect("all of it");
     let text = |name: &str| change.action.unshown.get(name).cloned().unwrap_or_default();
-    let sum = crate::plan::sha256(format!("{}{}", text("manifest"), text("expected")).as_bytes());
+    let sum = crate::digest::sha256(format!("{}{}", text("manifest"), text("expected")).as_bytes());
     assert_eq!(sum, digest_of(&asked(&case)));
-    let a = crate::plan::sha256(b"a");
-    let one = crate::plan::sha256(b"one");
+    let a = crate::digest::sha256(b"a");
+    let one = crate::digest::sha256(b"one");
     for line in [
+        "755\t0:0\t-\tfolder\tconf".to_owned(),
+        "-\t-\t-\tfolder\tdata".to_owned(),
         format!("644\t0:0\t{a}\tfile\tconf/0"),
         format!("640\t1000:1000\t{a}\tfile\tconf/7"),
         format!("-\t-\t{one}\tseed\tdata/app.db"),
         format!("-\t-\t{one}\tfile\tdata/sent.conf"),
-        format!("600\t0:0\t{}\tsecret\t.env", crate::plan::sha256(b"A=1\n")),
+        format!("600\t0:0\t{}\tsecret\t.env", crate::digest::sha256(b"A=1\n")),
     ] {
         assert!(text("expected").lines().any(|written| written == line), "{line}\n{}", text("expected"));
     }

@@ -89,20 +89,80 @@ fn a_file_of_the_host_has_to_be_there() {
     }
 }
 
+/// `~` and `$HOME` are root's on the host, wherever they stand.
 #[test]
-fn a_folder_with_files_in_a_files_way_is_found_in_the_plan() {
-    let mut case = Case::new(&[("compose.yaml", NOTES), ("conf/a", "a")]);
-    folder_on_host(&mut case.facts, "/srv/notes/conf/a");
-    assert!(case.plan().is_ok(), "Docker makes empty folders");
-    if let Some(Some(there)) = case.facts.files.get_mut("/srv/notes/conf/a") {
-        there.holds_files = true;
+fn a_path_in_the_home_folder_is_explained() {
+    let compose = |volume: &str| format!("services:\n  web:\n    image: a\n    volumes:\n      - {volume}\n");
+    for (volume, path) in [
+        ("~/x:/data", "x"),
+        ("${HOME}/x:/data:ro", "x"),
+        ("$HOME/a/x:/data", "a/x"),
+        ("{type: bind, source: ~/x, target: /d}", "x"),
+    ] {
+        let mut case = Case::new(&[("compose.yaml", &compose(volume))]);
+        let said = |missing: &str| {
+            format!(
+                "compose.yaml:5: web mounts /root/{path} of the host: root runs Compose there, so `~` and $HOME are \
+                 /root, and nothing of your own home is sent{missing}; copy it into the folder here and write ./x, \
+                 or write the path on the host in full"
+            )
+        };
+        let missing = said("; there is nothing, and Docker will create an empty folder");
+        assert_eq!(case.plan().expect("a plan").warnings, [missing], "{volume}");
+        folder_on_host(&mut case.facts, &format!("/root/{path}"));
+        assert_eq!(case.plan().expect("a plan").warnings, [said("")], "{volume}");
     }
-    let refused = case.plan().expect_err("it is not ours");
-    assert_eq!(refused.details, ["/srv/notes/conf/a"]);
-    assert!(refused.hints[0].ends_with("sudo ls -A /srv/notes/conf/a"), "{:?}", refused.hints);
-    // What is in it was sent, and goes first.
-    let sum = crate::plan::sha256(b"x");
-    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} conf/a/x\n"));
-    put(&mut case.facts, "/srv/notes/conf/a/x", "x");
-    assert!(case.plan().is_ok());
+    // In full, it is what it says.
+    for volume in ["/root/x:/data", "/proc/self/root/rooted:/x"] {
+        let case = Case::new(&[("compose.yaml", &compose(volume))]);
+        assert_eq!(case.plan().expect("a plan").warnings, [""; 0], "{volume}");
+    }
+    // A file has to be there.
+    let mut case = Case::new(&[("compose.yaml", &compose("~/app.conf:/app.conf:ro"))]);
+    case.facts.files.insert("/root/app.conf".into(), None);
+    assert_eq!(
+        case.plan().expect_err("it is missing").details,
+        ["compose.yaml:5: the mount /root/app.conf (`~` and $HOME are /root on the host)"]
+    );
+    // The stack's own folder is in it: what containers write there is theirs.
+    let mut case = Case::new(&[("compose.yaml", &compose("~/notes/data:/data")), ("data/x", "1")]);
+    case.options.folder = Some("/root/notes".into());
+    assert_eq!(case.plan().expect("a plan").warnings, [""; 0]);
+    let sent = case.bundle().expect("a change").action.unshown["seeds"].clone();
+    assert!(sent.contains(" data/x"), "{sent}");
+}
+
+/// The read-only mount of a file does not help where the folder above it is mounted to be written to.
+#[test]
+fn a_read_only_mount_below_a_writable_one() {
+    for (volumes, expected) in [
+        (
+            "[\".:/app\", \"./x.conf:/app/x.conf:ro\"]",
+            "app can write to it through the whole folder, mounted read-write (compose.yaml:4), although \
+             compose.yaml:4 mounts it read-only; mount only what the application writes to, or send it",
+        ),
+        (
+            "[\"./x.conf:/x.conf:ro\", \".:/app\"]",
+            "app can write to it through the whole folder, mounted read-write (compose.yaml:4), although",
+        ),
+        ("[\".:/app\"]", "app mounts it read-write (compose.yaml:4); add `:ro` there, or send it"),
+        ("[\"./x.conf:/x.conf\"]", "app mounts it read-write (compose.yaml:4); add `:ro` there, or send it"),
+        (
+            "[\".:/app\", \"./x.conf:/x.conf\"]",
+            "app mounts it read-write (compose.yaml:4), and app can write to it through the whole folder, mounted \
+             read-write (compose.yaml:4); mount only what the application writes to, or send it",
+        ),
+        (
+            "[\".:/app:ro\", \"./x.conf:/x.conf\"]",
+            "app mounts it read-write (compose.yaml:4); add `:ro` there, or send it",
+        ),
+    ] {
+        let text = format!("services:\n  app:\n    image: a\n    volumes: {volumes}\n");
+        let mut case = Case::new(&[("compose.yaml", &text), ("x.conf", "1")]);
+        case.sent();
+        case.write("x.conf", "2");
+        let withheld = case.plan().expect("a plan").withheld;
+        assert!(withheld[0].contains(expected), "{volumes}: {withheld:?}");
+        assert!(withheld[0].ends_with("`overwrite = [\"x.conf\"]` in [steps.stack]"), "{withheld:?}");
+    }
 }

@@ -33,7 +33,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a terminal obeys this character, or whether it hides or reorders what stands around it.
-pub(super) fn is_harmful(character: char) -> bool {
+pub(crate) fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{feff}'
@@ -83,22 +83,22 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// `1 change`, `7 changes`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Columns that a text without control characters takes.
-pub(super) fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
 /// Cuts a text to a number of columns, with an ellipsis where something is missing.
-pub(super) fn fit(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     console::truncate_str(text, width, "…")
 }
 
 /// Breaks a text between words into lines of at most `width` columns; longer words are cut.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -120,7 +120,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Cuts a text into pieces of at most `width` columns, spaces and all; never without a piece.
-pub(super) fn cut(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn cut(text: &str, width: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut piece = String::new();
     for character in text.chars() {

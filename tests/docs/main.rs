@@ -3,8 +3,10 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it misses by failing")]
 
+mod markdown;
+mod plans;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -12,89 +14,7 @@ use provision::cli::Cli;
 use provision::config;
 use serde_json::Value;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).expect(path)
-}
-
-/// Every document: those at the top, and those in `docs/`.
-fn documents() -> Vec<(PathBuf, String)> {
-    let folders = [root().to_path_buf(), root().join("docs")];
-    let mut paths: Vec<_> = folders
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .collect();
-    paths.sort();
-    assert!(paths.len() > 5, "the documents are not where they were: {paths:?}");
-    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("UTF-8"))).collect()
-}
-
-/// A block of code: where it begins, what is said behind the fence, and its lines.
-struct Block {
-    place: String,
-    kind: String,
-    lines: Vec<String>,
-}
-
-fn blocks() -> Vec<Block> {
-    let mut blocks = Vec::new();
-    for (path, text) in documents() {
-        let mut open: Option<Block> = None;
-        for (index, line) in text.lines().enumerate() {
-            match (line.trim_start().strip_prefix("```"), &mut open) {
-                (Some(kind), None) => {
-                    let place = format!("{}:{}", path.display(), index + 1);
-                    open = Some(Block { place, kind: kind.trim().to_owned(), lines: Vec::new() });
-                }
-                (Some(_), Some(_)) => blocks.extend(open.take()),
-                (None, Some(block)) => block.lines.push(line.to_owned()),
-                (None, None) => {}
-            }
-        }
-        assert!(open.is_none(), "{}: a block of code does not end", path.display());
-    }
-    blocks
-}
-
-/// What is written between backticks outside of blocks, with its place.
-fn spans() -> Vec<(String, String)> {
-    let mut spans = Vec::new();
-    for (path, text) in documents() {
-        let mut fenced = false;
-        for (index, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("```") {
-                fenced = !fenced;
-            } else if !fenced {
-                let place = format!("{}:{}", path.display(), index + 1);
-                spans.extend(line.split('`').skip(1).step_by(2).map(|span| (place.clone(), span.to_owned())));
-            }
-        }
-    }
-    spans
-}
-
-/// The cells of the rows of a Markdown table, heads and rules left out.
-fn rows(text: &str) -> Vec<Vec<String>> {
-    let cells = |line: &str| -> Vec<String> {
-        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
-    };
-    let lines: Vec<_> = text.lines().collect();
-    let is_rule = |line: &str| line.starts_with("| --");
-    lines
-        .iter()
-        .enumerate()
-        .filter(|(index, line)| {
-            let is_head = lines.get(index + 1).is_some_and(|below| is_rule(below));
-            line.starts_with('|') && !is_rule(line) && !is_head
-        })
-        .map(|(_, line)| cells(line))
-        .collect()
-}
+use markdown::{blocks, blocks_of, documents, plain, read, root, rows, spans, table};
 
 // --- options -----------------------------------------------------------------
 
@@ -148,11 +68,6 @@ fn every_option_is_documented_with_its_default() {
     }
 }
 
-/// The lines within the blocks of a text.
-fn blocks_of(text: &str) -> Vec<&str> {
-    text.split("```").skip(1).step_by(2).flat_map(str::lines).collect()
-}
-
 // --- exit codes --------------------------------------------------------------
 
 #[test]
@@ -190,11 +105,7 @@ fn every_event_is_documented() {
     let text = read("docs/json-events.md");
     let shown = events(blocks_of(&text).into_iter().filter(|line| line.starts_with('{')));
     assert_eq!(told, shown, "events that there are, and those shown in docs/json-events.md");
-    let explained: BTreeSet<_> = rows(&text)
-        .into_iter()
-        .filter(|row| row.len() == 3)
-        .map(|row| row[0].trim_matches('`').to_owned())
-        .collect();
+    let explained: BTreeSet<_> = table(&text, "Event").iter().map(|row| plain(&row[0])).collect();
     assert_eq!(told, explained, "events that there are, and those explained in docs/json-events.md");
 }
 
@@ -255,6 +166,16 @@ fn every_command_is_one_that_provision_takes() {
         check(&place, &span, &[ErrorKind::MissingRequiredArgument]);
     }
     assert!(count > 30, "only {count} commands were found");
+}
+
+#[test]
+fn every_verb_is_shown() {
+    let lines = typed().into_iter().chain(spans());
+    let shown: BTreeSet<_> =
+        lines.flat_map(|(_, line)| calls(&line)).filter_map(|call| call.get(1).cloned()).collect();
+    for verb in Cli::command().get_subcommands().map(clap::Command::get_name) {
+        assert!(shown.contains(verb), "no document shows `provision {verb}`");
+    }
 }
 
 #[test]
@@ -320,6 +241,15 @@ fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
     let plain: String = heading.chars().filter(kept).collect();
     plain.trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_readme_links_every_document() {
+    let readme = read("README.md");
+    for (path, _) in documents().iter().filter(|(path, _)| path.starts_with(root().join("docs"))) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(readme.contains(&format!("](docs/{name})")), "README.md has no link to docs/{name}");
+    }
 }
 
 #[test]
