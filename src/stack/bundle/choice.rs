@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use globset::Candidate;
+
 use super::dockerignore::DockerIgnore;
 use super::git::{self, Git};
 use super::left_out::Why;
@@ -132,10 +134,12 @@ impl<'a> Chooser<'a> {
     /// Why a folder is not entered: nothing in it can be wanted. `there` is where it really is, `real`
     /// the same within the folder.
     pub(super) fn skips(&self, path: &str, there: &Path, real: &Path) -> Option<Why> {
-        if self.ours.matches(path, true) {
+        // Of the folders above all this has been asked before they were entered.
+        let itself = Candidate::new(path);
+        if self.ours.names(&itself, true) {
             return Some(Why::Trifle);
         }
-        if self.asked.matches(path, true) {
+        if self.asked.names(&itself, true) {
             return Some(Why::Asked);
         }
         if there.join(ENVIRONMENT).is_file() {
@@ -143,7 +147,7 @@ impl<'a> Chooser<'a> {
         }
         let is_included =
             self.include.matches(path, true) || self.included.iter().any(|folder| is_related(folder, path));
-        if let Some((why, top)) = self.litter(path, true) {
+        if let Some((why, top)) = self.litter(path, &itself, true) {
             let is_named = self.named.iter().any(|named| is_in(named, top) && is_related(named, path));
             return (!is_named && !is_included).then_some(why);
         }
@@ -161,16 +165,17 @@ impl<'a> Chooser<'a> {
     /// Why a file stays here, or a link to a folder.
     pub(super) fn leaves(&self, path: &str, real: &Path, is_folder: bool) -> Option<Why> {
         let wants = |named: &str| is_in(path, named) || is_folder && is_in(named, path);
-        if self.ours.matches(path, is_folder) {
+        let itself = Candidate::new(path);
+        if self.ours.names(&itself, is_folder) {
             return Some(Why::Trifle);
         }
-        if self.asked.matches(path, is_folder) {
+        if self.asked.names(&itself, is_folder) {
             return Some(Why::Asked);
         }
         if self.include.matches(path, is_folder) {
             return None;
         }
-        if let Some((why, top)) = self.litter(path, is_folder) {
+        if let Some((why, top)) = self.litter(path, &itself, is_folder) {
             let is_named = self.named.iter().any(|named| is_in(named, top) && wants(named));
             return (!is_named).then_some(why);
         }
@@ -201,9 +206,9 @@ impl<'a> Chooser<'a> {
     }
 
     /// The topmost part of a path that is not sent by itself.
-    fn litter<'p>(&self, path: &'p str, is_folder: bool) -> Option<(Why, &'p str)> {
+    fn litter<'p>(&self, path: &'p str, itself: &Candidate<'_>, is_folder: bool) -> Option<(Why, &'p str)> {
         let above = path.rsplit_once('/').and_then(|(folder, _)| self.litter_above(folder));
-        let own = || Some((self.is_litter(path, is_folder)?, path.len()));
+        let own = || Some((self.is_litter(path, itself, is_folder)?, path.len()));
         let (why, length) = above.or_else(own)?;
         Some((why, &path[..length]))
     }
@@ -213,15 +218,15 @@ impl<'a> Chooser<'a> {
         if let Some(known) = self.littered.borrow().get(folder) {
             return *known;
         }
-        let found = self.litter(folder, true).map(|(why, part)| (why, part.len()));
+        let found = self.litter(folder, &Candidate::new(folder), true).map(|(why, part)| (why, part.len()));
         self.littered.borrow_mut().insert(folder.to_owned(), found);
         found
     }
 
-    fn is_litter(&self, path: &str, is_folder: bool) -> Option<Why> {
+    fn is_litter(&self, path: &str, itself: &Candidate<'_>, is_folder: bool) -> Option<Why> {
         match () {
-            () if self.trifles.names(path, is_folder) => Some(Why::Trifle),
-            () if self.installed.names(path, is_folder) => Some(Why::Installed),
+            () if self.trifles.names(itself, is_folder) => Some(Why::Trifle),
+            () if self.installed.names(itself, is_folder) => Some(Why::Installed),
             () if self.environments.borrow().contains(path) => Some(Why::Installed),
             () => None,
         }

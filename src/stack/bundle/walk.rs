@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
 use super::choice::{Choice, Chooser};
 use super::folders::{self, BundleFolder, Usual};
 use super::git;
 use super::left_out::{self, LeftOut, Why, largest};
+use super::taken::{Taken, side_by_side};
 use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
 
 /// What holds secrets by its name.
@@ -46,16 +46,16 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     walk.check_size(&found.sent)?;
     let named_secret = |path: &str| choice.sensitive().iter().any(|secret| same(secret, path));
     let left_out = found.left_out.group(&found.sent);
-    let taken = |(path, (source, _)): &(String, (PathBuf, u64))| {
-        let (content, mode) = read(source).map_err(|error| read_error(source, error))?;
+    let taken = |(path, taken): &(String, Taken)| {
+        let content = taken.read().map_err(|error| read_error(&taken.there, error))?;
         // What a link leads to is a secret under the link's name as well.
-        let real = source.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
+        let real = taken.there.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
         let is_secret = |path: &str| sensitive.matches(path, false) || named_secret(path);
         let secret = is_secret(path) || real != path && is_secret(real);
         let mode = match secret {
-            true if mode & 0o111 != 0 => 0o700,
+            true if taken.mode & 0o111 != 0 => 0o700,
             true => 0o600,
-            false => usual.file(mode),
+            false => usual.file(taken.mode),
         };
         Ok(file(path.clone(), mode, secret, content))
     };
@@ -72,49 +72,13 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     Ok(Collected { files, folders, left_out, links: found.links })
 }
 
-/// A file's content and mode.
-fn read(path: &Path) -> std::io::Result<(Vec<u8>, u32)> {
-    let file = fs::File::open(path)?;
-    let metadata = file.metadata()?;
-    let size = metadata.len().min(MAX_SIZE);
-    let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
-    // It may have grown since it was measured.
-    file.take(MAX_SIZE + 1).read_to_end(&mut content)?;
-    Ok((content, metadata.permissions().mode()))
-}
-
-/// Reads and hashes files on several processors where there are many; in their order.
-fn side_by_side<T: Sync, R: Send>(
-    items: &[T],
-    each: impl Fn(&T) -> Result<R, BundleError> + Sync,
-) -> Result<Vec<R>, BundleError> {
-    const AT_ONCE: usize = 8;
-    const FEW: usize = 200;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(AT_ONCE);
-    if items.len() <= FEW || threads == 1 {
-        return items.iter().map(each).collect();
-    }
-    let each = &each;
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = items
-            .chunks(items.len().div_ceil(threads))
-            .map(|part| scope.spawn(move || part.iter().map(each).collect::<Result<Vec<_>, _>>()))
-            .collect();
-        let mut all = Vec::with_capacity(items.len());
-        for part in parts {
-            all.append(&mut part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        }
-        Ok(all)
-    })
-}
-
 /// What the walk has come upon.
 #[derive(Default)]
 struct Found {
     /// Whether there is a repository of git's in the folder.
     has_repository: bool,
-    /// Files to be sent: path in the bundle, where they really are, their size.
-    sent: BTreeMap<String, (PathBuf, u64)>,
+    /// Files to be sent, by their paths in the bundle.
+    sent: BTreeMap<String, Taken>,
     /// Folders that were entered, with their permissions.
     folders: BTreeMap<String, u32>,
     left_out: left_out::Found,
@@ -169,8 +133,8 @@ impl Walk<'_> {
             } else if entry.file_type().is_symlink() {
                 self.link(&entry, path, prefix, found)?;
             } else if entry.file_type().is_file() {
-                let size = entry.metadata().map_err(|e| self.walk_error(folder, e))?.len();
-                found.sent.insert(path, (entry.into_path(), size));
+                let metadata = entry.metadata().map_err(|e| self.walk_error(folder, e))?;
+                found.sent.insert(path, Taken::new(entry.into_path(), &metadata));
             } else {
                 let kind = kind(&entry);
                 return Err(BundleError::Special { root: self.shown.to_path_buf(), path, kind });
@@ -209,7 +173,7 @@ impl Walk<'_> {
         let to = inside.display().to_string();
         if metadata.is_file() {
             found.links.push(Link { path: path.clone(), to, is_folder: false });
-            found.sent.insert(path, (target, metadata.len()));
+            found.sent.insert(path, Taken::new(target, &metadata));
             return Ok(());
         }
         if !metadata.is_dir() {
@@ -245,9 +209,9 @@ impl Walk<'_> {
         Ok(join(prefix, inner))
     }
 
-    fn check_size(&self, sent: &BTreeMap<String, (PathBuf, u64)>) -> Result<(), BundleError> {
-        let total = sent.values().fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
-        let files = || sent.iter().map(|(path, (_, size))| (path.as_str(), *size));
+    fn check_size(&self, sent: &BTreeMap<String, Taken>) -> Result<(), BundleError> {
+        let total = sent.values().fold(0_u64, |sum, taken| sum.saturating_add(taken.size));
+        let files = || sent.iter().map(|(path, taken)| (path.as_str(), taken.size));
         let root = self.shown.to_path_buf();
         if total > MAX_SIZE {
             return Err(BundleError::TooLarge { root, total, largest: largest(files(), false) });
@@ -362,17 +326,17 @@ impl Patterns {
     }
 
     /// Whether a pattern names this very path.
-    pub(super) fn names(&self, path: &str, is_folder: bool) -> bool {
-        self.any.is_match(path) || (is_folder && self.folders.is_match(path))
+    pub(super) fn names(&self, path: &Candidate<'_>, is_folder: bool) -> bool {
+        self.any.is_match_candidate(path) || (is_folder && self.folders.is_match_candidate(path))
     }
 
     /// Whether a pattern names this path or a folder above it.
     #[must_use]
     pub fn matches(&self, path: &str, is_folder: bool) -> bool {
-        self.names(path, is_folder)
-            || path.match_indices('/').any(|(at, _)| {
-                let above = &path[..at];
-                self.any.is_match(above) || self.folders.is_match(above)
-            })
+        if self.any.is_empty() && self.folders.is_empty() {
+            return false;
+        }
+        self.names(&Candidate::new(path), is_folder)
+            || path.match_indices('/').any(|(at, _)| self.names(&Candidate::new(&path[..at]), true))
     }
 }
