@@ -654,20 +654,31 @@ STAT_TOO='/proc/self/stat
 
 # Sections: a word behind two dashes, which begins no line of any of them.
 file_facts() {
-    bundled=''
-    for line in $BUNDLES; do
-        bundle_files "$line"
-    done
     printf '%s\n' "--questions" "$QUESTIONS" "--self"
     self_facts
-    [ -z "$bundled" ] || printf '%s\n' --bundle "$bundled"
+    if [ -n "$DISKS" ]; then
+        disk_facts
+    fi
+    files_asked_for
+    [ -n "$BUNDLES" ] || return 0
+    bundled=$(cat <&4)
+    printf '%s\n' --bundle "$bundled"
+    QUESTIONS=$(printf '%s\n' "$bundled" | sed -n "s/^ask$TAB//p")
+    [ -n "$QUESTIONS" ] || return 0
+    # What was sent of a file decides what is said of it.
+    RECORDS=''
+    for line in $BUNDLES; do RECORDS="$RECORDS${line%%"$TAB"*}/seeds$TAB-$NL"; done
+    QUESTIONS=$QUESTIONS$NL$(printf '%s' "$RECORDS" | sed "s/^/record$TAB/")
+    printf '%s\n' --questions "$QUESTIONS"
+    files_asked_for
+}
+
+# files_asked_for: what $QUESTIONS and $RECORDS ask of files.
+files_asked_for() {
     printf '%s\n' --stat
     paths=$(printf '%s\n' "$QUESTIONS" | awk -F "$TAB" '$1 ~ /^(file|sent-file|secret-file|presence|place|record)$/ && !told[$2]++ { print $2 }')
     stats=$(printf '%s\n' "$paths" "$STAT_TOO" | each stat -c "%f$TAB%u:%g$TAB%s$TAB%Y$TAB%i$TAB%n")
     printf '%s\n' "$stats"
-    if [ -n "$DISKS" ]; then
-        disk_facts
-    fi
     kinds=$(kinds)
     for path in $(of_kind a); do
         target=$(readlink -- "$path" 2>/dev/null) && printf '%s\n' --link "$path" "${target%%"$NL"*}"
@@ -735,16 +746,23 @@ record() {
     head -c 16777216 <"$1" | awk '{ print " " $0 }'
 }
 
-# bundle_files STATE DIGEST FOLDER, with tabs between: the files of a bundle that was sent, by one
-# digest over its manifest and over `expected`, which says what they and their folders are to be: MODE OWNER
-# SHA256 KIND PATH, a line each. Where both are as the digest says, only those that differ are asked for.
+# bundle_facts: the files of bundles that were sent, each by one digest over its manifest and over `expected`,
+# which says what they and their folders are to be: MODE OWNER SHA256 KIND PATH, a line each. Where both are
+# as the digest says, only those that differ are asked for, by lines that begin with "ask".
+bundle_facts() {
+    for line in $BUNDLES; do
+        bundle_files "$line"
+    done
+}
+
+# bundle_files STATE DIGEST FOLDER, with tabs between.
 bundle_files() {
     state=${1%%"$TAB"*}
     folder=${1##*"$TAB"}
     digest=${1#*"$TAB"}
     digest=${digest%%"$TAB"*}
     if [ ! -e "$folder" ] && [ ! -L "$folder" ] && [ ! -e "$state/manifest" ]; then
-        bundled="$bundled${NL}bundle$TAB$folder${TAB}none"
+        printf 'bundle\t%s\tnone\n' "$folder"
         return 0
     fi
     for path in "$state/manifest" "$state/expected"; do
@@ -752,24 +770,19 @@ bundle_files() {
     done
     sum=$(cat -- "$state/manifest" "$state/expected" | sha256sum)
     [ "${sum%% *}" = "$digest" ] || return 0
-    bundled="$bundled${NL}bundle$TAB$folder$TAB$digest"
-    differing=$(differing)
-    [ -n "$differing" ] || return 0
-    QUESTIONS=$QUESTIONS$NL$differing
-    bundled="$bundled$NL$(printf '%s\n' "$differing" | FOLDER=$folder awk -F "$TAB" '{ print "differs\t" ENVIRON["FOLDER"] "\t" $2 }')"
-    # What was sent of a file decides what is said of it.
-    QUESTIONS="$QUESTIONS${NL}record$TAB$state/seeds$TAB-"
-    RECORDS="$RECORDS$state/seeds$TAB-$NL"
+    printf 'bundle\t%s\t%s\n' "$folder" "$digest"
+    differing
 }
 
-# differing: a question for each file and folder that is not as expected; for some, two. What stat and sha256sum say
-# of thousands of files goes from one program to the next: no shell holds it.
+# differing: each file and folder that is not as expected, and a question for it; for some, twice. What stat
+# and sha256sum say of thousands of files goes from one program to the next: no shell holds it.
 differing() {
     # What the first of them knows already goes past the others.
     exec 3>&1
     FOLDER=$folder awk -F "$TAB" '{ print ENVIRON["FOLDER"] "/" $5 }' "$state/expected" |
         all stat -c "%f %a %u:%g %n" |
         LISTS=$state FOLDER=$folder awk '
+            function tell(path, asks) { print "differs\t" ENVIRON["FOLDER"] "\t" path "\nask\t" asks >"/dev/fd/3" }
             # Mode and owner without the bit for the group, which comes from the folder above.
             function of_folder(mode, owner) {
                 if (mode !~ /^[0-7][0-7][0-7][0-7]$/) return mode " " owner
@@ -799,12 +812,12 @@ differing() {
                     if ($1 ~ /^4...$/ && (folder[path] == "-" || folder[path] == of_folder($2, $3))) delete folder[path]
                 } else if ($1 ~ /^8...$/) {
                     print path
-                    if (wanted[path] != "-" && wanted[path] != $2 " " $3) print question[path] >"/dev/fd/3"
+                    if (wanted[path] != "-" && wanted[path] != $2 " " $3) tell(path, question[path])
                 }
             }
             END {
-                for (path in seed) print "place\t" path >"/dev/fd/3"
-                for (path in folder) print "presence\t" path >"/dev/fd/3"
+                for (path in seed) tell(path, "place\t" path)
+                for (path in folder) tell(path, "presence\t" path)
             }' |
         all sha256sum |
         LISTS=$state FOLDER=$folder awk '
@@ -820,7 +833,7 @@ differing() {
             # A name with a backslash in it is escaped, and the line begins with one.
             /^\\/ { name = substr($0, 68); gsub(/\\\\/, "\\", name); sum[name] = substr($0, 2, 64); next }
             { sum[substr($0, 67)] = substr($0, 1, 64) }
-            END { for (path in wanted) if (sum[path] != wanted[path]) print question[path] }'
+            END { for (path in wanted) if (sum[path] != wanted[path]) print "differs\t" ENVIRON["FOLDER"] "\t" path "\nask\t" question[path] }'
 }
 
 disk_facts() {
@@ -1269,8 +1282,8 @@ section == "--stat" {
     next
 }
 section == "--bundle" {
-    n = split($0, a, "\t")
-    if (n == 3) print a[1] f(a[2]) f(a[3])
+    split($0, a, "\t")
+    if (a[1] == "bundle" || a[1] == "differs") print a[1] f(a[2]) f(a[3])
     next
 }
 section == "--near" { i = index($0, "\t"); near[substr($0, 1, i - 1)] = substr($0, i + 1); next }
@@ -1324,7 +1337,10 @@ main() {
             exec 6<&0 </dev/null
             other_facts | {
                 exec 5<&0 </dev/null
-                file_facts | report
+                bundle_facts | {
+                    exec 4<&0 </dev/null
+                    file_facts | report
+                }
             }
         }
     }
