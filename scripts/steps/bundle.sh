@@ -59,6 +59,8 @@ stage() {
         [ -f "$folder/$path" ] || continue
         { mkdir -p "$(dirname "$staging/$path")" && cp -a "$folder/$path" "$staging/$path"; } || exit 1
     done || return 1
+    # Where the manifest alone differs, nothing is sent.
+    [ -e "$change/files/list" ] || return 0
     number=0
     while IFS=$TAB read -r mode _ sum path; do
         number=$((number + 1))
