@@ -46,8 +46,11 @@ place_folder() {
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
-bundle_guard() {
-    files_placed && folders_placed && [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ] &&
+bundle_guard() { files_placed && folders_placed && bundle_recorded; }
+
+# bundle_recorded: whether it is written down what was sent, which is the last that is done.
+bundle_recorded() {
+    [ "$(cat "$state/manifest" 2>/dev/null)" = "$(arg manifest)" ] &&
         [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ]
 }
 
@@ -197,4 +200,6 @@ previous_bundle() {
 bundle_verify() {
     files_placed || fail "the files in $folder are not as sent"
     folders_placed || fail "the folders in $folder do not have the permissions that were sent"
+    # Where no file differs, a refusal of Compose would pass for done.
+    bundle_recorded || fail "the record of what was sent to $folder could not be written"
 }
