@@ -470,7 +470,7 @@ a'
     mkdir -p /mnt/place/arg
     echo new >/mnt/place/arg/manifest
     echo folders >/mnt/place/arg/known_folders
-    # shellcheck disable=SC2034,SC2317 # bundle.sh asks for them
+    # shellcheck disable=SC1091,SC2034,SC2317 # bundle.sh asks for them
     as_bundle() {
         (change=/mnt/place folder=/mnt/stack state=/mnt/stacks
             arg() { cat "$change/arg/$1"; }
