@@ -677,6 +677,26 @@ secrets'
         has "$(sh "$HERE/step.sh" /mnt/place apply 001 2>&1)" 'notice: /mnt/stack/keys/a is reached by a link now'
     check 'and in no way' is "$(sh "$HERE/step.sh" /mnt/place verify 001 2>&1; echo "$?"; ls /mnt/target)" '0
 a'
+    # No file is sent where the record alone differs: then only that tells whether it was done.
+    mkdir -p /mnt/place/arg
+    echo new >/mnt/place/arg/manifest
+    echo folders >/mnt/place/arg/known_folders
+    # shellcheck disable=SC1091,SC2034,SC2317 # bundle.sh asks for them
+    as_bundle() {
+        (change=/mnt/place folder=/mnt/stack state=/mnt/stacks
+            arg() { cat "$change/arg/$1"; }
+            fail() { echo "error: $*"; exit 1; }
+            files_placed() { :; }
+            . "$HERE/steps/bundle.sh"
+            folders_placed() { :; }
+            "$1" && echo yes)
+    }
+    echo old >/mnt/stacks/manifest
+    check 'an old record is not what was sent' has "$(as_bundle bundle_verify)" 'error: the record of what was sent to /mnt/stack'
+    cp /mnt/place/arg/manifest /mnt/stacks/manifest
+    cp /mnt/place/arg/known_folders /mnt/stacks/folders
+    check 'a new one is' is "$(as_bundle bundle_verify; as_bundle bundle_guard)" 'yes
+yes'
     rm -rf /mnt/stack /mnt/stacks /mnt/place /mnt/target /run/provision/place
 }
 

@@ -167,9 +167,9 @@ unpack_packages() {
     APT_CONFIG=$apt/etc/apt.conf apt-get -q update
     (cd "$apt/download" && APT_CONFIG=$apt/etc/apt.conf apt-get -q download "$@")
     for package in "$apt"/download/*.deb; do
+        dpkg-deb -x "$package" "$into"
         # dpkg's own placeholders, not the shell's.
         # shellcheck disable=SC2016
-        dpkg-deb -x "$package" "$into"
         dpkg-deb -W --showformat='${Package} ${Version}\n' "$package"
     done >"$into.versions"
     rm -rf "$apt"

@@ -132,10 +132,13 @@ keep_rights() {
 
 # bundle: what was sent takes its place, after Compose itself has accepted it as a whole.
 
-bundle_guard() {
-    # The lists first: where they are others, the files need not be looked into.
-    cmp -s "$change/arg/manifest" "$state/manifest" && [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ] &&
-        files_placed && folders_placed
+# The record first: where it is another one, the files need not be looked into.
+bundle_guard() { bundle_recorded && files_placed && folders_placed; }
+
+# bundle_recorded: whether it is written down what was sent, which is the last that is done.
+bundle_recorded() {
+    cmp -s "$change/arg/manifest" "$state/manifest" &&
+        [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ]
 }
 
 # own_names: what a program says of $staging, with the names that the files have for a person: that
@@ -247,4 +250,6 @@ previous_bundle() {
 bundle_verify() {
     files_placed || fail "the files in $folder are not as sent"
     folders_placed || fail "the folders in $folder do not have the permissions that were sent"
+    # Where no file differs, a refusal of Compose would pass for done.
+    bundle_recorded || fail "the record of what was sent to $folder could not be written"
 }

@@ -53,6 +53,8 @@ fn a_network_over_the_laptop() -> Result<(), Failed> {
     up(&["--force"]).fails(6, &[LOST_DNS, "what ran before runs again (web)"]);
     host.inside("sed /10.66.0.53/d /etc/resolv.conf >/tmp/resolv && cat /tmp/resolv >/etc/resolv.conf");
     project("");
+    // The files are as before where Compose had replaced the container already.
+    up(&[]).expect(0);
     up(&[]).expect(0).said(&["nothing to change"]);
     let before = state();
 

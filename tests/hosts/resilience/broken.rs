@@ -100,7 +100,12 @@ fn the_network_is_away() -> Result<(), Failed> {
         sleep(Duration::from_secs(1));
     }
     let did = wait(child);
-    did.expect(0).said(&["connection lost", "the run continues on the host", "connected again", "reachable from here"]);
+    did.expect(0).said(&[
+        "connection lost",
+        "the run continues on the host",
+        "connected again",
+        "reachable from here",
+    ]);
     is_as_undisturbed(&host);
     Ok(())
 }

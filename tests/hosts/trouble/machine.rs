@@ -51,7 +51,8 @@ fn an_unsupported_architecture() -> Result<(), Failed> {
 fn a_full_disk() -> Result<(), Failed> {
     let host = Host::make("debian13-docker");
     let folder = with_steps(r#""machine", "docker""#, "[steps.docker.daemon]\ndebug = true\n");
-    host.inside("mount -t tmpfs -o size=50m tmpfs /var/lib/docker");
+    // A daemon that is still starting would open its files on the small disk, and hold it.
+    host.inside("systemctl start docker && mount -t tmpfs -o size=50m tmpfs /var/lib/docker");
     folder.provision(&["up", "--yes", &host.name]).fails(
         3,
         &["disk: 52 MB free at /var/lib/docker, of at least 500 MB", "free some space", "--force", NOT_READY],
@@ -59,7 +60,7 @@ fn a_full_disk() -> Result<(), Failed> {
     assert_eq!(host.inside("ls -d /etc/docker/* /var/lib/provision 2>/dev/null || true"), "");
 
     // Where the runner writes there is no way around it.
-    host.inside("umount /var/lib/docker; mkdir /var/lib/provision; mount -t tmpfs -o size=50m tmpfs /var/lib/provision");
+    host.inside("umount /var/lib/docker && mkdir /var/lib/provision && mount -t tmpfs -o size=50m tmpfs /var/lib/provision");
     folder
         .provision(&["up", "--yes", "--force", &host.name])
         .fails(3, &["disk: 52 MB free at /var/lib/provision, of at least 100 MB", NOT_READY]);
