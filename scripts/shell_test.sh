@@ -533,6 +533,7 @@ code 1'
 
 # sending FOLDER PATH CONTENT…: a run that sends these files of the stack `t`; what it says, and its code.
 # Compose sees them with those that are there, in /mnt/seen.
+sent_mode=644
 sending() {
     folder=$1
     shift
@@ -555,7 +556,7 @@ sending() {
         number=$((number + 1))
         printf '%s' "$2" >"../files/$number"
         sum=$(sha256sum <"../files/$number")
-        printf '644\troot:root\t%s\t%s\n' "${sum%% *}" "$folder/$1" >>../files/list
+        printf '%s\troot:root\t%s\t%s\n' "$sent_mode" "${sum%% *}" "$folder/$1" >>../files/list
         shift 2
     done
     cp /mnt/manifest manifest
@@ -614,6 +615,13 @@ seeds'
         check 'and that of a start' is "$(step apply; cat "$folder"/conf/* "$folder/data/rows"; (cd "$state" && echo *applied))" 'code 0
 fourTWOthreeof a year
 applied'
+        : >"$state/applied"
+        sent_mode=600
+        sending "$folder" conf/ü three >/dev/null
+        sent_mode=644
+        check 'other permissions alone leave the previous ones as they were' is \
+            "$(stat -c %a "$folder/conf/ü" "$state/previous/conf/ü")" '600
+644'
     done
     rm -rf "$base" /mnt/t /mnt/place /mnt/seen /mnt/manifest
 }

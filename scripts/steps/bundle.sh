@@ -108,6 +108,7 @@ keep_previous() {
             done <"$scratch/names" | each cp -a --parents -t "$state/previous.new"
         )
     fi
+    unshare_rights
     keep_rights
     # Removing thousands of files takes a while: that is done with the rest of this run, when it is forgotten.
     rm -rf "$dir/previous"
@@ -115,6 +116,20 @@ keep_previous() {
     mv "$state/previous.new" "$state/previous"
     cp -p "$state/manifest" "$state/previous.manifest"
     cp -p "$state/applied" "$state/previous.applied"
+}
+
+# unshare_rights: a file that gets other permissions only stays the same file, so that the previous bundle
+# needs one of its own.
+unshare_rights() {
+    [ -e "$change/files/list" ] || return 0
+    cut -f1,2,4 "$change/files/list" >"$scratch/wanted"
+    cut -f3 "$scratch/wanted" | each stat -c "%a$TAB%U:%G$TAB%n" 2>/dev/null | awk -F "$TAB" '
+        FILENAME == ARGV[1] { wanted[$3] = $1 " " $2; next }
+        ($3 in wanted) && wanted[$3] != $1 " " $2 { print $3 }' "$scratch/wanted" - |
+        while read -r path; do
+            own=$state/previous.new/${path#"$folder/"}
+            [ ! -f "$own" ] || cp -a --remove-destination "$path" "$own"
+        done
 }
 
 # keep_rights: the way back does not touch the permissions of folders either.
