@@ -211,6 +211,11 @@ pub struct Dependency {
     pub condition: Condition,
     /// Whether it must be there at all.
     pub required: bool,
+    /// Whether Compose restarts the one that waits when it recreates this one.
+    pub restart: bool,
+    /// Whether the one that waits has this one's network, processes or volumes, which go away with its
+    /// container: Compose recreates both.
+    pub shared: bool,
 }
 
 /// What a service waits for in another.

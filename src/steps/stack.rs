@@ -18,6 +18,7 @@ mod resources;
 mod rolling;
 mod send;
 mod start;
+mod touched;
 mod ways;
 
 #[cfg(test)]
@@ -295,6 +296,7 @@ impl Step for Stack {
         let kept = seeds.phrase();
         step.warnings.extend(self.remarks_on_mounts(model));
         step.warnings.extend(self.unreadable());
+        step.warnings.extend(self.unwritable(model));
         step.warnings.extend(self.renamed(model));
         step.warnings.extend(self.remarks_on_volumes(model));
         step.withheld = self.kept_back(&seeds);
