@@ -41,7 +41,6 @@ pub use named::Context;
 pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
-pub use recipe::{Recipe, bases};
 pub use resources::{Resource, ResourceKind};
 pub use source::Naming;
 pub use written::{Written, written};
@@ -129,8 +128,8 @@ pub struct Service {
     pub build: bool,
     /// Whether the build of another service makes its image.
     pub is_made_here: bool,
-    /// The instructions by which it is built, where they are in the folder.
-    pub recipe: Option<Recipe>,
+    /// The images that it is built from, as its Dockerfile names them; a variable without a value stays.
+    pub bases: Vec<String>,
     /// Whether a newer image for its tag is asked for at each start (`pull_policy: always`, and
     /// those that name a time).
     pub asks_again: bool,

@@ -3,7 +3,7 @@
 use super::backups::backups;
 use super::dotenv::Environment;
 use super::paths::{self, Bound, PathUse};
-use super::recipe::recipe;
+use super::recipe::{Recipe, recipe};
 use super::yaml::{Entry, Node, Place};
 use super::{ComposeError, Condition, Dependency, EnvFile, Service, invalid, ports};
 use crate::stack::images::Reference;
@@ -23,6 +23,7 @@ pub(super) struct Placed {
     pub mounts: Vec<PathUse>,
     pub container_name: Option<Place>,
     pub healthcheck_off: bool,
+    pub recipe: Option<Recipe>,
 }
 
 pub(super) const LABEL_FILE: &str = "label_file";
@@ -173,7 +174,7 @@ fn service(
         image,
         build,
         is_made_here: false,
-        recipe: recipe(node),
+        bases: Vec::new(),
         asks_again: text("pull_policy").is_some_and(|policy| {
             matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
         }),
@@ -209,6 +210,7 @@ fn service(
         mounts: mounted,
         container_name: node.get("container_name").map(|name| name.place.clone()),
         healthcheck_off,
+        recipe: recipe(node),
     })
 }
 

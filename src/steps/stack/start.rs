@@ -8,7 +8,7 @@ use super::send::Sent;
 use super::{Pulled, Stack, lines};
 use crate::facts::Published;
 use crate::plan::{Action, Change, Risk};
-use crate::stack::compose::{Port, Recipe, Service, bases};
+use crate::stack::compose::{Port, Service};
 use crate::steps::Model;
 
 impl Stack {
@@ -54,8 +54,11 @@ impl Stack {
         let mut rolling = rolling(&services);
         rolling.retain(|each| runs(each.service));
         let mut touched = self.readers(&model.secret_files);
-        let has_new =
-            |service: &&&Service| service.image.as_ref().is_some_and(|image| pulled.contains(image));
+        let is_based_on_new = |service: &Service| service.bases.iter().any(|base| pulled.contains(base));
+        let has_new = |service: &&&Service| {
+            service.image.as_ref().is_some_and(|image| pulled.contains(image))
+                || service.build && is_based_on_new(service)
+        };
         let affected = sent.and_then(|sent| self.affected(sent));
         let mut recreated: BTreeSet<_> =
             services.iter().filter(has_new).map(|service| service.name.as_str()).collect();
@@ -77,15 +80,19 @@ impl Stack {
         let is_affected = |name: &str| affected.as_ref().is_some_and(|affected| affected.contains_key(name));
         let exists = |name: &str| containers.iter().any(|container| container.service == name);
         let is_built = |service: &&&Service| {
-            service.build && (!is_known || is_affected(&service.name) || !exists(&service.name))
+            let is_new = !is_known || !exists(&service.name);
+            service.build && (is_new || is_affected(&service.name) || is_based_on_new(service))
         };
-        let built: Vec<_> = services.iter().filter(is_built).map(|service| self.built(service)).collect();
+        let built = services.iter().filter(is_built);
+        let built = built
+            .map(|service| Risk::Builds { service: service.name.clone(), from: service.bases.clone() })
+            .collect();
         let (replaced, interrupted): (Vec<_>, Vec<_>) = services
             .iter()
             .map(|service| service.name.as_str())
             .filter(|name| runs(name) && (!is_known || touched.contains(name)))
             .partition(|name| is_rolling(name));
-        let mut risks = built;
+        let mut risks: Vec<Risk> = built;
         let mut reason = reason;
         // What a container that does not run would publish is not known to the host.
         let opening: Vec<_> = services
@@ -159,19 +166,6 @@ impl Stack {
 }
 
 impl Stack {
-    /// That the image of a service is built, and what from.
-    fn built(&self, service: &Service) -> Risk {
-        let text = match &service.recipe {
-            None => String::new(),
-            Some(Recipe::Inline(text)) => text.clone(),
-            Some(Recipe::File(path)) => {
-                let file = self.input.bundle.files.iter().find(|file| file.path == *path);
-                file.map(|file| String::from_utf8_lossy(&file.content).into_owned()).unwrap_or_default()
-            }
-        };
-        Risk::Builds { service: service.name.clone(), from: bases(&text) }
-    }
-
     /// Ports that are published on addresses that others may reach, and are not yet.
     fn opened(&self, services: &[&Service], present: &[Published]) -> Vec<Risk> {
         let is_open = |service: &Service, port: &Port| {

@@ -3,6 +3,8 @@
 use std::fs;
 
 use super::*;
+use crate::facts::Image;
+use crate::stack::images::Availability;
 
 #[test]
 fn a_start_names_the_services_that_it_interrupts() {
@@ -132,4 +134,55 @@ fn a_start_names_what_is_built_and_published_for_the_first_time() {
     let text = fs::read_to_string(case.folder.path().join("compose.yaml")).expect("a file");
     case.write("compose.yaml", &text.replace("127.0.0.1:81:81", "81:81"));
     assert!(named(&case).ends_with("web>81/tcp"), "{}", named(&case));
+}
+
+/// `up --pull` is for images that others are built from, too.
+#[test]
+fn images_that_are_built_from_others_follow_them() {
+    let text = "services:
+  made: {build: ./app}
+  child: {build: {context: ., dockerfile_inline: \"FROM notes-base\"}}
+  base: {image: notes-base, build: {context: ., dockerfile_inline: \"FROM b:1\", args: {X: 1}}}
+  odd: {build: {context: ., dockerfile_inline: \"FROM a:${UNKNOWN}\"}}
+  web: {image: c}
+";
+    let mut case = Case::new(&[
+        ("compose.yaml", &text.replace("${", "$${")),
+        ("app/Dockerfile", "ARG V=1\nFROM a:${V}\n"),
+    ]);
+    running(&mut case);
+    let image = |digest: &str| Image { digests: vec![digest.into()], ..Image::default() };
+    case.facts.images.extend([
+        ("a:1".to_owned(), Some(image("sha256:aa"))),
+        ("b:1".to_owned(), Some(image("sha256:bb"))),
+        ("c".to_owned(), Some(image("sha256:cc"))),
+    ]);
+    let planned = |case: &Case, pull: bool| {
+        let found = |digest: &str| Availability::Found {
+            digest: Some(digest.into()),
+            bytes: None,
+            layers: Vec::new(),
+            login: false,
+        };
+        let mut model = Model { facts: case.facts.clone(), ..Model::default() };
+        model.pull = pull;
+        model.images.extend([
+            ("a:1".to_owned(), found("sha256:new")),
+            ("b:1".to_owned(), found("sha256:bb")),
+            ("c".to_owned(), found("sha256:cc")),
+        ]);
+        case.step().plan(&mut model).expect("a plan").changes
+    };
+    assert!(planned(&case, false).is_empty());
+    let changes = planned(&case, true);
+    let told: Vec<_> = changes.iter().map(|change| format!("{}: {}", change.title, change.reason)).collect();
+    assert_eq!(told[0], "pull a:1: a:1 has moved: aa → new");
+    let start = changes.iter().find(|change| change.id == "stack/up").expect("a start");
+    assert_eq!(
+        start.risks,
+        [
+            Risk::Builds { service: "made".into(), from: vec!["a:1".into()] },
+            Risk::InterruptsService { services: vec!["made".into()] },
+        ]
+    );
 }
