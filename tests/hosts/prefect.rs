@@ -102,7 +102,7 @@ fn the_stack(folder: &Folder) -> Host {
 /// Backups and secrets, on one host: to start the whole stack for each takes longer than most of this.
 fn day_two() -> Result<(), Failed> {
     on_a_stack(DATABASE, |host, folder| {
-        backup::comes_back(host, folder, &backup::MOMENTS[2..])?;
+        backup::comes_back(host, folder, &[])?;
         folder.settings(WITHOUT_PAGES);
         folder.provision(&["up", "--playbook", "prefect", &host.name, "--yes"]).expect(0);
         secrets::rotates(host, folder, &secrets::ESSENTIAL)

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -32,7 +33,7 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
     let usual = Usual::of(&root, choice.project.and_then(|project| project.files.first()));
-    let walk = Walk { shown: dir, root, chooser, usual };
+    let walk = Walk { shown: dir, root, chooser, usual, outputs: outputs() };
     let mut found = Found::default();
     walk.folder(&walk.root, "", &mut found)?;
     walk.check_size(&found.sent)?;
@@ -64,6 +65,15 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     Ok(Collected { files, folders, left_out, links: found.links })
 }
 
+/// The device and inode of each file that this program's own output goes to: `provision plan >plan.md` in
+/// the folder does not send the plan.
+fn outputs() -> Vec<(u64, u64)> {
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    let files = [stdout.as_fd(), stderr.as_fd()].into_iter().filter_map(|fd| fd.try_clone_to_owned().ok());
+    let files = files.filter_map(|fd| fs::File::from(fd).metadata().ok());
+    files.filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino())).collect()
+}
+
 /// What the walk has come upon.
 #[derive(Default)]
 struct Found {
@@ -81,6 +91,7 @@ struct Walk<'a> {
     root: PathBuf,
     chooser: Chooser<'a>,
     usual: Usual,
+    outputs: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
@@ -122,8 +133,12 @@ impl Walk<'_> {
             } else if entry.file_type().is_symlink() {
                 self.link(&entry, path, prefix, found)?;
             } else if entry.file_type().is_file() {
-                let size = entry.metadata().map_err(|e| self.walk_error(folder, e))?.len();
-                found.sent.insert(path, (entry.into_path(), size));
+                let metadata = entry.metadata().map_err(|e| self.walk_error(folder, e))?;
+                if self.outputs.contains(&(metadata.dev(), metadata.ino())) {
+                    found.left_out.file(path, metadata.len(), Why::Trifle);
+                    continue;
+                }
+                found.sent.insert(path, (entry.into_path(), metadata.len()));
             } else {
                 let kind = kind(&entry);
                 return Err(BundleError::Special { root: self.shown.to_path_buf(), path, kind });
