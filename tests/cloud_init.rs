@@ -95,6 +95,25 @@ fn load(folder: &Path) -> Settings {
     config::load(folder, None, None).expect("settings")
 }
 
+/// `provision cloud-init >user-data` in the folder: the shell has made that file before anything is read.
+#[test]
+fn what_is_being_written_does_not_go_along() {
+    let folder = Folder::with_stack();
+    let path = folder.0.path().join("user-data");
+    let written = std::fs::File::create(&path).expect("a file");
+    let status = Command::new(env!("CARGO_BIN_EXE_provision"))
+        .args(["cloud-init", "--format", "script"])
+        .current_dir(folder.0.path())
+        .env_remove("PROVISION_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(written)
+        .status();
+    assert!(status.expect("provision").success());
+    let server = unpack(&std::fs::read_to_string(&path).expect("user-data"));
+    assert!(server.path().join("settings/stack/compose.yaml").exists());
+    assert!(!server.path().join("settings/stack/user-data").exists());
+}
+
 /// What the server reads means what is read here.
 #[test]
 fn the_server_reads_the_same_settings() {

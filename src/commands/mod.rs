@@ -2,6 +2,7 @@
 
 mod asked;
 mod backup;
+mod bug;
 mod cloud_init;
 mod exit;
 mod expose;
@@ -33,7 +34,7 @@ use crate::cli::{BackupVerb, Cli, Command, Global, Target};
 use crate::config::{self, Settings};
 use crate::facts::Questions;
 use crate::host::{Destination, Password, Passwords, SshOptions};
-use crate::report::{Event, Failure, Reporter, Verbosity, choose, print};
+use crate::report::{Event, Failure, Reporter, Verbosity, choose, print, print_aside};
 use crate::run::Link;
 use crate::stack::compose;
 use crate::steps::Renewal;
@@ -41,6 +42,7 @@ use session::{Common, Session};
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Exit {
+    bug::ends_the_program();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
@@ -50,7 +52,7 @@ pub fn run(cli: Cli) -> Exit {
             exit
         }
         Err(error) => {
-            eprintln!("error: the program could not start: {error}");
+            print_aside(&format!("error: the program could not start: {error}\n"));
             Exit::Bug
         }
     }

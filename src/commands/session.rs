@@ -18,7 +18,7 @@ use crate::report::{Event, Failure, Reporter};
 use crate::run::Link;
 use crate::stack::bundle::{Bundle, Patterns};
 use crate::stack::compose::{Environment, Loading, Project, Service, write_env};
-use crate::stack::images::{Lookup, Platform};
+use crate::stack::images::{Lookup, Platform, Reference};
 use crate::stack::{origin, shipped};
 use crate::steps::{
     self, Claims, Docker, Firewall, FirewallOptions, Machine, Model, Opening, Packages, Permission, Postgres,
@@ -292,10 +292,17 @@ impl<'a> Session<'a> {
                 || proof == Some(&service.name)
                 || (asks && service.name == "postgres")
         };
-        for service in stack.project.services.iter().filter(starts).filter(|service| service.is_pulled()) {
-            let (Some(image), Some(reference)) = (&service.image, service.reference()) else { continue };
+        let services: Vec<_> = stack.project.services.iter().filter(starts).collect();
+        let pulled = services.iter().filter(|service| service.is_pulled());
+        let pulled =
+            pulled.filter_map(|service| Some((service.image.as_ref()?, *service, service.asks_again)));
+        // What is built is built from newer images only where these are asked for.
+        let built = services.iter().filter(|service| self.pull && service.build);
+        let built = built.flat_map(|service| service.bases.iter().map(move |base| (base, *service, false)));
+        for (image, service, asks_again) in pulled.chain(built) {
+            let Ok(reference) = Reference::parse(image) else { continue };
             let is_there = matches!(self.facts.images.get(image), Some(Some(_)));
-            let asks_again = (self.pull || service.asks_again) && reference.digest.is_none();
+            let asks_again = (self.pull || asks_again) && reference.digest.is_none();
             let known = names.contains(image) || is_there && !asks_again;
             // The host's own registry is none that can be asked from here.
             if known || reference.is_loopback() && !self.link.is_local() {

@@ -14,7 +14,7 @@ use crate::cli::{Global, Up};
 use crate::host::command_by_hand;
 use crate::plan::Plan;
 use crate::report::{
-    Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, render_plan,
+    Event, Failure, Reporter, RunOutcome, Summary, Verbosity, colour_on_stderr, print_aside, render_plan,
 };
 use crate::run::{self, Followed, Follower};
 use crate::stack::compose::Project;
@@ -192,7 +192,7 @@ pub(super) fn show(plans: &[&Plan], global: &Global, reporter: &dyn Reporter) {
     for plan in plans {
         if verbosity != Verbosity::Quiet {
             let text = render_plan(plan, colour_on_stderr(), verbosity);
-            reporter.suspend(&mut || eprint!("{text}"));
+            reporter.suspend(&mut || print_aside(&text));
         }
     }
 }

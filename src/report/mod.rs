@@ -80,6 +80,12 @@ pub fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Writes to stderr, for those who can still read it.
+pub fn print_aside(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Whether what goes to stdout is to be painted.
 pub fn colour_on_stdout() -> bool {
     paint::wanted(&Term::stdout())

@@ -41,7 +41,6 @@ pub use named::Context;
 pub use networks::Network;
 pub use paths::{Here, Mount};
 pub use ports::{Port, PortRange, Protocol};
-pub use recipe::{Recipe, bases};
 pub use resources::{Resource, ResourceKind};
 pub use source::Naming;
 pub use written::{Written, written};
@@ -129,8 +128,8 @@ pub struct Service {
     pub build: bool,
     /// Whether the build of another service makes its image.
     pub is_made_here: bool,
-    /// The instructions by which it is built, where they are in the folder.
-    pub recipe: Option<Recipe>,
+    /// The images that it is built from, as its Dockerfile names them; a variable without a value stays.
+    pub bases: Vec<String>,
     /// Whether a newer image for its tag is asked for at each start (`pull_policy: always`, and
     /// those that name a time).
     pub asks_again: bool,
@@ -211,6 +210,11 @@ pub struct Dependency {
     pub condition: Condition,
     /// Whether it must be there at all.
     pub required: bool,
+    /// Whether Compose restarts the one that waits when it recreates this one.
+    pub restart: bool,
+    /// Whether the one that waits has this one's network, processes or volumes, which go away with its
+    /// container: Compose recreates both.
+    pub shared: bool,
 }
 
 /// What a service waits for in another.

@@ -19,6 +19,7 @@ mod resources;
 mod rolling;
 mod send;
 mod start;
+mod touched;
 mod ways;
 
 #[cfg(test)]
@@ -220,6 +221,16 @@ impl Stack {
         self.services().chain(proof).filter(|service| service.is_pulled()).filter_map(images::of).collect()
     }
 
+    /// Images that others are built from, and that no service here makes.
+    fn bases(&self) -> Images<'_> {
+        let services = &self.input.project.services;
+        let is_made = |name: &&String| {
+            services.iter().any(|service| service.build && service.image.as_ref() == Some(name))
+        };
+        let bases = self.services().filter(|service| service.build).flat_map(|service| &service.bases);
+        bases.filter(|name| !is_made(name)).filter_map(|name| images::base(name)).collect()
+    }
+
     fn action(&self, name: &'static str) -> Action {
         Action::new(STEP, name).with("name", &self.input.project.name).with("folder", self.folder())
     }
@@ -236,7 +247,8 @@ impl Step for Stack {
         questions.insert(Question::Published);
         questions.insert(Question::Routes);
         questions.insert(Question::Claims);
-        questions.extend(self.images().into_keys().map(|image| Question::Image(image.to_owned())));
+        let images = self.images().into_keys().chain(self.bases().into_keys());
+        questions.extend(images.map(|image| Question::Image(image.to_owned())));
         questions.extend(self.options.join.keys().cloned().map(Question::Network));
         questions.extend(self.names().map(|(_, name)| Question::ContainerName(name)));
         self.ask_for_resources(questions);
@@ -274,6 +286,7 @@ impl Step for Stack {
         let kept = seeds.phrase();
         step.warnings.extend(self.remarks_on_mounts(model));
         step.warnings.extend(self.unreadable());
+        step.warnings.extend(self.unwritable(model));
         step.warnings.extend(self.renamed(model));
         step.warnings.extend(self.remarks_on_volumes(model));
         step.withheld = self.kept_back(&seeds);
@@ -324,7 +337,13 @@ impl Stack {
     }
 
     fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Pull, Refusal> {
-        pull(STEP, self.images(), self.action("images"), self.input.place(), model, warnings)
+        let mut images = self.images();
+        if model.pull {
+            for (name, wanted) in self.bases() {
+                images.entry(name).or_insert(wanted);
+            }
+        }
+        pull(STEP, images, self.action("images"), self.input.place(), model, warnings)
     }
 
     /// The proof that it works, behind every start, and until it has succeeded once.

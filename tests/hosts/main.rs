@@ -38,11 +38,15 @@ fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 
 /// What the short run leaves out, by how the names begin, and why. `scripts/test --full` tells all,
 /// and whoever names a story is told it.
-const LONG: [(&str, &str); 13] = [
+const LONG: [(&str, &str); 14] = [
     ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
     ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
-    ("prefect::backup_at_each_moment", "prefect::day_two interrupts a restore at the worst moment"),
-    ("prefect::secrets_each", "prefect::day_two rotates one of each kind"),
+    ("prefect::backup_at_each_moment", "prefect::backup brings the same backups back, uninterrupted"),
+    ("prefect::secrets_each", "prefect::from_nothing rotates one of each kind"),
+    (
+        "prefect::rolling_each",
+        "prefect::rolling replaces replicas by those of the next version, and by broken ones",
+    ),
     (
         "prefect::postgres::elsewhere",
         "prefect::postgres::on_the_host has another place for the same database",

@@ -22,10 +22,8 @@ use super::resilience::signal;
 
 const STORIES: &[Story] = &[
     ("prefect::from_nothing", from_nothing),
-    ("prefect::day_two", day_two),
-    ("prefect::backup_at_each_moment", || {
-        on_a_stack(DATABASE, |host, folder| backup::comes_back(host, folder, &backup::MOMENTS))
-    }),
+    ("prefect::backup", || backed_up(&[])),
+    ("prefect::backup_at_each_moment", || backed_up(&backup::MOMENTS)),
     ("prefect::secrets_each", || {
         on_a_stack(WITHOUT_WORKERS, |host, folder| secrets::rotates(host, folder, &secrets::ALL))
     }),
@@ -46,16 +44,6 @@ features = { containerd-snapshotter = true }
 [steps.stack.env]
 COMPOSE_PROFILES = \"backup\"
 PREFECT_API_REPLICAS = 1
-";
-
-/// Two replicas: what is true of two is true of more.
-const WITHOUT_PAGES: &str = "
-[steps.docker.daemon]
-features = { containerd-snapshotter = true }
-
-[steps.stack.env]
-COMPOSE_PROFILES = \"monitoring,backup\"
-PREFECT_API_REPLICAS = 2
 ";
 
 const WITHOUT_WORKERS: &str = "
@@ -99,14 +87,13 @@ fn the_stack(folder: &Folder) -> Host {
     host
 }
 
-/// Backups and secrets, on one host: to start the whole stack for each takes longer than most of this.
-fn day_two() -> Result<(), Failed> {
-    on_a_stack(DATABASE, |host, folder| {
-        backup::comes_back(host, folder, &backup::MOMENTS[2..])?;
-        folder.settings(WITHOUT_PAGES);
-        folder.provision(&["up", "--playbook", "prefect", &host.name, "--yes"]).expect(0);
-        secrets::rotates(host, folder, &secrets::ESSENTIAL)
-    })
+/// Backups of a stack that is started for them: less of it than the others begin from.
+fn backed_up(moments: &[&str]) -> Result<(), Failed> {
+    let host = Host::on(Layer::Images);
+    let folder = Folder::empty();
+    folder.settings(DATABASE);
+    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
+    backup::comes_back(&host, &folder, moments)
 }
 
 /// The first command of the README, on a host that has what it makes of a bare one.
@@ -135,7 +122,8 @@ fn password(host: &Host, folder: &Folder) -> String {
 
 /// A bare host to a stack that has proven itself; again nothing to change; its secrets are the
 /// host's alone; a client elsewhere works with it, and a browser shows that; another number of
-/// replicas is a plan like any other. Other stories begin from what this one has made.
+/// replicas is a plan like any other; two of its secrets get other values. Other stories begin from
+/// what this one has made.
 fn from_nothing() -> Result<(), Failed> {
     eprintln!("prefect::from_nothing: without Grafana, of which the lab has no image");
     let folder = Folder::empty();
@@ -224,6 +212,7 @@ fn from_nothing() -> Result<(), Failed> {
     did.expect(0).said(&["send 1 file (", "prove that prefect works"]);
     let replicas = host.inside("docker ps -q --filter label=com.docker.compose.service=prefect-api | wc -l");
     assert_eq!(replicas.trim(), "2");
+    secrets::rotates(&host, &folder, &secrets::ESSENTIAL)?;
 
     // `scripts/try` removes its host, and what it wrote down for it.
     let removed = Command::new(lab::script("../try")).args(["--remove", &host.name]).output()?;

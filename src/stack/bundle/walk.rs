@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
@@ -34,7 +35,7 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
     let usual = Usual::of(&root, choice.project.and_then(|project| project.files.first()));
-    let mut walk = Walk { shown: dir, root, chooser, usual };
+    let mut walk = Walk { shown: dir, root, chooser, usual, outputs: outputs() };
     let mut found = Found::default();
     let mut walked = walk.folder(&walk.root, "", &mut found);
     // A repository further down: what it ignores may also be what the walk stopped at.
@@ -72,6 +73,15 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     Ok(Collected { files, folders, left_out, links: found.links })
 }
 
+/// The device and inode of each file that this program's own output goes to: `provision plan >plan.md` in
+/// the folder does not send the plan.
+fn outputs() -> Vec<(u64, u64)> {
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    let files = [stdout.as_fd(), stderr.as_fd()].into_iter().filter_map(|fd| fd.try_clone_to_owned().ok());
+    let files = files.filter_map(|fd| fs::File::from(fd).metadata().ok());
+    files.filter(fs::Metadata::is_file).map(|file| (file.dev(), file.ino())).collect()
+}
+
 /// What the walk has come upon.
 #[derive(Default)]
 struct Found {
@@ -91,6 +101,7 @@ struct Walk<'a> {
     root: PathBuf,
     chooser: Chooser<'a>,
     usual: Usual,
+    outputs: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
@@ -134,6 +145,10 @@ impl Walk<'_> {
                 self.link(&entry, path, prefix, found)?;
             } else if entry.file_type().is_file() {
                 let metadata = entry.metadata().map_err(|e| self.walk_error(folder, e))?;
+                if self.outputs.contains(&(metadata.dev(), metadata.ino())) {
+                    found.left_out.file(path, metadata.len(), Why::Trifle);
+                    continue;
+                }
                 found.sent.insert(path, Taken::new(entry.into_path(), &metadata));
             } else {
                 let kind = kind(&entry);

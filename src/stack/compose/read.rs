@@ -3,7 +3,7 @@
 use super::backups::backups;
 use super::dotenv::Environment;
 use super::paths::{self, Bound, PathUse};
-use super::recipe::recipe;
+use super::recipe::{Recipe, recipe};
 use super::yaml::{Entry, Node, Place};
 use super::{ComposeError, Condition, Dependency, EnvFile, Service, invalid, ports};
 use crate::stack::images::Reference;
@@ -23,6 +23,7 @@ pub(super) struct Placed {
     pub mounts: Vec<PathUse>,
     pub container_name: Option<Place>,
     pub healthcheck_off: bool,
+    pub recipe: Option<Recipe>,
 }
 
 pub(super) const LABEL_FILE: &str = "label_file";
@@ -173,7 +174,7 @@ fn service(
         image,
         build,
         is_made_here: false,
-        recipe: recipe(node),
+        bases: Vec::new(),
         asks_again: text("pull_policy").is_some_and(|policy| {
             matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
         }),
@@ -209,6 +210,7 @@ fn service(
         mounts: mounted,
         container_name: node.get("container_name").map(|name| name.place.clone()),
         healthcheck_off,
+        recipe: recipe(node),
     })
 }
 
@@ -239,17 +241,31 @@ fn published(node: &Node) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError
 }
 
 /// What a service waits for: what it says, and whose network, volumes or processes it shares.
+///
+/// What a recreated container does to those that wait for it is as in compose-go's `normalize.go` and
+/// Compose's `convergence.go`: links and shared namespaces imply `restart: true` where `depends_on` does not
+/// name the service.
 fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>), ComposeError> {
     let (mut found, mut places): (Vec<Dependency>, Vec<Place>) = (Vec::new(), Vec::new());
-    let mut add = |service: &str, condition: Condition, required: bool, place: &Place| {
-        if found.iter().all(|known| known.service != service) {
-            found.push(Dependency { service: service.to_owned(), condition, required });
-            places.push(place.clone());
+    let mut add = |dependency: Dependency, place: &Place| {
+        let known = found.iter_mut().find(|known| known.service == dependency.service);
+        if let Some(known) = known {
+            known.shared |= dependency.shared;
+            return;
         }
+        found.push(dependency);
+        places.push(place.clone());
+    };
+    let started = |service: &str| Dependency {
+        service: service.to_owned(),
+        condition: Condition::Started,
+        required: true,
+        restart: false,
+        shared: false,
     };
     if let Some(depends_on) = node.get("depends_on") {
         for item in depends_on.items() {
-            add(item.text().unwrap_or_default(), Condition::Started, true, &item.place);
+            add(started(item.text().unwrap_or_default()), &item.place);
         }
         for entry in depends_on.entries() {
             let condition = match entry.value.get("condition").and_then(Node::text) {
@@ -257,15 +273,17 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
                 Some("service_completed_successfully") => Condition::CompletedSuccessfully,
                 _ => Condition::Started,
             };
-            let required = entry.value.get("required").and_then(Node::truth) != Some(false);
-            add(&entry.key, condition, required, &entry.place);
+            let truth = |key: &str| entry.value.get(key).and_then(Node::truth);
+            let (required, restart) = (truth("required") != Some(false), truth("restart") == Some(true));
+            add(Dependency { condition, required, restart, ..started(&entry.key) }, &entry.place);
         }
     }
-    for key in ["links", "volumes_from"] {
+    for (key, is_link) in [("links", true), ("volumes_from", false)] {
         for item in node.get(key).map(Node::items).unwrap_or_default() {
             let text = item.text().unwrap_or_default();
-            if key == "links" || !text.starts_with("container:") {
-                add(text.split(':').next().unwrap_or_default(), Condition::Started, true, &item.place);
+            if is_link || !text.starts_with("container:") {
+                let service = text.split(':').next().unwrap_or_default();
+                add(Dependency { restart: is_link, shared: !is_link, ..started(service) }, &item.place);
             }
         }
     }
@@ -273,7 +291,7 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
         let shared =
             node.get(key).and_then(|node| Some((node.text()?.strip_prefix("service:")?, &node.place)));
         if let Some((service, place)) = shared {
-            add(service, Condition::Started, true, place);
+            add(Dependency { restart: true, shared: true, ..started(service) }, place);
         }
     }
     if let Some(at) = found.iter().position(|known| known.service == name) {

@@ -262,6 +262,9 @@ pub(super) fn assemble(
     let taken_in = read.uses.iter().filter(|usage| usage.role == paths::TAKEN_IN);
     project.files.extend(taken_in.map(|usage| usage.path.clone()));
     check::project(&mut project, &read)?;
+    for (service, placed) in project.services.iter_mut().zip(&read.services) {
+        service.bases = placed.recipe.iter().flat_map(|recipe| recipe.bases(files)).collect();
+    }
     let mounts = read.services.into_iter().map(|placed| placed.mounts).collect();
     Ok(Assembled { project, uses: read.uses, mounts, named: Named::of(&root) })
 }

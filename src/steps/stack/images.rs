@@ -6,7 +6,7 @@ use std::fmt;
 use super::lines;
 use crate::plan::{Action, Change, Risk};
 use crate::stack::compose::Service;
-use crate::stack::images::{Availability, Weight};
+use crate::stack::images::{Availability, Reference, Weight};
 use crate::steps::{Model, Refusal};
 
 /// Images as the project names them.
@@ -36,6 +36,14 @@ pub(in crate::steps) fn of(service: &Service) -> Option<(&str, Wanted)> {
     let full = format!("{reference} {platform}").trim_end().to_owned();
     let wanted = Wanted { full, asks_again: service.asks_again, by_tag: reference.digest.is_none() };
     Some((service.image.as_deref()?, wanted))
+}
+
+/// An image that others are built from; none for a name with a variable that has no value.
+pub(super) fn base(name: &str) -> Option<(&str, Wanted)> {
+    let reference = Reference::parse(name).ok()?;
+    let wanted =
+        Wanted { full: reference.to_string(), asks_again: false, by_tag: reference.digest.is_none() };
+    Some((name, wanted))
 }
 
 /// An image whose tag stands for another one now.

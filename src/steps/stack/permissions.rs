@@ -1,4 +1,4 @@
-//! Owners and permissions of a stack's files, and who cannot read them.
+//! Owners and permissions of a stack's files, and who cannot read them or write in its folders.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Stack;
 use super::files::is_above;
 use crate::stack::bundle::{Bundle, BundleError, Patterns, ROOT};
-use crate::stack::compose::Service;
+use crate::stack::compose::{Here, Service};
+use crate::steps::Model;
 
 /// The owner and the permissions of some files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -158,6 +159,44 @@ impl Stack {
             }));
         }
         remarks
+    }
+
+    /// Folders that a service mounts to write in, and that its `user:` cannot write in.
+    pub(super) fn unwritable(&self, model: &Model) -> Vec<String> {
+        let mut remarks = BTreeSet::new();
+        for service in self.services() {
+            let Some(uid) = service.uid.filter(|uid| *uid != 0) else { continue };
+            for mount in service.mounts.iter().filter(|mount| mount.is_inside() && mount.writable) {
+                let path = &mount.source;
+                let sent = self.input.bundle.folders.iter().find(|folder| folder.path == *path);
+                let on_host = model.file(&self.on_host(mount));
+                let (mode, owner) = match (on_host, sent) {
+                    (Some(there), _) if there.kind == "directory" => (there.mode, there.ids.as_str()),
+                    (None, Some(folder)) => (folder.mode, folder.owner.as_str()),
+                    (None, None) if mount.here == Here::Nothing && mount.created => (0o755, ROOT),
+                    _ => continue,
+                };
+                let owns = owner.split(':').next().is_some_and(|owner| owner == uid.to_string());
+                if mode & if owns { 0o200 } else { 0o022 } != 0 {
+                    continue;
+                }
+                let remedy = match (on_host, sent) {
+                    (Some(_), _) => format!("on the host: sudo chown {uid} {}", self.on_host(mount)),
+                    (None, Some(_)) => format!(
+                        "set `permissions = [{{ path = \"{path}/\", owner = \"{uid}\" }}]` in [steps.stack]"
+                    ),
+                    (None, None) => format!(
+                        "make the folder here (mkdir -p {path}) and set `permissions = [{{ path = \"{path}/\", \
+                         owner = \"{uid}\" }}]` in [steps.stack]"
+                    ),
+                };
+                remarks.insert(format!(
+                    "{} runs as {uid} and cannot write in {path}/ ({mode:04o} {owner}); {remedy}",
+                    service.name
+                ));
+            }
+        }
+        remarks.into_iter().collect()
     }
 
     /// The folder, at or below what a service mounts, that keeps its user from a file.

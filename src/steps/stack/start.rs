@@ -1,6 +1,6 @@
 //! The start of the stack: why, what it interrupts, and how long it may take.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::containers::{expected, outdated, troubles};
 use super::rolling::rolling;
@@ -8,7 +8,7 @@ use super::send::Sent;
 use super::{Pulled, Stack, lines};
 use crate::facts::Published;
 use crate::plan::{Action, Change, Risk};
-use crate::stack::compose::{Port, Recipe, Service, bases};
+use crate::stack::compose::{Port, Service};
 use crate::steps::Model;
 
 impl Stack {
@@ -54,11 +54,23 @@ impl Stack {
         let mut rolling = rolling(&services);
         rolling.retain(|each| runs(each.service));
         let mut touched = self.readers(&model.secret_files);
-        let has_new =
-            |service: &&&Service| service.image.as_ref().is_some_and(|image| pulled.contains(image));
-        touched.extend(services.iter().filter(has_new).map(|service| service.name.as_str()));
-        touched.extend(outdated);
+        let is_based_on_new = |service: &Service| service.bases.iter().any(|base| pulled.contains(base));
+        let has_new = |service: &&&Service| {
+            service.image.as_ref().is_some_and(|image| pulled.contains(image))
+                || service.build && is_based_on_new(service)
+        };
         let affected = sent.and_then(|sent| self.affected(sent));
+        let mut recreated: BTreeSet<_> =
+            services.iter().filter(has_new).map(|service| service.name.as_str()).collect();
+        recreated.extend(outdated);
+        recreated.extend(
+            affected.iter().flatten().filter(|(_, part)| part.recreates).map(|(service, _)| *service),
+        );
+        // Where one container after the other is replaced, Compose is not asked to recreate any.
+        let is_rolling = |name: &str| rolling.iter().any(|each| each.service == name);
+        touched.extend(&recreated);
+        recreated.retain(|service| !is_rolling(service));
+        touched.extend(self.followers(&recreated));
         // Nothing is known of an earlier start that did not finish, nor of other Compose files.
         let is_known = match sent {
             Some(_) => (applied || of_another) && affected.is_some(),
@@ -68,15 +80,19 @@ impl Stack {
         let is_affected = |name: &str| affected.as_ref().is_some_and(|affected| affected.contains_key(name));
         let exists = |name: &str| containers.iter().any(|container| container.service == name);
         let is_built = |service: &&&Service| {
-            service.build && (!is_known || is_affected(&service.name) || !exists(&service.name))
+            let is_new = !is_known || !exists(&service.name);
+            service.build && (is_new || is_affected(&service.name) || is_based_on_new(service))
         };
-        let built: Vec<_> = services.iter().filter(is_built).map(|service| self.built(service)).collect();
+        let built = services.iter().filter(is_built);
+        let built = built
+            .map(|service| Risk::Builds { service: service.name.clone(), from: service.bases.clone() })
+            .collect();
         let (replaced, interrupted): (Vec<_>, Vec<_>) = services
             .iter()
             .map(|service| service.name.as_str())
             .filter(|name| runs(name) && (!is_known || touched.contains(name)))
-            .partition(|name| rolling.iter().any(|each| each.service == *name));
-        let mut risks = built;
+            .partition(|name| is_rolling(name));
+        let mut risks: Vec<Risk> = built;
         let mut reason = reason;
         // What a container that does not run would publish is not known to the host.
         let opening: Vec<_> = services
@@ -150,67 +166,6 @@ impl Stack {
 }
 
 impl Stack {
-    /// Services that use a file that is sent or removed, each with one of these. None where the Compose
-    /// files themselves change: Compose alone knows which services they make different.
-    fn affected(&self, sent: &Sent) -> Option<BTreeMap<&str, String>> {
-        let project = &self.input.project;
-        let folder = format!("{}/", self.folder());
-        let (quiet, loud): (Vec<&str>, Vec<&str>) = sent
-            .change
-            .files
-            .iter()
-            .filter_map(|file| file.path.strip_prefix(&folder))
-            .chain(sent.quiet.iter().map(String::as_str))
-            .partition(|path| sent.quiet.contains(*path));
-        let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
-        if loud.iter().any(is_composes) {
-            return None;
-        }
-        let uses = |service: &Service, path: &str| {
-            service.given.iter().any(|part| is_at_or_below(path, part))
-                || self.is_made_from(service, path)
-                || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
-        };
-        let used = self.services().filter_map(|service| {
-            let path = loud
-                .iter()
-                .find(|path| uses(service, path))
-                .or_else(|| quiet.iter().find(|path| self.is_built_from(service, path)))?;
-            Some((service.name.as_str(), (*path).to_owned()))
-        });
-        Some(used.collect())
-    }
-
-    /// Whether a service's containers are created again when this path changes.
-    fn is_made_from(&self, service: &Service, path: &str) -> bool {
-        service.made_from.iter().any(|part| part == path) || self.is_built_from(service, path)
-    }
-
-    /// Whether a service's image holds this path, with its permissions.
-    pub(super) fn is_built_from(&self, service: &Service, path: &str) -> bool {
-        // Of what is gone it is not known.
-        let is_there = self.input.bundle.has(path);
-        let is_below = |part: &String| {
-            part.is_empty() || path.strip_prefix(part.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        service.build
-            && (!is_there || self.input.bundle.is_built(path))
-            && service.made_from.iter().any(is_below)
-    }
-
-    /// That the image of a service is built, and what from.
-    fn built(&self, service: &Service) -> Risk {
-        let text = match &service.recipe {
-            None => String::new(),
-            Some(Recipe::Inline(text)) => text.clone(),
-            Some(Recipe::File(path)) => {
-                let file = self.input.bundle.files.iter().find(|file| file.path == *path);
-                file.map(|file| String::from_utf8_lossy(&file.content).into_owned()).unwrap_or_default()
-            }
-        };
-        Risk::Builds { service: service.name.clone(), from: bases(&text) }
-    }
-
     /// Ports that are published on addresses that others may reach, and are not yet.
     fn opened(&self, services: &[&Service], present: &[Published]) -> Vec<Risk> {
         let is_open = |service: &Service, port: &Port| {
@@ -245,7 +200,8 @@ impl Stack {
         let Some(affected) = sent.and_then(|sent| self.affected(sent)) else {
             return "the bundle has changed".into();
         };
-        let uses: Vec<_> = affected.iter().map(|(service, path)| format!("{service} uses {path}")).collect();
+        let uses: Vec<_> =
+            affected.iter().map(|(service, part)| format!("{service} uses {}", part.path)).collect();
         match uses.as_slice() {
             [] => "the bundle has changed, and no service uses the changed files".into(),
             [one] => format!("{one}, which has changed"),
@@ -253,30 +209,4 @@ impl Stack {
             [first, rest @ ..] => format!("{first}, and {} more services use changed files", rest.len()),
         }
     }
-
-    /// Services that read one of these files, and those that wait for one that does: what they
-    /// lean on goes away for a while. What runs once is not leaned on.
-    fn readers(&self, files: &BTreeSet<String>) -> BTreeSet<&str> {
-        let reads = |service: &&Service| service.reads.iter().any(|path| files.contains(path));
-        let mut found: BTreeSet<_> =
-            self.services().filter(reads).map(|service| service.name.as_str()).collect();
-        loop {
-            let before = found.len();
-            let runs = |name: &str| self.input.project.service(name).is_some_and(|other| !other.one_shot);
-            let leans = |service: &&Service| {
-                let mut others = service.depends_on.iter().map(|other| other.service.as_str());
-                others.any(|other| found.contains(other) && runs(other))
-            };
-            let more: Vec<_> = self.services().filter(leans).map(|service| service.name.as_str()).collect();
-            found.extend(more);
-            if found.len() == before {
-                return found;
-            }
-        }
-    }
-}
-
-/// Whether a path is a file or folder, or lies in it; a blank one is the whole.
-fn is_at_or_below(path: &str, part: &str) -> bool {
-    part.is_empty() || path == part || path.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -18,6 +18,8 @@ mod folders;
 mod left_out;
 mod listed;
 mod outside;
+mod permissions;
+mod touched;
 mod ways;
 
 /// A folder here, and the host as it is found.
@@ -341,64 +343,6 @@ fn a_mount_that_becomes_writable() {
     }
 }
 
-/// Many images make all that they mount their own user's when they start.
-#[test]
-fn another_owner_is_no_change_where_containers_write() {
-    let text = "services:\n  app:\n    image: a\n    volumes: [\".:/app\", \"./ro:/ro:ro\"]\n";
-    let mut case = Case::new(&[("compose.yaml", text), (".env", "A=1\n")]);
-    case.sent();
-    for file in [".env", "compose.yaml"] {
-        if let Some(Some(there)) = case.facts.files.get_mut(&format!("/srv/notes/{file}")) {
-            there.owner = "999:999".into();
-        }
-    }
-    assert!(case.bundle().is_none());
-    case.write(".env", "A=2\n");
-    assert_eq!(paths(&case.bundle().expect("a file").files), ["/srv/notes/.env"]);
-}
-
-#[test]
-fn owners_and_permissions_of_files() {
-    let mut case = Case::new(&[
-        (
-            "compose.yaml",
-            "services:\n  app:\n    image: a\n    user: \"1000:1000\"\n    secrets: [token]\n    volumes: \
-             [\"./tls:/tls:ro\", \"./page:/page:ro\"]\n  root:\n    image: a\n    volumes: [\"./tls:/tls:ro\"]\n\
-             secrets:\n  token:\n    file: ./secrets/token\n",
-        ),
-        ("tls/tls.key", "key\n"),
-        ("page", "page\n"),
-        ("secrets/token", "token\n"),
-    ]);
-    let unreadable = |case: &Case| {
-        let warnings = case.plan().expect("a plan").warnings;
-        warnings.into_iter().filter(|warning| warning.contains("cannot read")).collect::<Vec<_>>()
-    };
-    assert_eq!(
-        unreadable(&case),
-        ["secrets/token", "tls/tls.key"].map(|path| format!(
-            "app runs as 1000 and cannot read {path} (0600 root:root); set `permissions = [{{ path = \"{path}\", \
-             owner = \"1000\" }}]` in [steps.stack]"
-        ))
-    );
-    case.sent();
-    assert!(case.bundle().is_none());
-    let settings =
-        "permissions = [{ path = \"secrets/\", owner = \"1000\" }, { path = \"*.key\", mode = \"0444\" }]";
-    case.options = toml::from_str(settings).expect("options");
-    let change = case.bundle().expect("other owners");
-    let owners: Vec<_> =
-        change.files.iter().map(|file| format!("{:o} {} {}", file.mode, file.owner, file.path)).collect();
-    assert_eq!(owners, ["600 1000:1000 /srv/notes/secrets/token", "444 root:root /srv/notes/tls/tls.key"]);
-    assert!(unreadable(&case).is_empty());
-    case.sent();
-    assert!(case.bundle().is_none(), "it has that owner by another name");
-    for bad in ["owner = \"deploy\"", "owner = \"-1\"", "mode = \"9\"", "mode = \"4755\"", "mode = \"+77\""] {
-        let text = format!("permissions = [{{ path = \"x\", {bad} }}]");
-        assert!(toml::from_str::<StackOptions>(&text).is_err(), "{bad}");
-    }
-}
-
 /// The project runs on the host as it was sent.
 fn running(case: &mut Case) {
     case.sent();
@@ -421,98 +365,9 @@ fn running(case: &mut Case) {
     }
 }
 
-#[test]
-fn a_start_names_the_services_that_it_interrupts() {
-    let mut case = Case::new(&[
-        (
-            "compose.yaml",
-            "services:\n  web: {image: a, volumes: [\"./site:/site:ro\"]}\n  api: {image: b, env_file: app.env}\n  \
-             made: {build: ./app}\n  cache: {image: a}\n",
-        ),
-        ("site/index.html", "<p>\n"),
-        ("app.env", "A=1\n"),
-        ("app/Dockerfile", "FROM scratch\n"),
-        ("README.md", "read me\n"),
-    ]);
-    running(&mut case);
-    let start = |case: &Case| {
-        let planned = case.plan().expect("a plan");
-        let start = planned.changes.into_iter().find(|change| change.id == "stack/up")?;
-        let interrupted = start.risks.iter().find_map(|risk| match risk {
-            Risk::InterruptsService { services } => Some(services.join(" ")),
-            _ => None,
-        });
-        Some(format!("{}: {}", start.reason, interrupted.unwrap_or_default()))
-    };
-    assert_eq!(start(&case), None);
-    for (path, expected) in [
-        ("site/index.html", "web uses site/index.html, which has changed: web"),
-        ("app.env", "api uses app.env, which has changed: api"),
-        ("app/Dockerfile", "made uses app/Dockerfile, which has changed: made"),
-        ("README.md", "the bundle has changed, and no service uses the changed files: "),
-        (".env", "the bundle has changed: web api made cache"),
-        ("compose.yaml", "the bundle has changed: web api made cache"),
-    ] {
-        let file = case.folder.path().join(path);
-        let before = fs::read_to_string(&file).unwrap_or_default();
-        case.write(path, &format!("{before}# more\n"));
-        assert_eq!(start(&case).as_deref(), Some(expected), "{path}");
-        match before.is_empty() {
-            true => fs::remove_file(file).expect("a file"),
-            false => case.write(path, &before),
-        }
-    }
-    // An earlier start that did not finish may have left anything to do.
-    case.facts.files.insert("/var/lib/provision/stacks/notes/applied".into(), None);
-    case.write("README.md", "more\n");
-    assert!(start(&case).is_some_and(|start| start.ends_with(": web api made cache")));
-}
-
-#[test]
-fn a_start_names_what_is_built_and_published_for_the_first_time() {
-    let mut case = Case::new(&[
-        (
-            "compose.yaml",
-            "services:\n  web: {image: a, ports: [\"8080:80\", \"127.0.0.1:81:81\"]}\n  made: {build: ./app}\n  \
-             two: {build: {context: app, dockerfile: two/Dockerfile}}\n  in: {build: {context: app, dockerfile_inline: \"FROM c\"}}\n",
-        ),
-        ("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n"),
-        ("app/two/Dockerfile", "FROM a:2\nFROM b\n"),
-        ("page", "1\n"),
-    ]);
-    let named = |case: &Case| {
-        let planned = case.plan().expect("a plan");
-        let start = planned.changes.into_iter().find(|change| change.id == "stack/up").expect("a start");
-        let words = start.risks.iter().filter_map(|risk| match risk {
-            Risk::Builds { service, from } => Some(format!("{service}<{}", from.join("+"))),
-            Risk::OpensPort { port, service } => Some(format!("{service}>{port}")),
-            _ => None,
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(named(&case), "made<python:1 two<a:2+b in<c web>8080/tcp");
-    running(&mut case);
-    case.facts.published.push(crate::facts::Published {
-        container: "notes-web-1".into(),
-        project: "notes".into(),
-        service: "web".into(),
-        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
-        port: 8080,
-        target: 80,
-        protocol: "tcp".into(),
-    });
-    case.write("page", "2\n");
-    assert_eq!(named(&case), "", "what is there is not named again");
-    case.write("app/Dockerfile", "FROM python:2\n");
-    assert_eq!(named(&case), "made<python:2 two<a:2+b in<c", "all that is built from the folder");
-    case.write("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n");
-    let text = fs::read_to_string(case.folder.path().join("compose.yaml")).expect("a file");
-    case.write("compose.yaml", &text.replace("127.0.0.1:81:81", "81:81"));
-    assert!(named(&case).ends_with("web>81/tcp"), "{}", named(&case));
-}
-
 fn folder_on_host(facts: &mut Facts, path: &str) {
-    let folder = File { kind: "directory".into(), mode: 0o755, owner: "root:root".into(), ..File::default() };
+    let (owner, ids) = ("root:root".into(), "0:0".into());
+    let folder = File { kind: "directory".into(), mode: 0o755, owner, ids, ..File::default() };
     facts.files.insert(path.into(), Some(folder));
 }
 

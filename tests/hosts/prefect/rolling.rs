@@ -13,16 +13,51 @@ use libtest_mimic::Failed;
 
 use super::password;
 use crate::Story;
-use crate::lab::{Folder, Host, Layer};
+use crate::lab::{Did, Folder, Host, Layer};
 
-pub const STORIES: &[Story] = &[("prefect::rolling", from_the_former_version)];
+pub const STORIES: &[Story] = &[("prefect::rolling", rolling), ("prefect::rolling_each", rolling_each)];
 
-fn from_the_former_version() -> Result<(), Failed> {
-    let host = Host::on(Layer::Images);
-    let folder = Folder::empty();
-    folder.settings(&format!("{FEW}{FORMER}{TWO}"));
-    folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name]).expect(0);
-    rolls(&host, &folder)
+/// From the former version to the present one under load and without a failed request; then replicas that
+/// do not work, and the present ones serve on.
+fn rolling() -> Result<(), Failed> {
+    let stack = Stack::with(&format!("{FORMER}{TWO}"));
+    let load = Load::on(&stack.host, &stack.folder);
+    stack.up(TWO).expect(0).said(&["of prefect-api one container after the other is replaced"]);
+    assert_eq!(stack.replicas().lines().count(), 2);
+    assert!(stack.replicas().lines().all(|image| image.contains("3.9.1")), "{}", stack.replicas());
+    load.ended_well(1000);
+
+    // A replica that cannot live: what serves is not touched.
+    let before = stack.serving();
+    let load = Load::on(&stack.host, &stack.folder);
+    let did = stack.up(&format!("{TWO}PREFECT_API_MEMORY = \"24m\"\n"));
+    did.fails(6, &["a new container of prefect-api", "prefect-api keeps serving: 2 of its containers run"]);
+    assert_eq!(stack.serving(), before);
+    load.ended_well(100);
+    // And back: there is nothing to replace.
+    stack.up(TWO).expect(0);
+    assert_eq!(stack.serving(), before);
+    Ok(())
+}
+
+/// More replicas and fewer, under load; and a version that does not work with the database.
+fn rolling_each() -> Result<(), Failed> {
+    let stack = Stack::with(TWO);
+    let load = Load::on(&stack.host, &stack.folder);
+    for count in [3, 2] {
+        stack.up(&format!("PREFECT_API_REPLICAS = {count}\n")).expect(0);
+        assert_eq!(stack.replicas().lines().count(), count);
+    }
+    load.ended_well(1000);
+
+    // A version that the database is too new for: its migration ends, and all else goes on.
+    let before = stack.serving();
+    let did = stack.up(&format!("{FORMER}{TWO}"));
+    did.fails(6, &["prefect-migrate ended with exit code 1", "prefect-api keeps serving"]);
+    assert_eq!(stack.serving(), before);
+    assert!(stack.host.ask(4200, "/api/ready")?.contains(" 200 "));
+    stack.up(TWO).expect(0);
+    Ok(())
 }
 
 /// The server and what it stands on: the rest of the stack has no part in this.
@@ -37,50 +72,35 @@ const FORMER: &str = "PREFECT_IMAGE = \"prefecthq/prefect:3.9.0-python3.12\"\n";
 /// What is true of two replicas is true of more, and each takes the processors for a while to start.
 const TWO: &str = "PREFECT_API_REPLICAS = 2\n";
 
-/// On a stack of the former version: more replicas, fewer, the next version, each under load and
-/// without a failed request; then a version that does not work, and the present one serves on.
-fn rolls(host: &Host, folder: &Folder) -> Result<(), Failed> {
-    let replicas = || {
-        host.inside("docker ps --format '{{.Image}}' --filter label=com.docker.compose.service=prefect-api")
-    };
-    let up = |more: &str| {
-        folder.settings(&format!("{FEW}{more}"));
-        folder.provision(&["up", "--yes", "--playbook", "prefect", &host.name])
-    };
+/// A host with the stack.
+struct Stack {
+    host: Host,
+    folder: Folder,
+}
 
-    let load = Load::on(host, folder);
-    for count in [3, 2] {
-        up(&format!("{FORMER}PREFECT_API_REPLICAS = {count}\n")).expect(0);
-        assert_eq!(replicas().lines().count(), count);
-        assert!(replicas().lines().all(|image| image.contains("3.9.0")), "{}", replicas());
+impl Stack {
+    fn with(settings: &str) -> Self {
+        let stack = Self { host: Host::on(Layer::Images), folder: Folder::empty() };
+        stack.up(settings).expect(0);
+        stack
     }
-    let did = up(TWO);
-    did.expect(0).said(&["of prefect-api one container after the other is replaced"]);
-    assert_eq!(replicas().lines().count(), 2);
-    assert!(replicas().lines().all(|image| image.contains("3.9.1")), "{}", replicas());
-    load.ended_well(2000);
 
-    // A replica that cannot live: what serves is not touched.
-    let serving = || {
-        host.inside("docker ps -q --no-trunc --filter label=com.docker.compose.service=prefect-api | sort")
-    };
-    let before = serving();
-    let load = Load::on(host, folder);
-    let did = up(&format!("{TWO}PREFECT_API_MEMORY = \"24m\"\n"));
-    did.fails(6, &["a new container of prefect-api", "prefect-api keeps serving: 2 of its containers run"]);
-    assert_eq!(serving(), before);
-    load.ended_well(100);
-    // And back: there is nothing to replace.
-    up(TWO).expect(0);
-    assert_eq!(serving(), before);
+    fn up(&self, settings: &str) -> Did {
+        self.folder.settings(&format!("{FEW}{settings}"));
+        self.folder.provision(&["up", "--yes", "--playbook", "prefect", &self.host.name])
+    }
 
-    // A version that the database is too new for: its migration ends, and all else goes on.
-    let did = up(&format!("{FORMER}{TWO}"));
-    did.fails(6, &["prefect-migrate ended with exit code 1", "prefect-api keeps serving"]);
-    assert_eq!(serving(), before);
-    assert!(host.ask(4200, "/api/ready")?.contains(" 200 "));
-    up(TWO).expect(0);
-    Ok(())
+    /// The images of the replicas, a line each.
+    fn replicas(&self) -> String {
+        self.host
+            .inside("docker ps --format '{{.Image}}' --filter label=com.docker.compose.service=prefect-api")
+    }
+
+    /// Their containers.
+    fn serving(&self) -> String {
+        self.host
+            .inside("docker ps -q --no-trunc --filter label=com.docker.compose.service=prefect-api | sort")
+    }
 }
 
 /// Clients that ask all the time, on connections that are kept open, and write as well.

@@ -1,0 +1,188 @@
+//! What a start interrupts, builds and opens.
+
+use std::fs;
+
+use super::*;
+use crate::facts::Image;
+use crate::stack::images::Availability;
+
+#[test]
+fn a_start_names_the_services_that_it_interrupts() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:\n  web: {image: a, volumes: [\"./site:/site:ro\"]}\n  api: {image: b, env_file: app.env}\n  \
+             made: {build: ./app}\n  cache: {image: a}\n",
+        ),
+        ("site/index.html", "<p>\n"),
+        ("app.env", "A=1\n"),
+        ("app/Dockerfile", "FROM scratch\n"),
+        ("README.md", "read me\n"),
+    ]);
+    running(&mut case);
+    let start = |case: &Case| {
+        let planned = case.plan().expect("a plan");
+        let start = planned.changes.into_iter().find(|change| change.id == "stack/up")?;
+        let interrupted = start.risks.iter().find_map(|risk| match risk {
+            Risk::InterruptsService { services } => Some(services.join(" ")),
+            _ => None,
+        });
+        Some(format!("{}: {}", start.reason, interrupted.unwrap_or_default()))
+    };
+    assert_eq!(start(&case), None);
+    for (path, expected) in [
+        ("site/index.html", "web uses site/index.html, which has changed: web"),
+        ("app.env", "api uses app.env, which has changed: api"),
+        ("app/Dockerfile", "made uses app/Dockerfile, which has changed: made"),
+        ("README.md", "the bundle has changed, and no service uses the changed files: "),
+        (".env", "the bundle has changed: web api made cache"),
+        ("compose.yaml", "the bundle has changed: web api made cache"),
+    ] {
+        let file = case.folder.path().join(path);
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        case.write(path, &format!("{before}# more\n"));
+        assert_eq!(start(&case).as_deref(), Some(expected), "{path}");
+        match before.is_empty() {
+            true => fs::remove_file(file).expect("a file"),
+            false => case.write(path, &before),
+        }
+    }
+    // An earlier start that did not finish may have left anything to do.
+    case.facts.files.insert("/var/lib/provision/stacks/notes/applied".into(), None);
+    case.write("README.md", "more\n");
+    assert!(start(&case).is_some_and(|start| start.ends_with(": web api made cache")));
+}
+
+/// What Compose does to services that depend on one that it recreates, and to those alone.
+#[test]
+fn a_start_names_what_depends_on_a_recreated_service() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:
+  vpn: {image: a, env_file: vpn.env, volumes: [\"./conf:/conf:ro\"]}
+  waits: {image: a, depends_on: [vpn]}
+  asks: {image: a, depends_on: {vpn: {condition: service_started, restart: true}}}
+  behind: {image: a, depends_on: {asks: {condition: service_started, restart: true}}}
+  inside: {image: a, network_mode: \"service:vpn\"}
+  within: {image: a, pid: \"service:inside\", depends_on: {inside: {condition: service_started}}}
+  listed: {image: a, links: [\"vpn:v\"], depends_on: [vpn]}
+  linked: {image: a, links: [\"within:w\"]}
+  shares: {image: a, volumes_from: [\"linked:ro\", \"vpn\"]}
+",
+        ),
+        ("vpn.env", "A=1\n"),
+        ("conf/vpn.conf", "1\n"),
+    ]);
+    running(&mut case);
+    case.write("vpn.env", "A=2\n");
+    assert_eq!(interrupted(&case), "vpn asks inside within linked shares");
+    case.write("vpn.env", "A=1\n");
+    case.write("conf/vpn.conf", "2\n");
+    assert_eq!(interrupted(&case), "vpn", "it is restarted, not recreated");
+}
+
+/// The services that a start interrupts.
+fn interrupted(case: &Case) -> String {
+    let planned = case.plan().expect("a plan");
+    let start = planned.changes.into_iter().find(|change| change.id == "stack/up").expect("a start");
+    let services = start.risks.iter().find_map(|risk| match risk {
+        Risk::InterruptsService { services } => Some(services.join(" ")),
+        _ => None,
+    });
+    services.unwrap_or_default()
+}
+
+#[test]
+fn a_start_names_what_is_built_and_published_for_the_first_time() {
+    let mut case = Case::new(&[
+        (
+            "compose.yaml",
+            "services:\n  web: {image: a, ports: [\"8080:80\", \"127.0.0.1:81:81\"]}\n  made: {build: ./app}\n  \
+             two: {build: {context: app, dockerfile: two/Dockerfile}}\n  in: {build: {context: app, dockerfile_inline: \"FROM c\"}}\n",
+        ),
+        ("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n"),
+        ("app/two/Dockerfile", "FROM a:2\nFROM b\n"),
+        ("page", "1\n"),
+    ]);
+    let named = |case: &Case| {
+        let planned = case.plan().expect("a plan");
+        let start = planned.changes.into_iter().find(|change| change.id == "stack/up").expect("a start");
+        let words = start.risks.iter().filter_map(|risk| match risk {
+            Risk::Builds { service, from } => Some(format!("{service}<{}", from.join("+"))),
+            Risk::OpensPort { port, service } => Some(format!("{service}>{port}")),
+            _ => None,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(named(&case), "made<python:1 two<a:2+b in<c web>8080/tcp");
+    running(&mut case);
+    case.facts.published.push(crate::facts::Published {
+        container: "notes-web-1".into(),
+        project: "notes".into(),
+        service: "web".into(),
+        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        port: 8080,
+        target: 80,
+        protocol: "tcp".into(),
+    });
+    case.write("page", "2\n");
+    assert_eq!(named(&case), "", "what is there is not named again");
+    case.write("app/Dockerfile", "FROM python:2\n");
+    assert_eq!(named(&case), "made<python:2 two<a:2+b in<c", "all that is built from the folder");
+    case.write("app/Dockerfile", "ARG V=1\nFROM python:${V} AS base\nFROM base\n");
+    let text = fs::read_to_string(case.folder.path().join("compose.yaml")).expect("a file");
+    case.write("compose.yaml", &text.replace("127.0.0.1:81:81", "81:81"));
+    assert!(named(&case).ends_with("web>81/tcp"), "{}", named(&case));
+}
+
+/// `up --pull` is for images that others are built from, too.
+#[test]
+fn images_that_are_built_from_others_follow_them() {
+    let text = "services:
+  made: {build: ./app}
+  child: {build: {context: ., dockerfile_inline: \"FROM notes-base\"}}
+  base: {image: notes-base, build: {context: ., dockerfile_inline: \"FROM b:1\", args: {X: 1}}}
+  odd: {build: {context: ., dockerfile_inline: \"FROM a:${UNKNOWN}\"}}
+  web: {image: c}
+";
+    let mut case = Case::new(&[
+        ("compose.yaml", &text.replace("${", "$${")),
+        ("app/Dockerfile", "ARG V=1\nFROM a:${V}\n"),
+    ]);
+    running(&mut case);
+    let image = |digest: &str| Image { digests: vec![digest.into()], ..Image::default() };
+    case.facts.images.extend([
+        ("a:1".to_owned(), Some(image("sha256:aa"))),
+        ("b:1".to_owned(), Some(image("sha256:bb"))),
+        ("c".to_owned(), Some(image("sha256:cc"))),
+    ]);
+    let planned = |case: &Case, pull: bool| {
+        let found = |digest: &str| Availability::Found {
+            digest: Some(digest.into()),
+            bytes: None,
+            layers: Vec::new(),
+            login: false,
+        };
+        let mut model = Model { facts: case.facts.clone(), ..Model::default() };
+        model.pull = pull;
+        model.images.extend([
+            ("a:1".to_owned(), found("sha256:new")),
+            ("b:1".to_owned(), found("sha256:bb")),
+            ("c".to_owned(), found("sha256:cc")),
+        ]);
+        case.step().plan(&mut model).expect("a plan").changes
+    };
+    assert!(planned(&case, false).is_empty());
+    let changes = planned(&case, true);
+    let told: Vec<_> = changes.iter().map(|change| format!("{}: {}", change.title, change.reason)).collect();
+    assert_eq!(told[0], "pull a:1: a:1 has moved: aa → new");
+    let start = changes.iter().find(|change| change.id == "stack/up").expect("a start");
+    assert_eq!(
+        start.risks,
+        [
+            Risk::Builds { service: "made".into(), from: vec!["a:1".into()] },
+            Risk::InterruptsService { services: vec!["made".into()] },
+        ]
+    );
+}
