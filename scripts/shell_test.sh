@@ -102,7 +102,7 @@ framed_without_sudo() {
 ask() {
     grep -v '^[[:space:]]*#' "$HERE/run.sh" >/mnt/ask
     printf 'verb %s\nrun %s\nholder me@here\nfrom %s\npayload 0\n' "$1" "$2" "${3:-1}" >>/mnt/ask
-    timeout 10 sh /mnt/ask
+    timeout 60 sh /mnt/ask
 }
 
 verbs() {
@@ -169,7 +169,7 @@ STEP
 
 runner() {
     prepare
-    (cd / && timeout 30 sh "$dir/runner.sh" "$dir" </dev/null)
+    (cd / && timeout 60 sh "$dir/runner.sh" "$dir" </dev/null)
     check 'a run that fails says so' is "$?" 1
     check 'its journal' is "$(sed 's/^[0-9]* //' "$dir/journal")" "run start 20260101-000000-abcd 3 me@here
 change start 001 try/so
@@ -196,7 +196,7 @@ run failed"
     rm -rf "$base"
     prepare
     : >"$dir/cancel"
-    timeout 30 sh "$dir/runner.sh" "$dir" </dev/null
+    timeout 60 sh "$dir/runner.sh" "$dir" </dev/null
     check 'a run that is cancelled makes no change' is "$(sed 's/^[0-9]* //' "$dir/journal" | tail -n +2)" 'run cancelled'
     rm -rf "$base"
 }
@@ -207,7 +207,7 @@ run failed"
 # the kernel would say: routes, bridges, and the interface that leads to the person.
 cutting() {
     cuts_as_planned "$@"
-    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
+    timeout 60 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null 2>/dev/null
     echo "code $?"
     rm -rf /run/provision/place
 }
@@ -295,7 +295,7 @@ change sta'
     # Orderly: systemd ends all of it.
     cuts_as_planned "$route"
     echo stopping >/mnt/net/system
-    timeout 20 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/dev/null 2>&1 &
+    timeout 60 sh "$HERE/step.sh" /mnt/place apply 001 </dev/null >/dev/null 2>&1 &
     until [ -e /mnt/place/awaits ]; do sleep 0.1; done
     kill -s TERM $!
     wait $!
@@ -716,12 +716,12 @@ judged() {
     printf 'x' >/mnt/change/arg/name
     printf '/mnt' >/mnt/change/arg/folder
     printf '%b' "$1" >/mnt/change/arg/services
-    printf '%b' "$2" >/mnt/containers
+    printf '%b' "$2" >/mnt/judged
     cat >/mnt/judge <<'JUDGE'
-change=/mnt/change
+change=/mnt/change scratch=/mnt
 arg() { cat "$change/arg/$1"; }
 . "$1/steps/stack.sh"
-containers() { cat /mnt/containers; }
+containers() { cat /mnt/judged; }
 settled
 echo "$?"
 JUDGE
@@ -780,6 +780,11 @@ containers_are_watched() {
     young='web i1 0 NOW -\ndb i2 0 NOW healthy\n'
     check 'one without a health check is young' is "$(watched young "$young")" web
     check 'and later it is not' is "$(watched young 'web i1 0 2020-01-01T00:00:00.123456789Z -\n')" ''
+    check 'its time is counted' is "$(watched seen 'web i1 3 2024-02-29T23:59:59.5Z -\n' >/dev/null; awk -v now="$(date +%s)" '{ print $1, $2, $3, (now - $4 - 1709251199 <= 5 && now - $4 - 1709251199 >= 0), $5 }' /mnt/seen)" 'web i1 3 1 -'
+    for day in 1970-01-01 2000-02-28 2000-03-01 2023-12-31 2024-01-01 2100-03-01; do
+        watched seen "web i1 0 ${day}T12:00:00Z -\n" >/dev/null
+        check "days are counted: $day" is "$(awk -v now="$(date +%s)" -v is="$(date -u -d "$day 12:00:00" +%s)" '{ at = now - $4 - is; print (at >= 0 && at <= 5) }' /mnt/seen)" 1
+    done
     check 'nothing is started again' is "$(watched loops 'web i1 7 NOW -\ndb i2 0 NOW healthy\n')" ''
     check 'nor twice' is "$(watched loops 'web i1 9 NOW -\ndb i2 1 NOW healthy\n')" ''
     check 'three times at once are none' is "$(watched loops 'web i1 10 NOW -\ndb i2 2 NOW healthy\n')" ''

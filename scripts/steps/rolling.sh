@@ -83,9 +83,10 @@ outdated() {
     # As many as there are: of those that are too many it would say that they go, and no more.
     compose --dry-run up --detach --scale "$1=$(running "$1" | grep -c .)" "$1" >"$scratch/dry" 2>&1 || return 1
     sed -n 's/.*Container \([^ ]*\)  *Recreat[eding]*[ .]*$/\1/p' "$scratch/dry" | sort -u >"$scratch/names"
+    { stale newer_in "$1"; stale newer_secret "$1"; } >"$scratch/older"
     for id in $(running "$1"); do
         if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" ||
-            mounts_newer "$id" newer_in || mounts_newer "$id" newer_secret; then
+            grep -qxF "$id" "$scratch/older"; then
             printf '%s\n' "$id"
         fi
     done

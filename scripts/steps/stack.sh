@@ -121,9 +121,10 @@ up_guard() {
 # of_other_images: names of images of which a container was made when they stood for another one, by
 # Compose's own label: Compose would recreate it.
 of_other_images() {
-    containers | cut -f 4 | while read -r id; do
-        docker inspect --format '{{.Config.Image}}	{{index .Config.Labels "com.docker.compose.image"}}' "$id" 2>/dev/null
-    done | while IFS=$TAB read -r image made; do
+    ids=$(containers | cut -f 4)
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086 # words
+    docker inspect --format '{{.Config.Image}}	{{index .Config.Labels "com.docker.compose.image"}}' $ids 2>/dev/null | sort -u | while IFS=$TAB read -r image made; do
         [ -n "$made" ] || continue
         present=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || continue
         [ "$present" = "$made" ] || printf '%s\n' "$image"
@@ -166,9 +167,11 @@ services() {
 }
 
 # settled: 0 when everything is as it should be, 1 when it may still become so, 2 when
-# it will not; and who is waited for or to blame, as "SERVICE CONTAINER WHAT", a line each.
+# it will not; and who is waited for or to blame, as "SERVICE CONTAINER WHAT", a line each. What it has
+# judged is in $scratch/containers.
 settled() {
-    { services; printf -- '--\n'; containers; } | awk -F'\t' '
+    containers >"$scratch/containers"
+    { services; echo --; cat "$scratch/containers"; } | awk -F'\t' '
         !listed && $0 == "--" { listed = 1; next }
         !listed { split($0, part, " "); kind[part[1]] = part[2]; want[part[1]] = part[3]; order[++n] = part[1]; next }
         {
@@ -300,11 +303,9 @@ restart_waiting() {
 # files of the bundle which are newer than its start has old ones: a file that was replaced
 # stays the former one inside, and programs read their settings when they start.
 restart_stale() {
-    for id in $(running "$@"); do
-        ! mounts_newer "$id" newer_in || {
-            say "restarting $(service_of "$id"): files that it mounts have changed"
-            docker restart "$id" >/dev/null
-        }
+    for id in $(stale newer_in "$@"); do
+        say "restarting $(service_of "$id"): files that it mounts have changed"
+        docker restart "$id" >/dev/null
     done
 }
 
@@ -325,8 +326,7 @@ drop_halves() {
 # comes behind who wants it.
 stop_stale() {
     rm -f "$scratch/stale"
-    for id in $(running); do
-        mounts_newer "$id" newer_secret || continue
+    for id in $(stale newer_secret); do
         service=$(service_of "$id")
         # One of those that are replaced one after the other is outdated, and serves until then.
         ! arg rolling | grep >/dev/null "^$service " || continue
@@ -351,14 +351,19 @@ running() {
 
 service_of() { docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$1"; }
 
-# mounts_newer ID WHAT: whether it mounts files that are newer than its start; WHAT is newer_in,
-# for those of the bundle, or newer_secret.
-mounts_newer() {
-    docker inspect --format '{{.State.StartedAt}}	{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}:{{end}}{{end}}' "$1" >"$scratch/mounts" || return 1
-    IFS=$TAB read -r started sources <"$scratch/mounts" || return 1
-    [ -n "$sources" ] || return 1
-    touch -d "$started" "$scratch/started" || return 1
-    "$2" "$sources"
+# stale WHAT [SERVICE…]: the ids of running containers, of these services or of all, that mount files which
+# are newer than their start; WHAT is newer_in, for those of the bundle, or newer_secret.
+stale() {
+    what=$1
+    shift
+    ids=$(running "$@")
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086 # words
+    docker inspect --format '{{.ID}}	{{.State.StartedAt}}	{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}:{{end}}{{end}}' $ids 2>/dev/null |
+        while IFS=$TAB read -r id started sources; do
+            { [ -n "$sources" ] && touch -d "$started" "$scratch/started"; } || continue
+            ! "$what" "$sources" || printf '%s\n' "$id"
+        done
 }
 
 # newer_in SOURCES: whether a file of the bundle that lies in one of them is newer than the stamp.

@@ -40,7 +40,7 @@ fn timed(name: &str, story: fn() -> Result<(), Failed>) -> Result<(), Failed> {
 /// and whoever names a story is told it.
 const LONG: [(&str, &str); 14] = [
     ("vm::", "a machine without hardware virtualisation takes a quarter of an hour"),
-    ("prefect::recovery_of_each", "prefect::recovery kills one of each kind"),
+    ("prefect::recovery_of_each", "prefect::from_nothing kills one of each kind"),
     ("prefect::backup_at_each_moment", "prefect::backup brings the same backups back, uninterrupted"),
     ("prefect::secrets_each", "prefect::from_nothing rotates one of each kind"),
     (

@@ -122,8 +122,8 @@ fn password(host: &Host, folder: &Folder) -> String {
 
 /// A bare host to a stack that has proven itself; again nothing to change; its secrets are the
 /// host's alone; a client elsewhere works with it, and a browser shows that; another number of
-/// replicas is a plan like any other; two of its secrets get other values. Other stories begin from
-/// what this one has made.
+/// replicas is a plan like any other; what dies comes back; two of its secrets get other values. Other
+/// stories begin from what this one has made.
 fn from_nothing() -> Result<(), Failed> {
     eprintln!("prefect::from_nothing: without Grafana, of which the lab has no image");
     let folder = Folder::empty();
@@ -206,6 +206,7 @@ fn from_nothing() -> Result<(), Failed> {
     queries::are_answered(&host)?;
     hardened::holds(&host, &folder)?;
     tried(&host)?;
+    recovery::recovers(&host, &folder, &recovery::ESSENTIAL)?;
 
     folder.settings(&format!("{PREFECT_SETTINGS}PREFECT_API_REPLICAS = 2\n"));
     let did = up(&host, &[]);

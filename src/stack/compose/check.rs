@@ -1,6 +1,6 @@
 //! What holds between services: order, circles, ports.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::read::{Placed, Read};
 use super::yaml::Place;
@@ -155,6 +155,32 @@ fn circle(path: &[(&Placed, usize)], wanted: &str, place: &Place) -> ComposeErro
     invalid(place, what, "remove one of these `depends_on`")
 }
 
+/// Ports of the host that are bound, by the first of each range: thousands are looked through quickly.
+#[derive(Default)]
+struct Bound<'a> {
+    by_first: BTreeMap<u16, Vec<(usize, &'a Port, &'a str, &'a Place)>>,
+    count: usize,
+    /// One less than the longest range has.
+    longest: u16,
+}
+
+impl<'a> Bound<'a> {
+    fn add(&mut self, port: &'a Port, owner: &'a str, place: &'a Place) {
+        let Some(range) = port.published else { return };
+        self.longest = self.longest.max(range.last.saturating_sub(range.first));
+        self.by_first.entry(range.first).or_default().push((self.count, port, owner, place));
+        self.count += 1;
+    }
+
+    /// Those that may share a port with this one.
+    fn near(&self, port: &Port) -> impl Iterator<Item = &(usize, &'a Port, &'a str, &'a Place)> {
+        let range = port.published.into_iter();
+        range
+            .flat_map(|range| self.by_first.range(range.first.saturating_sub(self.longest)..=range.last))
+            .flat_map(|(_, ports)| ports)
+    }
+}
+
 /// No two containers may bind the same port of the host.
 fn ports(services: &[Placed], by_name: &HashMap<&str, &Placed>) -> Result<(), ComposeError> {
     let bridged = |s: &&Placed| {
@@ -165,7 +191,7 @@ fn ports(services: &[Placed], by_name: &HashMap<&str, &Placed>) -> Result<(), Co
             && !mode.starts_with("service:")
             && !mode.starts_with("container:")
     };
-    let mut bound: Vec<(&Port, &str, &Place)> = Vec::new();
+    let mut bound = Bound::default();
     for placed in services.iter().filter(bridged) {
         let name = &placed.service.name;
         for (port, place) in placed.service.ports.iter().zip(&placed.ports) {
@@ -177,15 +203,16 @@ fn ports(services: &[Placed], by_name: &HashMap<&str, &Placed>) -> Result<(), Co
                 let remedy = "put a proxy in front, or publish a range of ports";
                 return Err(invalid(place, what, remedy));
             }
-            for (other, owner, first) in &bound {
-                let is_handed_on = || follows(name, owner, by_name) || follows(owner, name, by_name);
-                if port.collides(other) && !is_handed_on() {
-                    let what =
-                        format!("port {port} of service {name:?} is taken by {other} of {owner:?} ({first})");
-                    return Err(invalid(place, what, "publish one of them elsewhere"));
-                }
+            let is_handed_on = |owner: &str| follows(name, owner, by_name) || follows(owner, name, by_name);
+            let mut taken: Vec<_> = bound.near(port).filter(|(_, other, ..)| port.collides(other)).collect();
+            taken.sort_unstable_by_key(|(order, ..)| *order);
+            if let Some((_, other, owner, first)) = taken.iter().find(|(_, _, owner, _)| !is_handed_on(owner))
+            {
+                let what =
+                    format!("port {port} of service {name:?} is taken by {other} of {owner:?} ({first})");
+                return Err(invalid(place, what, "publish one of them elsewhere"));
             }
-            bound.push((port, name, place));
+            bound.add(port, name, place);
         }
     }
     Ok(())

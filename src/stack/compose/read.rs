@@ -1,5 +1,7 @@
 //! Services out of the merged tree.
 
+use std::collections::HashSet;
+
 use super::backups::backups;
 use super::dotenv::Environment;
 use super::paths::{self, Bound, PathUse};
@@ -229,10 +231,11 @@ fn image(name: &str, node: &Node, is_wanted: bool) -> Result<Option<String>, Com
 
 fn published(node: &Node) -> Result<(Vec<ports::Port>, Vec<Place>), ComposeError> {
     let (mut found, mut places) = (Vec::new(), Vec::new());
+    let mut known = HashSet::new();
     for item in node.get("ports").map(Node::items).unwrap_or_default() {
         let port = ports::port(item)?;
         // What stands there twice counts once.
-        if !found.contains(&port) {
+        if known.insert(port.clone()) {
             found.push(port);
             places.push(item.place.clone());
         }

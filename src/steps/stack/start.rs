@@ -1,144 +1,199 @@
 //! The start of the stack: why, what it interrupts, and how long it may take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::containers::{expected, outdated, troubles};
-use super::rolling::rolling;
+use super::rolling::{Rolling, rolling};
 use super::send::Sent;
+use super::touched::Use;
 use super::{Pulled, Stack, lines};
-use crate::facts::Published;
+use crate::facts::{Container, Published};
 use crate::plan::{Action, Change, Risk};
 use crate::stack::compose::{Port, Service};
 use crate::steps::Model;
+
+/// What a start is judged by.
+struct Situation<'a> {
+    services: Vec<&'a Service>,
+    containers: Vec<&'a Container>,
+    /// Running services of which one container after the other is replaced.
+    rolling: Vec<Rolling<'a>>,
+    /// Services whose containers were made from another image of the same name.
+    outdated: Vec<&'a str>,
+    pulled: &'a Pulled,
+    /// Services that use what is sent; none where nothing is sent, or Compose files are.
+    affected: Option<BTreeMap<&'a str, Use>>,
+    /// Whether the last start was one of another bundle.
+    of_another: bool,
+    /// Whether the last start counts for what is there now.
+    applied: bool,
+    /// Whether secrets have changed since.
+    secrets: bool,
+    /// Whether it is known what the start touches: nothing is known of an earlier one that did not
+    /// finish, nor of other Compose files.
+    is_known: bool,
+}
+
+impl Situation<'_> {
+    fn runs(&self, service: &str) -> bool {
+        let mut own = self.containers.iter().filter(|container| container.service == service);
+        own.any(|container| container.state == "running")
+    }
+
+    fn exists(&self, service: &str) -> bool {
+        self.containers.iter().any(|container| container.service == service)
+    }
+
+    fn is_rolling(&self, service: &str) -> bool {
+        self.rolling.iter().any(|each| each.service == service)
+    }
+
+    fn is_based_on_new(&self, service: &Service) -> bool {
+        service.build && service.bases.iter().any(|base| self.pulled.contains(base))
+    }
+
+    fn is_built(&self, service: &Service) -> bool {
+        let is_new = !self.is_known || !self.exists(&service.name);
+        let is_affected =
+            || self.affected.as_ref().is_some_and(|all| all.contains_key(service.name.as_str()));
+        service.build && (is_new || is_affected() || self.is_based_on_new(service))
+    }
+
+    /// Services that Compose recreates, one after the other or not.
+    fn recreated(&self) -> BTreeSet<&str> {
+        let has_new = |service: &&&Service| {
+            service.image.as_ref().is_some_and(|image| self.pulled.contains(image))
+                || self.is_based_on_new(service)
+        };
+        let with_new = self.services.iter().filter(has_new).map(|service| service.name.as_str());
+        let affected = self.affected.iter().flatten();
+        let made_anew = affected.filter(|(_, part)| part.recreates).map(|(service, _)| *service);
+        with_new.chain(self.outdated.iter().copied()).chain(made_anew).collect()
+    }
+
+    /// Services that are no longer part of the project.
+    fn orphans(&self) -> BTreeSet<&str> {
+        let is_orphan =
+            |container: &&&Container| self.services.iter().all(|service| service.name != container.service);
+        let orphans = self.containers.iter().filter(is_orphan);
+        orphans.map(|container| container.service.as_str()).collect()
+    }
+}
 
 impl Stack {
     /// The start that is due when files are `sent` or images `pulled`, and whenever the containers are
     /// not what they should be.
     pub(super) fn start(&self, model: &Model, sent: Option<&Sent>, pulled: &Pulled) -> Option<Change> {
-        let hash = self.input.bundle.hash();
-        let services: Vec<_> = self.services().collect();
-        let expected = expected(&services);
-        let containers: Vec<_> = model
-            .facts
-            .containers
-            .iter()
-            .filter(|container| container.project == self.input.project.name)
+        let now = self.situation(model, sent, pulled);
+        let mut reason = self.why(model, sent, &now)?;
+        let (replaced, interrupted) = self.touched(model, &now);
+        let built = now.services.iter().filter(|service| now.is_built(service));
+        let mut risks: Vec<Risk> = built
+            .map(|service| Risk::Builds { service: service.name.clone(), from: service.bases.clone() })
             .collect();
-        let mut applied = model.text(&self.state("applied")).unwrap_or_default().lines();
+        // What a container that does not run would publish is not known to the host.
+        let is_opened =
+            |service: &&&Service| !now.exists(&service.name) || (!now.is_known && now.runs(&service.name));
+        let opening: Vec<_> = now.services.iter().filter(is_opened).copied().collect();
+        risks.extend(self.opened(&opening, &model.facts.published));
+        if !interrupted.is_empty() {
+            risks.push(Risk::InterruptsService { services: interrupted });
+        }
+        if !replaced.is_empty() {
+            let names = replaced.join(", ");
+            reason = format!("{reason}; of {names} one container after the other is replaced");
+        }
+        let orphans: Vec<_> = now.orphans().into_iter().collect();
+        if !orphans.is_empty() {
+            risks.push(Risk::Removes { what: vec![format!("the containers of {}", orphans.join(", "))] });
+        }
+        let names: Vec<_> = now.services.iter().map(|service| service.name.as_str()).collect();
+        let name = &self.input.project.name;
+        let rolling: Vec<_> = now.rolling.iter().map(ToString::to_string).collect();
+        let replaced = now.rolling.iter().fold(0, |sum: u32, each| sum.saturating_add(each.count));
+        Some(Change {
+            id: "stack/up".into(),
+            title: format!("start {name} and wait until it is healthy ({})", names.join(", ")),
+            reason,
+            risks,
+            files: Vec::new(),
+            undo: Some(format!("docker compose -p {name} down")),
+            action: model
+                .watched(self.starting(self.action("up")))
+                .with("rolling", lines(&rolling))
+                .within(self.patience(replaced)),
+        })
+    }
+
+    fn situation<'a>(&'a self, model: &'a Model, sent: Option<&Sent>, pulled: &'a Pulled) -> Situation<'a> {
+        let services: Vec<_> = self.services().collect();
+        let containers = model.facts.containers.iter();
+        let containers: Vec<_> =
+            containers.filter(|container| container.project == self.input.project.name).collect();
+        let hash = self.input.bundle.hash();
+        let text = model.text(&self.state("applied"));
+        let mut applied = text.unwrap_or_default().lines();
         let of_another = applied.next().is_some_and(|first| first != hash);
         // A line behind the hash: secrets have changed since.
         let secrets = applied.next().is_some() || !model.secret_files.is_empty();
-        let applied = model.text(&self.state("applied")).map(str::trim) == Some(hash.as_str())
+        let applied = text.map(str::trim) == Some(hash.as_str())
             // What needs no start takes over the one before.
             || of_another && sent.is_some_and(|sent| !sent.is_loud);
         let outdated = outdated(&services, &containers, &model.facts.images);
-        let mut troubles = troubles(&expected, &containers);
-        troubles.extend(
-            outdated
-                .iter()
-                .map(|name| format!("{name} was created from a different image with the same tag")),
-        );
-        troubles.extend(self.not_joined(&model.facts.networks, &containers));
-        let reason = match () {
-            () if containers.is_empty() => "it does not run".to_owned(),
-            () if sent.map_or(of_another, |sent| sent.is_loud) => self.why_changed(sent),
-            () if secrets => "its secrets have changed".into(),
-            () if !pulled.is_empty() => "new images".into(),
-            () if !troubles.is_empty() => troubles.join(", "),
-            () if !applied => "an earlier start was not finished".into(),
-            () => return None,
-        };
-        let runs = |service: &str| {
-            containers.iter().any(|container| container.service == service && container.state == "running")
-        };
-        let mut rolling = rolling(&services);
-        rolling.retain(|each| runs(each.service));
-        let mut touched = self.readers(&model.secret_files);
-        let is_based_on_new = |service: &Service| service.bases.iter().any(|base| pulled.contains(base));
-        let has_new = |service: &&&Service| {
-            service.image.as_ref().is_some_and(|image| pulled.contains(image))
-                || service.build && is_based_on_new(service)
-        };
         let affected = sent.and_then(|sent| self.affected(sent));
-        let mut recreated: BTreeSet<_> =
-            services.iter().filter(has_new).map(|service| service.name.as_str()).collect();
-        recreated.extend(outdated);
-        recreated.extend(
-            affected.iter().flatten().filter(|(_, part)| part.recreates).map(|(service, _)| *service),
-        );
-        // Where one container after the other is replaced, Compose is not asked to recreate any.
-        let is_rolling = |name: &str| rolling.iter().any(|each| each.service == name);
-        touched.extend(&recreated);
-        recreated.retain(|service| !is_rolling(service));
-        touched.extend(self.followers(&recreated));
-        // Nothing is known of an earlier start that did not finish, nor of other Compose files.
         let is_known = match sent {
             Some(_) => (applied || of_another) && affected.is_some(),
             None => applied,
         };
-        touched.extend(affected.iter().flat_map(|affected| affected.keys().copied()));
-        let is_affected = |name: &str| affected.as_ref().is_some_and(|affected| affected.contains_key(name));
-        let exists = |name: &str| containers.iter().any(|container| container.service == name);
-        let is_built = |service: &&&Service| {
-            let is_new = !is_known || !exists(&service.name);
-            service.build && (is_new || is_affected(&service.name) || is_based_on_new(service))
+        let rolling = rolling(&services);
+        let mut now = Situation {
+            services,
+            containers,
+            rolling: Vec::new(),
+            outdated,
+            pulled,
+            affected,
+            of_another,
+            applied,
+            secrets,
+            is_known,
         };
-        let built = services.iter().filter(is_built);
-        let built = built
-            .map(|service| Risk::Builds { service: service.name.clone(), from: service.bases.clone() })
-            .collect();
-        let (replaced, interrupted): (Vec<_>, Vec<_>) = services
-            .iter()
-            .map(|service| service.name.as_str())
-            .filter(|name| runs(name) && (!is_known || touched.contains(name)))
-            .partition(|name| is_rolling(name));
-        let mut risks: Vec<Risk> = built;
-        let mut reason = reason;
-        // What a container that does not run would publish is not known to the host.
-        let opening: Vec<_> = services
-            .iter()
-            .copied()
-            .filter(|service| !exists(&service.name) || (!is_known && runs(&service.name)))
-            .collect();
-        risks.extend(self.opened(&opening, &model.facts.published));
-        if !containers.is_empty() {
-            if !interrupted.is_empty() {
-                let services = interrupted.into_iter().map(str::to_owned).collect();
-                risks.push(Risk::InterruptsService { services });
-            }
-            if !replaced.is_empty() {
-                let names = replaced.join(", ");
-                reason = format!("{reason}; of {names} one container after the other is replaced");
-            }
-        }
-        let orphans: BTreeSet<_> = containers
-            .iter()
-            .filter(|container| services.iter().all(|service| service.name != container.service))
-            .map(|container| container.service.as_str())
-            .collect();
-        if !orphans.is_empty() {
-            let names: Vec<_> = orphans.into_iter().collect();
-            risks.push(Risk::Removes { what: vec![format!("the containers of {}", names.join(", "))] });
-        }
-        let names: Vec<_> = services.iter().map(|service| service.name.as_str()).collect();
-        Some(Change {
-            id: "stack/up".into(),
-            title: format!(
-                "start {} and wait until it is healthy ({})",
-                self.input.project.name,
-                names.join(", ")
-            ),
-            reason,
-            risks,
-            files: Vec::new(),
-            undo: Some(format!("docker compose -p {} down", self.input.project.name)),
-            action: model
-                .watched(self.starting(self.action("up")))
-                .with("rolling", lines(&rolling.iter().map(ToString::to_string).collect::<Vec<_>>()))
-                .within(
-                    self.patience(rolling.iter().fold(0, |sum: u32, each| sum.saturating_add(each.count))),
-                ),
+        now.rolling = rolling.into_iter().filter(|each| now.runs(each.service)).collect();
+        now
+    }
+
+    /// Why a start is due; none where all is as it should be.
+    fn why(&self, model: &Model, sent: Option<&Sent>, now: &Situation<'_>) -> Option<String> {
+        let mut troubles = troubles(&expected(&now.services), &now.containers);
+        let of_outdated =
+            |name: &&str| format!("{name} was created from a different image with the same tag");
+        troubles.extend(now.outdated.iter().map(of_outdated));
+        troubles.extend(self.not_joined(&model.facts.networks, &now.containers));
+        Some(match () {
+            () if now.containers.is_empty() => "it does not run".to_owned(),
+            () if sent.map_or(now.of_another, |sent| sent.is_loud) => why_changed(now.affected.as_ref()),
+            () if now.secrets => "its secrets have changed".into(),
+            () if !now.pulled.is_empty() => "new images".into(),
+            () if !troubles.is_empty() => troubles.join(", "),
+            () if !now.applied => "an earlier start was not finished".into(),
+            () => return None,
         })
+    }
+
+    /// Running services of which one container after the other is replaced, and those that are interrupted.
+    fn touched(&self, model: &Model, now: &Situation<'_>) -> (Vec<String>, Vec<String>) {
+        let mut touched = self.readers(&model.secret_files);
+        let mut recreated = now.recreated();
+        touched.extend(&recreated);
+        // Where one container after the other is replaced, Compose is not asked to recreate any.
+        recreated.retain(|service| !now.is_rolling(service));
+        touched.extend(self.followers(&recreated));
+        touched.extend(now.affected.iter().flat_map(|affected| affected.keys().copied()));
+        let names = now.services.iter().map(|service| &service.name);
+        names
+            .filter(|name| now.runs(name) && (!now.is_known || touched.contains(name.as_str())))
+            .cloned()
+            .partition(|name| now.is_rolling(name))
     }
 
     /// What an action that starts the stack needs to know, and the time that it may take.
@@ -163,9 +218,7 @@ impl Stack {
             .saturating_mul(replaced.saturating_add(2))
             .saturating_add(if builds { 3480 } else { 480 })
     }
-}
 
-impl Stack {
     /// Ports that are published on addresses that others may reach, and are not yet.
     fn opened(&self, services: &[&Service], present: &[Published]) -> Vec<Risk> {
         let is_open = |service: &Service, port: &Port| {
@@ -194,19 +247,19 @@ impl Stack {
             })
             .collect()
     }
+}
 
-    /// Why a start follows, in terms of what has changed.
-    fn why_changed(&self, sent: Option<&Sent>) -> String {
-        let Some(affected) = sent.and_then(|sent| self.affected(sent)) else {
-            return "the bundle has changed".into();
-        };
-        let uses: Vec<_> =
-            affected.iter().map(|(service, part)| format!("{service} uses {}", part.path)).collect();
-        match uses.as_slice() {
-            [] => "the bundle has changed, and no service uses the changed files".into(),
-            [one] => format!("{one}, which has changed"),
-            [first, second] => format!("{first} and {second}, which have changed"),
-            [first, rest @ ..] => format!("{first}, and {} more services use changed files", rest.len()),
-        }
+/// Why a start follows, in terms of what has changed.
+fn why_changed(affected: Option<&BTreeMap<&str, Use>>) -> String {
+    let Some(affected) = affected else {
+        return "the bundle has changed".into();
+    };
+    let uses: Vec<_> =
+        affected.iter().map(|(service, part)| format!("{service} uses {}", part.path)).collect();
+    match uses.as_slice() {
+        [] => "the bundle has changed, and no service uses the changed files".into(),
+        [one] => format!("{one}, which has changed"),
+        [first, second] => format!("{first} and {second}, which have changed"),
+        [first, rest @ ..] => format!("{first}, and {} more services use changed files", rest.len()),
     }
 }
