@@ -93,7 +93,7 @@ impl Ports {
     /// Whether there was a port in it, and room.
     fn add(&mut self, container: &Published, ip: &str, port: u16, target: u16, protocol: &str) -> bool {
         let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
-        let address = if ip.is_empty() { Some(container.address) } else { super::address(ip) };
+        let address = if ip.is_empty() { Some(container.address) } else { super::line::address(ip) };
         let protocol = match protocol {
             "" => "tcp",
             "tcp" | "udp" | "sctp" => protocol,
