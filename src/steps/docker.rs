@@ -2,6 +2,7 @@
 
 mod command_line;
 mod daemon;
+mod engine;
 mod foreign;
 mod settings;
 mod store;
@@ -224,115 +225,6 @@ impl Docker {
                     format!("fix `{name}` in [steps.docker]; it begins with http:// or https://"),
                 ));
             }
-        }
-        Ok(())
-    }
-
-    fn install(
-        &self,
-        model: &mut Model,
-        step: &mut PlannedStep,
-        why: String,
-        source: Source,
-    ) -> Result<(), Refusal> {
-        let bare = model.facts.docker.is_none();
-        let packages: Vec<&str> = match source {
-            Source::Docker => OFFICIAL_PACKAGES.to_vec(),
-            Source::Distribution => distribution_packages(&model.facts).ok_or_else(|| {
-                Refusal::new(
-                    STEP,
-                    format!(
-                        "{} has no Compose plugin of version 2 among its packages",
-                        model.facts.system.name
-                    ),
-                    "take source = \"docker\" in [steps.docker]",
-                )
-            })?,
-        };
-        let main = packages.first().copied().unwrap_or_default();
-        if let Some(missing) = self.missing_parts(model, &packages, main) {
-            // Their owner's entry for the repository does as well.
-            if source == Source::Docker && model.facts.apt.sources.is_empty() {
-                step.changes.extend(self.repository(model));
-            }
-            step.changes.push(self.parts(model, &missing, why));
-            step.changes.extend(daemon::plan(self, model, Engine::Running)?);
-            return Ok(());
-        }
-        let conflicts: Vec<&str> = CONFLICTS
-            .iter()
-            .chain(&OFFICIAL_PACKAGES)
-            .copied()
-            .filter(|name| !packages.contains(name))
-            // Debian's docker.io needs Debian's containerd and runc.
-            .filter(|name| source == Source::Docker || !["containerd", "runc"].contains(name))
-            .filter(|name| matches!(model.facts.packages.get(*name), Some(Some(_))))
-            .collect();
-        // daemon.json first, so that the daemon's first start is with it.
-        if bare {
-            step.changes.extend(daemon::plan(self, model, Engine::New)?);
-            self.check_bridge(model)?;
-        }
-        if source == Source::Docker {
-            step.changes.extend(self.repository(model));
-        }
-        let mut action = self
-            .action("engine")
-            .with("packages", packages.join(" "))
-            .with("main", main)
-            .with("conflicts", conflicts.join(" "))
-            .with("bounds", bounds_text(&self.options.version))
-            .with("version", self.options.version.to_string())
-            .with("refresh", refresh(model))
-            .within(1800);
-        let mut risks = vec![Risk::Downloads { bytes: None }];
-        if bare {
-            action = model.watched(action);
-        }
-        if !conflicts.is_empty() {
-            risks.push(Risk::Removes { what: conflicts.iter().map(|name| (*name).to_owned()).collect() });
-        }
-        if !bare {
-            risks.push(Risk::RestartsDocker { live_restore: false });
-        }
-        let held: Vec<_> =
-            model.facts.apt.held.iter().filter(|name| packages.contains(&name.as_str())).cloned().collect();
-        // Those that we hold ourselves are no surprise.
-        if !held.is_empty() && !self.options.hold {
-            step.warnings.push(format!("apt holds {}; this change goes over the hold", held.join(", ")));
-        }
-        if action.arguments.get("bounds").is_some_and(String::is_empty) {
-            action.arguments.remove("bounds");
-        }
-        let wanted = match self.options.version.to_string().as_str() {
-            "*" => String::new(),
-            wanted => format!(" {wanted}"),
-        };
-        step.changes.push(Change {
-            id: "docker/engine".into(),
-            title: format!(
-                "install Docker Engine{wanted} and Compose ({main} and {} more)",
-                packages.len().saturating_sub(1)
-            ),
-            reason: match model.facts.docker_engine() {
-                Some(present) => format!("{why}; replaces Engine {present}"),
-                None => why,
-            },
-            risks,
-            files: Vec::new(),
-            undo: Some(format!("apt-get remove {}; /var/lib/docker stays", packages.join(" "))),
-            action,
-        });
-        model.remove(conflicts.iter().copied());
-        model.install(packages.iter().copied());
-        if source == Source::Distribution {
-            // What its docker.io brings along.
-            model.install(["containerd", "runc"]);
-        }
-        model.docker_planned = true;
-        model.facts.groups.entry("docker".into()).or_default().get_or_insert_with(Default::default);
-        if !bare {
-            step.changes.extend(daemon::plan(self, model, Engine::Running)?);
         }
         Ok(())
     }
