@@ -104,7 +104,7 @@ claims() {
     set +f
     IFS=' '
     # shellcheck disable=SC2086 # patterns
-    set -- $CLAIMS /var/lib/provision/stacks/*/origin
+    set -- $CLAIMS /var/lib/provision/stacks/*/origin /var/lib/provision/stacks/*/folder
     set -f
     IFS=$NL
     for path; do

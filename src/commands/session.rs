@@ -265,6 +265,17 @@ impl<'a> Session<'a> {
         failure::from_refusal(refusal)
     }
 
+    /// Whether the stack on the host was sent from another folder, as far as it can be known here.
+    fn has_other_folder(&self) -> bool {
+        let Some(stack) = self.stack.filter(|stack| stack.origin != steps::SHIPPED) else { return false };
+        let path = format!("/var/lib/provision/stacks/{}/origin", stack.project.name);
+        let former = self.facts.content(&path).map(String::from_utf8_lossy).unwrap_or_default();
+        let former = former.trim();
+        !former.is_empty()
+            && former != steps::SHIPPED
+            && origin::is_another(former, &stack.origin, &stack.bundle.root)
+    }
+
     fn model(&self) -> Model {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Model {
@@ -272,6 +283,7 @@ impl<'a> Session<'a> {
             force: self.force,
             pull: self.pull,
             local: self.link.is_local(),
+            has_other_folder: self.has_other_folder(),
             // How far a clock was off when it was recorded, nobody knows any more.
             now: if self.is_recorded { self.facts.system.clock } else { now.try_into().unwrap_or(i64::MAX) },
             ..Model::default()

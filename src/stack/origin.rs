@@ -15,6 +15,33 @@ pub fn of(folder: &Path) -> String {
     })
 }
 
+/// Whether an origin is another one for sure: another folder of the same repository, or of this computer where
+/// that still has a project. Of other computers and repositories it is not known: one may have been moved.
+#[must_use]
+pub fn is_another(former: &str, now: &str, folder: &Path) -> bool {
+    if former == now {
+        return false;
+    }
+    let place = |origin: &str| {
+        let (address, within) = origin.strip_suffix(')')?.rsplit_once(" (")?;
+        Some((address.to_owned(), within.to_owned()))
+    };
+    let whole = |origin: &str| (origin.to_owned(), String::new());
+    let (old, new) = (place(former), place(now));
+    if old.is_some() || new.is_some() {
+        let (old, new) = (old.unwrap_or_else(|| whole(former)), new.unwrap_or_else(|| whole(now)));
+        return old.0 == new.0;
+    }
+    let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let Some((path, _)) = former.rsplit_once(" on ").filter(|(_, host)| *host == here.trim()) else {
+        return false;
+    };
+    let path = Path::new(path);
+    path.is_absolute()
+        && super::compose::is_project(path)
+        && path.canonicalize().ok() != folder.canonicalize().ok()
+}
+
 fn repository(folder: &Path) -> Option<String> {
     let root = folder.ancestors().find(|above| above.join(".git").exists())?;
     let config = std::fs::read_to_string(git_folder(root)?.join("config")).ok()?;
@@ -71,6 +98,35 @@ mod tests {
         let config = "[remote \"other\"]\n\turl = x\n[remote \"origin\"]\n\turl = git@git.example:shop.git\n";
         assert_eq!(address(config).as_deref(), Some("git@git.example:shop.git"));
         assert_eq!(address("[core]\n"), None);
+    }
+
+    #[test]
+    fn another_folder_is_known_for_sure() {
+        let repository = "https://git.example/all.git";
+        let nowhere = Path::new("/nowhere");
+        for (former, now, is_other) in [
+            (format!("{repository} (blog)"), format!("{repository} (wiki)"), true),
+            (repository.to_owned(), format!("{repository} (wiki)"), true),
+            (format!("{repository} (blog)"), repository.to_owned(), true),
+            (format!("{repository} (blog)"), format!("{repository} (blog)"), false),
+            (repository.to_owned(), "git@git.example:all.git".to_owned(), false),
+            ("/home/ann/blog on other".to_owned(), "/home/ann/wiki on here".to_owned(), false),
+        ] {
+            assert_eq!(is_another(&former, &now, nowhere), is_other, "{former} → {now}");
+        }
+        let place = tempfile::TempDir::new().expect("a folder");
+        let (blog, wiki) = (place.path().join("blog"), place.path().join("wiki on paper"));
+        for folder in [&blog, &wiki] {
+            std::fs::create_dir(folder).expect("a folder");
+            std::fs::write(folder.join("compose.yaml"), "services: {}\n").expect("a file");
+        }
+        assert!(is_another(&of(&blog), &of(&wiki), &wiki));
+        assert!(is_another(&of(&wiki), &of(&blog), &blog));
+        assert!(!is_another(&of(&blog), &of(&blog), &blog));
+        let before = of(&blog);
+        std::fs::rename(&blog, place.path().join("moved")).expect("it moves");
+        let moved = place.path().join("moved");
+        assert!(!is_another(&before, &of(&moved), &moved), "it is there no more");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Model {
     pub secret_files: BTreeSet<String>,
     /// Whether newer images are asked for, for all tags in use.
     pub pull: bool,
+    /// Whether the stack of that name on the host was sent from another folder, which still has it.
+    pub has_other_folder: bool,
     /// Whether the host is this very machine.
     pub local: bool,
     /// Whether findings that may be forced are forced.

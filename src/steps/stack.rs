@@ -37,7 +37,9 @@ use crate::facts::{Question, Questions};
 use crate::plan::{Action, Change, PlannedStep};
 use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::{Project, Service};
+use crate::stack::images::Availability;
 
+use files::is_above;
 use images::Pulled;
 pub(super) use images::{Images, Pull, of as image_of, pull};
 pub use permissions::Permission;
@@ -180,6 +182,19 @@ impl StackInput {
     }
 }
 
+/// Folders that belong to the system, to Docker or to provision itself: no stack goes there or below.
+const NOT_A_STACKS: [&str; 9] = [
+    "/boot",
+    "/dev",
+    "/etc/provision",
+    "/proc",
+    "/run",
+    "/sys",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/lib/provision",
+];
+
 /// The folder on the host of a project with this name.
 pub fn stack_folder(options: &StackOptions, name: &str) -> String {
     let folder = options.folder.clone().unwrap_or_else(|| format!("/srv/{name}"));
@@ -270,6 +285,7 @@ impl Step for Stack {
         self.check(model)?;
         self.check_joins()?;
         self.check_neighbours(model)?;
+        self.check_folder(model)?;
         self.check_names(model)?;
         self.check_resources(model)?;
         self.check_mounts(model)?;
@@ -323,14 +339,16 @@ impl Stack {
         let folder = self.folder();
         let odd = |c: char| c.is_control() || c.is_whitespace();
         if !folder.starts_with('/')
-            || folder.len() < 2
+            || folder.split('/').filter(|part| !part.is_empty()).count() < 2
+            || NOT_A_STACKS.iter().any(|other| folder == *other || is_above(other, &folder))
             || folder.contains(odd)
             || folder.split('/').any(|part| part == "..")
         {
             return Err(Refusal::new(
                 STEP,
-                format!("`{folder}` is no folder on the host"),
-                "fix `folder` in [steps.stack]; it is an absolute path without spaces",
+                format!("`{folder}` cannot be the stack's folder on the host"),
+                "fix `folder` in [steps.stack]; it is an absolute path without spaces to a folder of its own, such \
+                 as /srv/app",
             ));
         }
         Ok(())
@@ -339,7 +357,12 @@ impl Stack {
     fn pull(&self, model: &Model, warnings: &mut Vec<String>) -> Result<Pull, Refusal> {
         let mut images = self.images();
         if model.pull {
-            for (name, wanted) in self.bases() {
+            // One that no registry has and that is not on the host comes from elsewhere: a build knows better.
+            let can_be_had = |name: &str| {
+                model.facts.image(name).is_some()
+                    || matches!(model.images.get(name), Some(Availability::Found { .. }))
+            };
+            for (name, wanted) in self.bases().into_iter().filter(|(name, _)| can_be_had(name)) {
                 images.entry(name).or_insert(wanted);
             }
         }

@@ -423,7 +423,8 @@ fn ports_that_are_taken_stop_the_plan() {
         (socket(8080, "apache2"), vec![container("cache")], Some("8080/tcp of web is taken by apache2")),
     ];
     for (socket, containers, expected) in cases {
-        let facts = Facts { listening: vec![socket.clone()], containers, ..with_docker("28.3.2") };
+        let mut facts = Facts { listening: vec![socket.clone()], containers, ..with_docker("28.3.2") };
+        put(&mut facts, "/var/lib/provision/stacks/three/manifest", "");
         let details = step.plan(&mut model(&facts)).map_err(|refusal| refusal.details);
         let expected = expected.map_or(Ok(()), |text: &str| Err(vec![text.to_owned()]));
         assert_eq!(details.map(|_| ()), expected, "{socket:?}");
@@ -445,12 +446,13 @@ fn ports_that_are_taken_stop_the_plan() {
         ("", Some("8080/tcp of web is taken by the container shop-front-1")),
         ("three", None),
     ] {
-        let facts = Facts {
+        let mut facts = Facts {
             listening: vec![socket(8080, "docker-proxy")],
             containers: vec![container("cache")],
             published: vec![published(project)],
             ..with_docker("28.3.2")
         };
+        put(&mut facts, "/var/lib/provision/stacks/three/manifest", "");
         let details = step.plan(&mut model(&facts)).map_err(|refusal| refusal.details.join(" "));
         assert_eq!(details.err().as_deref(), expected, "{project}");
     }

@@ -100,7 +100,12 @@ fn made_from(service: &Node) -> Vec<String> {
 fn in_use<'a>(root: &'a Node, read: &Read, kind: &str) -> Vec<&'a str> {
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     let enabled = services.iter().zip(&read.services).filter(|(_, s)| s.service.enabled);
-    enabled.flat_map(|(entry, _)| names(&entry.value, kind)).collect()
+    // A build reads secrets as well.
+    enabled
+        .flat_map(|(entry, _)| [Some(&entry.value), entry.value.get("build")])
+        .flatten()
+        .flat_map(|node| names(node, kind))
+        .collect()
 }
 
 /// The `secrets` or `configs` that a service asks for.

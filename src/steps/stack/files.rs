@@ -46,7 +46,7 @@ impl Stack {
             let has_below = || before.keys().chain(former.keys()).any(|path| is_above(&file.path, path));
             let is_blocked = above.any(|folder| sent_before(folder).is_some()) || is_folder && has_below();
             let sum = sent_before(&file.path);
-            if !is_there && !is_blocked && (sum.is_none() || is_folder) {
+            if !is_there && !is_blocked && (sum.is_none() || is_folder || self.is_lost(model, &file.path)) {
                 seeds.list.push_str(&format!("{} {}\n", file.sha256, file.path));
                 seeds.sent.push(file);
                 continue;
@@ -71,6 +71,17 @@ impl Stack {
             }
         }
         seeds
+    }
+
+    /// Whether a file that is missing on the host was taken away with what containers mount, rather than by
+    /// one of them: nobody has it any more.
+    fn is_lost(&self, model: &Model, path: &str) -> bool {
+        let is_gone = |path: &str| model.file(path).is_none();
+        let mut mounts = self.input.project.writers(path).map(|(_, mount)| mount);
+        is_gone(&self.folder())
+            || mounts.all(|mount| {
+                mount.source == path || !mount.source.is_empty() && is_gone(&self.on_host(mount))
+            })
     }
 }
 

@@ -86,8 +86,43 @@ pub(in crate::steps) fn pull(
             pulled.push(wanted.full);
         }
     }
+    let problems = problems(&missing, model, warnings);
+    if !problems.is_empty() {
+        return Err(Refusal {
+            step,
+            what: match problems.len() {
+                1 => "an image cannot be had; nothing was changed".into(),
+                count => format!("{count} images cannot be had; nothing was changed"),
+            },
+            details: problems,
+            hints: vec![format!("fix the names in {}, or push the images first", file)],
+            findings: Vec::new(),
+        });
+    }
+    if pulled.is_empty() {
+        return Ok(Pull::default());
+    }
+    let names: Vec<_> = missing.iter().chain(moved.iter().map(|moved| &moved.image)).cloned().collect();
+    let mut action = action.with("images", lines(&pulled)).within(3600);
+    if !marks.is_empty() {
+        action = action.with("moved", lines(&marks));
+    }
+    let change = Change {
+        id: format!("{step}/images"),
+        title: format!("pull {}", names.join(", ")),
+        reason: reason(&missing, &moved),
+        risks: vec![Risk::Downloads { bytes: weight(&names, model) }],
+        files: Vec::new(),
+        undo: (!missing.is_empty()).then(|| format!("docker image rm {}", missing.join(" "))),
+        action,
+    };
+    Ok(Pull { change: Some(change), images: names.into_iter().collect() })
+}
+
+/// Why images that the host lacks cannot be had.
+fn problems(missing: &[String], model: &Model, warnings: &mut Vec<String>) -> Vec<String> {
     let mut problems = Vec::new();
-    for image in &missing {
+    for image in missing {
         match model.images.get(image) {
             Some(Availability::Found { login: true, .. }) => warnings.push(format!(
                 "{image} needs a login at its registry; the host needs one, too: `sudo docker login` there"
@@ -111,49 +146,25 @@ pub(in crate::steps) fn pull(
             None => {}
         }
     }
-    if !problems.is_empty() {
-        return Err(Refusal {
-            step,
-            what: match problems.len() {
-                1 => "an image cannot be had; nothing was changed".into(),
-                count => format!("{count} images cannot be had; nothing was changed"),
-            },
-            details: problems,
-            hints: vec![format!("fix the names in {}, or push the images first", file)],
-            findings: Vec::new(),
-        });
-    }
-    if pulled.is_empty() {
-        return Ok(Pull::default());
-    }
-    let names: Vec<_> = missing.iter().chain(moved.iter().map(|moved| &moved.image)).cloned().collect();
+    problems
+}
+
+/// Why they are pulled: the host lacks them, or their tags have moved.
+fn reason(missing: &[String], moved: &[Moved]) -> String {
+    let lacks = match (missing.len(), moved.len()) {
+        (0, _) => None,
+        (1, 0) => Some("the host does not have it".to_owned()),
+        (_, 0) => Some("the host does not have them".to_owned()),
+        _ => Some(format!("the host does not have {}", missing.join(", "))),
+    };
+    lacks.into_iter().chain(moved.iter().map(ToString::to_string)).collect::<Vec<_>>().join("; ")
+}
+
+/// What they weigh together, where that is known of each.
+fn weight(names: &[String], model: &Model) -> Option<u64> {
     let found: Vec<_> = names.iter().filter_map(|image| model.images.get(image)).collect();
     let weight = Weight::of(found.iter().copied());
-    let total = (weight.complete && found.len() == names.len()).then_some(weight.bytes);
-    let mut reasons = match missing.len() {
-        0 => Vec::new(),
-        1 => vec!["the host does not have it".to_owned()],
-        _ => vec!["the host does not have them".to_owned()],
-    };
-    if let (1.., 1..) = (missing.len(), moved.len()) {
-        reasons = vec![format!("the host does not have {}", missing.join(", "))];
-    }
-    reasons.extend(moved.iter().map(ToString::to_string));
-    let mut action = action.with("images", lines(&pulled)).within(3600);
-    if !marks.is_empty() {
-        action = action.with("moved", lines(&marks));
-    }
-    let undo = (!missing.is_empty()).then(|| format!("docker image rm {}", missing.join(" ")));
-    let change = Change {
-        id: format!("{step}/images"),
-        title: format!("pull {}", names.join(", ")),
-        reason: reasons.join("; "),
-        risks: vec![Risk::Downloads { bytes: total }],
-        files: Vec::new(),
-        undo,
-        action,
-    };
-    Ok(Pull { change: Some(change), images: names.into_iter().collect() })
+    (weight.complete && found.len() == names.len()).then_some(weight.bytes)
 }
 
 /// What an image that the host has is to be replaced by, where newer ones are asked for.

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::files::is_above;
 use super::{STEP, Stack};
 use crate::facts::Container;
 use crate::steps::{Model, Refusal};
+
+/// Where the host keeps what is known of stacks.
+const STACKS: &str = "/var/lib/provision/stacks/";
 
 impl Stack {
     /// A project of the same name that was started from another folder, by hand or by provision.
@@ -19,6 +23,13 @@ impl Stack {
         if let Some(first) = foreign.first() {
             return Err(self.refusal(&format!("{} on the host", first.folder), &foreign));
         }
+        if let Some(first) = containers.first().filter(|_| !self.is_known(model)) {
+            let place = match first.folder.as_str() {
+                "" => "elsewhere: provision has never put it on the host".to_owned(),
+                folder => format!("{folder} on the host, where provision has never put it"),
+            };
+            return Err(self.refusal(&place, &containers));
+        }
         let origin = model.text(&self.state("origin")).unwrap_or_default().trim();
         if origin.is_empty() || origin == self.input.origin {
             return Ok(());
@@ -28,8 +39,8 @@ impl Stack {
         if sent.is_none_or(|sent| sent.sha256 == self.manifest_sum()) {
             return Ok(());
         }
-        if containers.is_empty() {
-            return Err(self.refusal(origin, &[]));
+        if containers.is_empty() || model.has_other_folder {
+            return Err(self.refusal(origin, &containers));
         }
         // The same application may well be sent from two computers: another one is known by its services.
         let strange: Vec<_> = containers.into_iter().filter(|each| !self.has_like(each)).collect();
@@ -47,7 +58,6 @@ impl Stack {
 
     /// The name under which this folder is on the host, where it has another one now.
     pub(super) fn former_name(&self, model: &Model) -> Option<String> {
-        const STACKS: &str = "/var/lib/provision/stacks/";
         let name = &self.input.project.name;
         if self.input.is_shipped() || model.file(&self.state("origin")).is_some() {
             return None;
@@ -58,6 +68,67 @@ impl Stack {
             let origin = model.text(&format!("{STACKS}{other}/origin"))?;
             (origin.trim() == self.input.origin).then(|| other.to_owned())
         })
+    }
+
+    /// Whether provision has put the stack on the host.
+    fn is_known(&self, model: &Model) -> bool {
+        ["manifest", "origin"].iter().any(|file| model.file(&self.state(file)).is_some())
+    }
+
+    /// The folder on the host has to be the stack's own, and the one in which its data is.
+    pub(super) fn check_folder(&self, model: &Model) -> Result<(), Refusal> {
+        if model.force {
+            return Ok(());
+        }
+        let folder = self.folder();
+        let is_other = |(_, other): &(&str, &str)| {
+            *other == folder || is_above(other, &folder) || is_above(&folder, other)
+        };
+        if let Some((name, other)) = self.other_folders(model).find(is_other) {
+            return Err(Refusal::new(
+                STEP,
+                format!(
+                    "{folder} on the host is not free: the stack `{name}` is in {other}; nothing was changed"
+                ),
+                "give this one another `folder` in [steps.stack]; without it, it is in /srv/NAME",
+            ));
+        }
+        let before = model.text(&self.state("folder")).unwrap_or_default().trim();
+        let mut mounts = self.services().flat_map(|service| &service.mounts);
+        let has_data = mounts.any(|mount| mount.is_inside() && mount.writable);
+        if before.is_empty() || before == folder || !has_data || model.file(&folder).is_some() {
+            return Ok(());
+        }
+        Err(Refusal {
+            step: STEP,
+            what: format!(
+                "the stack is in {before} on the host, and its data would stay there; nothing was changed"
+            ),
+            details: vec![format!(
+                "`folder` is {folder} now, and containers would start without what they wrote"
+            )],
+            hints: vec![
+                format!(
+                    "move it first, on the host: sudo docker compose -p {} down, then sudo mv {before} {folder}",
+                    self.input.project.name
+                ),
+                "or let it start with what is sent: `--force`".into(),
+            ],
+            findings: Vec::new(),
+        })
+    }
+
+    /// Names and folders of other stacks.
+    fn other_folders<'m>(&self, model: &'m Model) -> impl Iterator<Item = (&'m str, &'m str)> {
+        let own = self.input.project.name.clone();
+        let stacks = model.facts.files.range(STACKS.to_owned()..);
+        let stacks = stacks.map_while(|(path, _)| path.strip_prefix(STACKS));
+        stacks.filter_map(|rest| rest.strip_suffix("/folder")).filter(move |name| *name != own).filter_map(
+            |name| {
+                let folder = model.text(&format!("{STACKS}{name}/folder"))?.trim().trim_end_matches('/');
+                (!folder.is_empty()).then_some((name, folder))
+            },
+        )
     }
 
     fn is_own(&self, container: &Container, model: &Model) -> bool {

@@ -86,6 +86,7 @@ impl Case {
                 there.ids.clone_from(&file.owner);
             }
         }
+        folder_on_host(&mut self.facts, "/srv/notes");
         let unshown = |argument: &str| change.action.unshown.get(argument).cloned().unwrap_or_default();
         for line in change.action.arguments["folders"].lines() {
             let fields: Vec<_> = line.split('\t').collect();
@@ -212,6 +213,9 @@ fn what_containers_write_is_known_from_an_older_manifest() {
     let sum = crate::digest::sha256(b"one");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", &format!("644 {sum} data/app.db\n"));
     put(&mut case.facts, "/srv/notes/data/app.db", "theirs");
+    for folder in ["/srv/notes", "/srv/notes/data"] {
+        folder_on_host(&mut case.facts, folder);
+    }
     assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);
     case.facts.files.insert("/srv/notes/data/app.db".into(), None);
     assert_eq!(paths(&case.bundle().expect("the project").files), ["/srv/notes/compose.yaml"]);
@@ -462,11 +466,14 @@ fn another_project_of_that_name_is_left_alone() {
     for folder in ["/srv/notes", "/srv/notes/deploy", ""] {
         let mut case = Case::new(&[("compose.yaml", text)]);
         case.container("web", "nginx:1.30", folder);
+        assert!(refused(&case).is_some(), "by hand: {folder}");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
         assert_eq!(refused(&case), None, "{folder}");
     }
     let mut case = Case::new(&[("compose.yaml", text)]);
     case.container("web", "nginx:1.30", "/opt/notes");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/opt/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
     assert_eq!(refused(&case), None);
     // Sent by provision from another folder: the same application may be, another one may not.
     for (service, image, is_other) in [

@@ -108,6 +108,19 @@ fn files_that_must_be_there() {
 }
 
 #[test]
+fn secrets_of_a_build_must_be_there() {
+    for (file, said) in [("s.txt", ""), ("missing", "is not in the folder"), ("../s.txt", "s.txt")] {
+        let text = format!(
+            "services:\n  a:\n    build: {{context: ., secrets: [s]}}\nsecrets:\n  s: {{file: {file}}}\n"
+        );
+        let folder = Folder::new(&[("compose.yaml", &text), ("Dockerfile", "FROM a\n"), ("s.txt", "x\n")]);
+        let shown = folder.show();
+        assert_eq!(shown.starts_with("error: compose.yaml:5"), !said.is_empty(), "{file}: {shown}");
+        assert!(shown.contains(said), "{file}: {shown}");
+    }
+}
+
+#[test]
 fn this_computers_environment_is_named_in_a_warning() {
     let folder = Folder::new(&[("compose.yaml", "services: {a: {image: a, command: $PATH}}")]);
     let shown = folder.show();

@@ -148,3 +148,114 @@ fn a_volume_under_another_name_starts_empty() {
         assert!(said.is_none_or(|said| said.contains("`name: notes_data`")), "{said:?}");
     }
 }
+
+const WRITES: &str = "services: {web: {image: w, volumes: ['./data:/data', './app.conf:/app.conf']}}\n";
+
+fn with_data() -> Case {
+    Case::new(&[("compose.yaml", WRITES), ("data/rows", "1\n"), ("app.conf", "a\n")])
+}
+
+/// Where provision has put nothing, a project in the very folder is somebody's own.
+#[test]
+fn a_project_that_was_started_by_hand_in_our_folder() {
+    let mut case = with_data();
+    case.facts.containers.push(Container {
+        project: "notes".into(),
+        service: "erp".into(),
+        folder: "/srv/notes".into(),
+        state: "running".into(),
+        ..Container::default()
+    });
+    let (what, text) = refusal(&case, false).expect("it is another one");
+    assert_eq!(what, "another project named `notes` runs on the host; nothing was changed");
+    assert!(text.contains("/srv/notes on the host, where provision has never put it: erp"), "{text}");
+    assert_eq!(refusal(&case, true), None);
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "");
+    assert_eq!(refusal(&case, false), None);
+}
+
+#[test]
+fn another_folder_of_that_name_is_refused_while_it_is_there() {
+    let mut case = with_data();
+    case.sent();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "/home/ann/other on here\n");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 x compose.yaml\n");
+    case.facts.containers.push(Container {
+        project: "notes".into(),
+        service: "web".into(),
+        image: "w:1".into(),
+        folder: "/srv/notes".into(),
+        ..Container::default()
+    });
+    for (has_other_folder, refused) in [(false, false), (true, true)] {
+        let mut model = Model { facts: case.facts.clone(), has_other_folder, ..Model::default() };
+        assert_eq!(case.step().plan(&mut model).is_err(), refused);
+    }
+}
+
+#[test]
+fn a_folder_on_the_host_is_one_stacks() {
+    for (folder, free) in [
+        ("/srv/notes", false),
+        ("/srv/notes/sub/", false),
+        ("/srv/notes2", true),
+        ("/srv/other", true),
+        ("/opt", true),
+    ] {
+        let mut case = with_data();
+        put(&mut case.facts, "/var/lib/provision/stacks/shop/folder", folder);
+        let found = refusal(&case, false);
+        assert_eq!(found.is_none(), free, "{folder}: {found:?}");
+        assert!(found.is_none_or(|(what, _)| what.contains("the stack `shop` is in /srv/notes")), "{folder}");
+        assert_eq!(refusal(&case, true), None);
+    }
+    for (folder, good) in [
+        ("/srv", false),
+        ("/", false),
+        ("/opt/", false),
+        ("/etc/provision/x", false),
+        ("/var/lib/docker/volumes", false),
+        ("/var/lib/notes", true),
+        ("/opt/notes", true),
+    ] {
+        let mut case = with_data();
+        case.options.folder = Some(folder.into());
+        assert_eq!(refusal(&case, true).is_none(), good, "{folder}");
+    }
+}
+
+#[test]
+fn data_stays_where_another_folder_is_named() {
+    let mut case = with_data();
+    case.sent();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/srv/notes");
+    assert_eq!(refusal(&case, false), None);
+    case.options.folder = Some("/opt/notes".into());
+    let (what, text) = refusal(&case, false).expect("the data is elsewhere");
+    assert!(what.contains("/srv/notes on the host, and its data would stay there"), "{what}");
+    assert!(text.contains("sudo mv /srv/notes /opt/notes"), "{text}");
+    assert_eq!(refusal(&case, true), None);
+    folder_on_host(&mut case.facts, "/opt/notes");
+    assert_eq!(refusal(&case, false), None, "somebody has moved it");
+}
+
+/// What was taken away with its folder is sent again; what the application has removed is not.
+#[test]
+fn lost_files_of_an_application_are_sent_again() {
+    for (lost, sent) in [
+        (vec!["data/rows"], ""),
+        (vec!["data/rows", "data"], "data/rows"),
+        (vec!["app.conf"], "app.conf"),
+        (vec!["data/rows", "data", "app.conf", "compose.yaml", ""], "compose.yaml app.conf data/rows"),
+    ] {
+        let mut case = with_data();
+        case.sent();
+        for path in &lost {
+            case.facts.files.insert(format!("/srv/notes/{path}").trim_end_matches('/').to_owned(), None);
+        }
+        let change = case.bundle();
+        let files = change.iter().flat_map(|change| &change.files).map(|file| file.path.as_str());
+        let files: Vec<_> = files.filter_map(|path| path.strip_prefix("/srv/notes/")).collect();
+        assert_eq!(files.join(" "), sent, "{lost:?}");
+    }
+}
