@@ -194,12 +194,18 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     let host = Host::on(Layer::Three);
     let good = three("");
     good.provision(&["up", "--yes", &host.name]).expect(0);
+    let text = std::fs::read_to_string(good.path().join("compose.yaml"))?;
+    // The same folder each time: another one, while that is there, is another project.
+    let whole = || {
+        good.write("compose.yaml", &text);
+        &good
+    };
 
-    let unhealthy = three("");
-    edit(&unhealthy, "retries: 10", "retries: 2");
-    edit(&unhealthy, "\"CMD\", \"redis-cli\", \"ping\"", "\"CMD-SHELL\", \"echo no database; exit 3\"");
+    let unhealthy = whole();
+    edit(unhealthy, "retries: 10", "retries: 2");
+    edit(unhealthy, "\"CMD\", \"redis-cli\", \"ping\"", "\"CMD-SHELL\", \"echo no database; exit 3\"");
     // Nobody waits for it, so that Compose itself has nothing to say.
-    edit(&unhealthy, "      cache:\n        condition: service_healthy\n", "");
+    edit(unhealthy, "      cache:\n        condition: service_healthy\n", "");
     let previous = "/var/lib/provision/stacks/three/previous";
     let did = unhealthy.provision(&["up", "--yes", &host.name]);
     did.fails(
@@ -215,9 +221,9 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     );
 
     // The page is gone with its command; the former bundle stays the last one that was well.
-    let dying = three("");
+    let dying = whole();
     edit(
-        &dying,
+        dying,
         "image: nginx:1.27",
         "image: nginx:1.27\n    command: [sh, -c, \"echo cannot go on; exit 3\"]",
     );
@@ -235,8 +241,8 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     assert!(host.get(8080).is_err());
 
     // A one-shot that others wait for.
-    let job = three("");
-    edit(&job, "echo prepared: $$GREETING", "echo cannot prepare; exit 5");
+    let job = whole();
+    edit(job, "echo prepared: $$GREETING", "echo cannot prepare; exit 5");
     job.provision(&["up", "--yes", &host.name]).fails(
         6,
         &[
@@ -247,8 +253,8 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     );
 
     // A container that cannot even be made to run.
-    let broken = three("");
-    edit(&broken, "image: nginx:1.27", "image: nginx:1.27\n    entrypoint: [/no/such/program]");
+    let broken = whole();
+    edit(broken, "image: nginx:1.27", "image: nginx:1.27\n    entrypoint: [/no/such/program]");
     let did = broken.provision(&["up", "--yes", &host.name]);
     did.fails(6, &["/no/such/program", previous]);
 
@@ -256,7 +262,7 @@ fn a_container_that_is_never_well() -> Result<(), Failed> {
     host.ssh(did.behind("back to it, on the host: "));
     eventually("the stack that ran before is back", || host.get(8080).is_ok());
     assert!(host.get(8080)?.contains("three services, one page"));
-    good.provision(&["up", "--yes", &host.name]).expect(0);
+    whole().provision(&["up", "--yes", &host.name]).expect(0);
     good.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
     Ok(())
 }
