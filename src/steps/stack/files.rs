@@ -73,10 +73,11 @@ impl Stack {
         seeds
     }
 
-    /// Whether a file that is missing on the host was taken away with what containers mount, rather than by
-    /// one of them: nobody has it any more.
+    /// Whether a missing file disappeared together with what the containers mount, so that no application
+    /// can have removed it.
     fn is_lost(&self, model: &Model, path: &str) -> bool {
-        let is_gone = |path: &str| model.file(path).is_none();
+        // Of what was not asked for nothing is known.
+        let is_gone = |path: &str| matches!(model.facts.files.get(path), Some(None));
         let mut mounts = self.input.project.writers(path).map(|(_, mount)| mount);
         is_gone(&self.folder())
             || mounts.all(|mount| {

@@ -94,9 +94,13 @@ impl Stack {
             ));
         }
         let before = model.text(&self.state("folder")).unwrap_or_default().trim();
-        let mut mounts = self.services().flat_map(|service| &service.mounts);
-        let has_data = mounts.any(|mount| mount.is_inside() && mount.writable);
-        if before.is_empty() || before == folder || !has_data || model.file(&folder).is_some() {
+        let mounts = self.services().flat_map(|service| &service.mounts);
+        let mut data = mounts.filter(|mount| mount.is_inside() && mount.writable).peekable();
+        let has_data = data.peek().is_some();
+        // A folder that is there without what containers write has only been made.
+        let mut is_moved =
+            || data.any(|mount| model.file(self.on_host(mount).trim_end_matches('/')).is_some());
+        if before.is_empty() || before == folder || !has_data || is_moved() {
             return Ok(());
         }
         Err(Refusal {

@@ -155,17 +155,11 @@ fn with_data() -> Case {
     Case::new(&[("compose.yaml", WRITES), ("data/rows", "1\n"), ("app.conf", "a\n")])
 }
 
-/// Where provision has put nothing, a project in the very folder is somebody's own.
+/// A project that provision never sent belongs to a person, even in the folder that provision would use.
 #[test]
 fn a_project_that_was_started_by_hand_in_our_folder() {
     let mut case = with_data();
-    case.facts.containers.push(Container {
-        project: "notes".into(),
-        service: "erp".into(),
-        folder: "/srv/notes".into(),
-        state: "running".into(),
-        ..Container::default()
-    });
+    case.container("erp", "redis:7", "/srv/notes");
     let (what, text) = refusal(&case, false).expect("it is another one");
     assert_eq!(what, "another project named `notes` runs on the host; nothing was changed");
     assert!(text.contains("/srv/notes on the host, where provision has never put it: erp"), "{text}");
@@ -180,13 +174,7 @@ fn another_folder_of_that_name_is_refused_while_it_is_there() {
     case.sent();
     put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "/home/ann/other on here\n");
     put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 x compose.yaml\n");
-    case.facts.containers.push(Container {
-        project: "notes".into(),
-        service: "web".into(),
-        image: "w:1".into(),
-        folder: "/srv/notes".into(),
-        ..Container::default()
-    });
+    case.container("web", "w:1", "/srv/notes");
     for (has_other_folder, refused) in [(false, false), (true, true)] {
         let mut model = Model { facts: case.facts.clone(), has_other_folder, ..Model::default() };
         assert_eq!(case.step().plan(&mut model).is_err(), refused);
@@ -236,7 +224,9 @@ fn data_stays_where_another_folder_is_named() {
     assert!(text.contains("sudo mv /srv/notes /opt/notes"), "{text}");
     assert_eq!(refusal(&case, true), None);
     folder_on_host(&mut case.facts, "/opt/notes");
-    assert_eq!(refusal(&case, false), None, "somebody has moved it");
+    assert!(refusal(&case, false).is_some(), "an empty folder holds no data");
+    folder_on_host(&mut case.facts, "/opt/notes/data");
+    assert_eq!(refusal(&case, false), None, "the data has been moved");
 }
 
 /// What was taken away with its folder is sent again; what the application has removed is not.
@@ -258,4 +248,61 @@ fn lost_files_of_an_application_are_sent_again() {
         let files: Vec<_> = files.filter_map(|path| path.strip_prefix("/srv/notes/")).collect();
         assert_eq!(files.join(" "), sent, "{lost:?}");
     }
+}
+
+#[test]
+fn another_project_of_that_name_is_left_alone() {
+    let text = "services: {web: {image: \"nginx:1.30\"}}\n";
+    let refused = |case: &Case| case.plan().err().map(|refusal| refusal.details.join(" "));
+    // By hand, from elsewhere.
+    let mut case = Case::new(&[("compose.yaml", text)]);
+    case.container("web", "nginx:1.30", "/opt/shop/notes");
+    case.container("db", "postgres:17", "/opt/shop/notes");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from /opt/shop/notes on the host: db, web"));
+    // From the folder that we send, or one below it, or the one in which we had it before.
+    for folder in ["/srv/notes", "/srv/notes/deploy", ""] {
+        let mut case = Case::new(&[("compose.yaml", text)]);
+        case.container("web", "nginx:1.30", folder);
+        assert!(refused(&case).is_some(), "by hand: {folder}");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
+        assert_eq!(refused(&case), None, "{folder}");
+    }
+    let mut case = Case::new(&[("compose.yaml", text)]);
+    case.container("web", "nginx:1.30", "/opt/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/opt/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
+    assert_eq!(refused(&case), None);
+    // Sent by provision from another folder: the same application may be, another one may not.
+    for (service, image, is_other) in [
+        ("web", "nginx:1.29", false),
+        ("web", "docker.io/library/nginx:1.29", false),
+        ("web", "shop/web:1", true),
+        ("db", "postgres:17", true),
+    ] {
+        let mut case = Case::new(&[("compose.yaml", text)]);
+        case.container(service, image, "/srv/notes");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
+        put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+        assert_eq!(refused(&case).is_some(), is_other, "{service} {image}");
+        case.origin = "elsewhere".into();
+        assert_eq!(refused(&case), None, "its own folder");
+    }
+}
+
+#[test]
+fn another_project_is_known_without_its_containers_and_by_builds() {
+    let refused = |case: &Case| case.plan().err().map(|refusal| refusal.details.join(" "));
+    let mut case = Case::new(&[("compose.yaml", "services: {web: {image: a}}\n")]);
+    case.sent();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+    assert_eq!(refused(&case), None, "the very same files");
+    case.write("compose.yaml", "services: {other: {image: b}}\n");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from elsewhere"));
+
+    let mut case =
+        Case::new(&[("compose.yaml", "services: {web: {build: .}}\n"), ("Dockerfile", "FROM a\n")]);
+    case.container("web", "notes-web", "/srv/notes");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/manifest", "644 0 compose.yaml\n");
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
+    assert_eq!(refused(&case).as_deref(), Some("it comes from elsewhere: web"));
 }
