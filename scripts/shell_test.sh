@@ -703,6 +703,9 @@ a'
     check 'an old record is not what was sent' has "$(as_bundle bundle_verify)" 'error: the record of what was sent to /mnt/stack'
     cp /mnt/place/arg/manifest /mnt/stacks/manifest
     cp /mnt/place/arg/known_folders /mnt/stacks/folders
+    printf /mnt/before >/mnt/stacks/folder
+    check 'nor is one of another folder' has "$(as_bundle bundle_verify)" 'error: the record of what was sent to /mnt/stack'
+    printf /mnt/stack >/mnt/stacks/folder
     check 'a new one is' is "$(as_bundle bundle_verify; as_bundle bundle_guard)" 'yes
 yes'
     rm -rf /mnt/stack /mnt/stacks /mnt/place /mnt/target /run/provision/place

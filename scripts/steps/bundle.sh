@@ -152,7 +152,7 @@ bundle_guard() { bundle_recorded && files_placed && folders_placed; }
 
 # bundle_recorded: whether it is written down what was sent, which is the last that is done.
 bundle_recorded() {
-    cmp -s "$change/arg/manifest" "$state/manifest" &&
+    cmp -s "$change/arg/manifest" "$state/manifest" && [ "$(cat "$state/folder" 2>/dev/null)" = "$folder" ] &&
         [ "$(cat "$state/folders" 2>/dev/null)" = "$(arg known_folders)" ]
 }
 

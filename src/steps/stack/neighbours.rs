@@ -93,14 +93,14 @@ impl Stack {
                 "give this one another `folder` in [steps.stack]; without it, it is in /srv/NAME",
             ));
         }
-        let before = model.text(&self.state("folder")).unwrap_or_default().trim();
+        let Some(before) = self.folder_before(model) else { return Ok(()) };
         let mounts = self.services().flat_map(|service| &service.mounts);
         let mut data = mounts.filter(|mount| mount.is_inside() && mount.writable).peekable();
         let has_data = data.peek().is_some();
         // A folder that is there without what containers write has only been made.
         let mut is_moved =
             || data.any(|mount| model.file(self.on_host(mount).trim_end_matches('/')).is_some());
-        if before.is_empty() || before == folder || !has_data || is_moved() {
+        if !has_data || is_moved() {
             return Ok(());
         }
         Err(Refusal {
@@ -113,13 +113,19 @@ impl Stack {
             )],
             hints: vec![
                 format!(
-                    "move it first, on the host: sudo docker compose -p {} down, then sudo mv {before} {folder}",
+                    "move it first, on the host: sudo docker compose -p {} down, then sudo mv -T {before} {folder}",
                     self.input.project.name
                 ),
                 "or let it start with what is sent: `--force`".into(),
             ],
             findings: Vec::new(),
         })
+    }
+
+    /// The folder on the host in which the stack was, where that is another one now.
+    pub(super) fn folder_before<'m>(&self, model: &'m Model) -> Option<&'m str> {
+        let before = model.text(&self.state("folder"))?.trim();
+        (!before.is_empty() && before != self.folder()).then_some(before)
     }
 
     /// Names and folders of other stacks.

@@ -59,7 +59,12 @@ impl Stack {
         let mut folders = self.folders(model, &placed, &gone);
         let placed = std::mem::take(&mut going.files);
         going.files = self.with_removals(model, placed, &gone, &sent, &mut going.risks);
-        if going.files.is_empty() && same_manifest && !folders.has_changes() {
+        // Where the folder is another one, that has to be recorded.
+        if going.files.is_empty()
+            && same_manifest
+            && !folders.has_changes()
+            && self.folder_before(model).is_none()
+        {
             return Ok(None);
         }
         going.risks.append(&mut folders.risks);
@@ -190,6 +195,7 @@ impl Stack {
                 "the host does not have what is in the folder here"
             }
             (false, 0) if files.is_empty() && folders.has_changes() => "the host has other permissions",
+            (false, 0) if files.is_empty() => "the host's record of what was sent differs",
             (false, 0) => "no longer in the folder here",
             (false, 1) => "it differs from what the host has",
             (false, _) => "they differ from what the host has",

@@ -221,12 +221,20 @@ fn data_stays_where_another_folder_is_named() {
     case.options.folder = Some("/opt/notes".into());
     let (what, text) = refusal(&case, false).expect("the data is elsewhere");
     assert!(what.contains("/srv/notes on the host, and its data would stay there"), "{what}");
-    assert!(text.contains("sudo mv /srv/notes /opt/notes"), "{text}");
+    assert!(text.contains("sudo mv -T /srv/notes /opt/notes"), "{text}");
     assert_eq!(refusal(&case, true), None);
     folder_on_host(&mut case.facts, "/opt/notes");
     assert!(refusal(&case, false).is_some(), "an empty folder holds no data");
     folder_on_host(&mut case.facts, "/opt/notes/data");
     assert_eq!(refusal(&case, false), None, "the data has been moved");
+    // With all of it in its new place, that place is still to be recorded.
+    for path in ["compose.yaml", "app.conf", "data/rows"] {
+        let file = case.facts.files[&format!("/srv/notes/{path}")].clone();
+        case.facts.files.insert(format!("/opt/notes/{path}"), file);
+    }
+    assert!(case.bundle().is_some());
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/folder", "/opt/notes");
+    assert!(case.bundle().is_none());
 }
 
 /// What was taken away with its folder is sent again; what the application has removed is not.
