@@ -555,16 +555,21 @@ name_servers() {
     done
 }
 
-# loaded_rules 4|6 FAMILY PROGRAM: of the chains that matter. A nat table filters
+# loaded_rules 4|6 FAMILY PROGRAM: of the chains that matter, and what is forwarded. A nat table filters
 # nothing; any other that iptables cannot read, or not all of, is somebody else's.
 loaded_rules() {
     have "$3" || return 0
-    table=''
+    table='' kubernetes=''
     for line in $("$3" 2>/dev/null </dev/null); do
         case $table$line in
         '# Table `'*"' is incompatible"* | '# Table `'*"' contains incompatible"*)
             name=${line#*'`'}
-            [ "${name%%"'"*}" = nat ] || printf 'foreign-table\t%s %s\n' "$2" "${name%%"'"*}"
+            if [ "${name%%"'"*}" != nat ]; then
+                printf 'foreign-table\t%s %s\n' "$2" "${name%%"'"*}"
+            elif have nft; then
+                # For what it forwards.
+                table_filters "$2" nat
+            fi
             ;;
         "${table}COMMIT") table='' ;;
         '*filter' | '*mangle' | '*nat' | '*raw' | '*security') table=${line#?} ;;
@@ -573,6 +578,13 @@ loaded_rules() {
         'filter-A INPUT '* | 'nat-A POSTROUTING '*' ! -o '*' -j MASQUERADE' | 'filter-A DOCKER-USER '* | 'mangle-A FORWARD '* | 'mangle-A PROVISION-FORWARD '*)
             printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line"
             ;;
+        # What is forwarded, but for Docker's own of its containers; of Kubernetes' thousands one tells enough.
+        'nat-A DOCKER '* | 'nat-A OUTPUT '*) ;;
+        'nat-A KUBE-'*' -j DNAT '*)
+            [ -n "$kubernetes" ] || printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line"
+            kubernetes=yes
+            ;;
+        'nat-A '*' -j DNAT '*) printf 'rule\t%s\t%s\t%s\n' "$1" "$table" "$line" ;;
         esac
     done
 }
@@ -609,6 +621,7 @@ table_filters() {
             rest=${line#*'"'}
             line=${line%%'"'*}${rest#*'"'}
         done
+        case $line in *[!"$TAB "]*' dnat '*) printf 'rule\t4\tnft\t%s\n' "${line#"${line%%[!"$TAB "]*}"}" ;; esac
         case $line in
         *'type filter hook input '* | *'type filter hook forward '* | *'type filter hook prerouting '* | *'type filter hook ingress '*) hooked=yes ;;
         esac

@@ -1019,6 +1019,13 @@ COMMIT
 *nat
 :INPUT ACCEPT [0:0]
 -A INPUT -j ACCEPT
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A PREROUTING -p tcp -m tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22
+-A OUTPUT -p tcp -m tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+-A DOCKER-INGRESS -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.18.0.2:80
+-A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.42.0.3:80
+-A KUBE-SEP-B -p tcp -m tcp -j DNAT --to-destination 10.42.0.4:80
 COMMIT
 RULES
 PROGRAM
@@ -1035,7 +1042,8 @@ PROGRAM
     program nft <<'PROGRAM'
 case $* in
 'list tables') printf 'table %s\n' 'ip filter' 'ip6 nat' 'inet filter' 'inet own' 'inet out' 'ip policy' 'netdev early' 'inet said' 'ip docker-bridges' 'inet f2b-table' 'ip crowdsec' 'inet firewalld' 'ip x;flush ruleset' 'ip x flush' 'arp filter' ;;
-'-t list table inet own') printf 'table inet own {\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 23 log prefix "x" reject with icmp port-unreachable\n\t}\n}\n' ;;
+'-t list table ip6 nat') printf 'table ip6 nat {\n\tchain p {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\ttcp dport 8053 dnat to [fd00::5]:53\n\t}\n}\n' ;;
+'-t list table inet own') printf 'table inet own {\n\tchain p {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\tiifname "eth0" tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443\n\t}\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 23 log prefix "x" reject with icmp port-unreachable\n\t}\n}\n' ;;
 '-t list table inet filter') printf 'table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n' ;;
 '-t list table inet out') printf 'table inet out {\n\tchain out {\n\t\ttype filter hook output priority filter; policy drop;\n\t}\n}\n' ;;
 '-t list table ip policy') printf 'table ip policy {\n\tchain f {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n' ;;
@@ -1060,21 +1068,26 @@ QUESTIONS
     # Where the shell has an `ip` of its own, the made-up one is nothing to it.
     ! prefers_its_own ip || addresses=''
     check "addresses: $(value address)" [ "$(value address)" = "$addresses" ]
-    check "rules: $(value "rule${TAB}4")" [ "$(value "rule${TAB}4")" = "mangle${TAB}-A FORWARD -j PROVISION-FORWARD
+    check "rules: $(value "rule${TAB}4")" [ "$(value "rule${TAB}4" | grep -v "^nft")" = "mangle${TAB}-A FORWARD -j PROVISION-FORWARD
 mangle${TAB}-A PROVISION-FORWARD -i eth0 -m comment --comment \"it's \\\"quoted\\\" * \$(touch /tmp/pwned)\" -j DROP
 filter${TAB}:INPUT DROP
 filter${TAB}:FORWARD ACCEPT
 filter${TAB}-A INPUT -j ufw-before-input
 filter${TAB}-A INPUT -m comment --comment COMMIT -j ACCEPT
 filter${TAB}-A INPUT -m comment --comment \"# Table \`filter' is incompatible\" -j ACCEPT
-filter${TAB}-A DOCKER-USER -j RETURN" ]
+filter${TAB}-A DOCKER-USER -j RETURN
+nat${TAB}-A PREROUTING -p tcp -m tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22
+nat${TAB}-A DOCKER-INGRESS -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.18.0.2:80
+nat${TAB}-A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.42.0.3:80" ]
+    check "what nft forwards: $(value "rule${TAB}4${TAB}nft")" [ "$(value "rule${TAB}4${TAB}nft" | sort)" = "iifname  tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443
+tcp dport 8053 dnat to [fd00::5]:53" ]
     check "rules of IPv6: 3002" [ "$(grep -cE "^rule${TAB}6${TAB}filter${TAB}(:INPUT DROP|-A INPUT -s 2001:db8::[0-9]+ -j DROP|-A INPUT -m comment --comment \"a\?b\?\[31m\" -j DROP)\$" "$root/opt/answer")" = 3002 ]
     check "tables of others: $(value foreign-table)" [ "$(value foreign-table | sort)" = "inet own
 ip policy
 ip6 filter
 ip6 mangle
 netdev early" ]
-    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 8 + 2 + 5 + $(value address | wc -l))) ]
+    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 13 + 2 + 5 + $(value address | wc -l))) ]
     rm -f "$root/opt/ran"
     for name in sshd ip ip6tables-save iptables-save nft; do
         printf '#!/bin/sh\necho broken >&2\nexit 1\n' | put "/usr/local/bin/$name"

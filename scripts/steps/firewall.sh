@@ -103,6 +103,9 @@ rules_apply() {
     # What is off is only written: nothing is loaded before all of it is there, and each call is quick.
     sed -i 's/^[[:space:]]*ENABLED=.*/ENABLED=no/I' /etc/ufw/ufw.conf || undo "/etc/ufw/ufw.conf could not be written"
     ufw default deny incoming >/dev/null || undo "ufw did not take the default for what comes in"
+    # What the host forwarded before ufw came goes on.
+    [ "$(arg routed)" != allow ] || ufw default allow routed >/dev/null ||
+        undo "ufw did not take the default for what is forwarded"
     [ "$(sed -n 's/^[[:space:]]*IPV6=//p' /etc/default/ufw | tail -n 1)" = yes ] ||
         { sed -i '/^[[:space:]]*IPV6=/d' /etc/default/ufw && printf 'IPV6=yes\n' >>/etc/default/ufw; } ||
         undo "/etc/default/ufw could not be written"

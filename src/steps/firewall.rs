@@ -4,6 +4,7 @@
 //! ports ufw never sees, there is a chain of our own (see [`containers`]).
 
 mod containers;
+mod forwards;
 mod host;
 mod options;
 mod refusals;
@@ -17,10 +18,10 @@ use ipnet::IpNet;
 
 pub(super) use containers::is_dockers;
 use containers::{Bridges, ruleset};
-use host::{Host, families, is_loaded, knows_ipv6};
+use host::{Host, families, is_enabled, is_loaded, knows_ipv6, loaded};
 pub use options::{Allow, FirewallOptions, Opening, Transport};
 pub(super) use options::{PortName, Source};
-use refusals::{keep_ssh, refuse_others, refuse_shut};
+use refusals::{keep_ssh, refuse_nameless, refuse_others, refuse_shut};
 use risks::Shut;
 use ufw::{Present, Rule};
 
@@ -46,6 +47,8 @@ const UNIT: &str = "ufw.service";
 const INTERFACES: &str = "/proc/net/dev";
 /// It is absent where the kernel knows no IPv6.
 const IPV6: &str = "/proc/net/if_inet6";
+/// 1 where the host forwards packets that are for others: a router, a VPN, virtual machines.
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 /// Left on the host while the proof is awaited, and when it did not come (`scripts/steps/firewall.sh`).
 const ARMED: &str = "/var/lib/provision/firewall/armed";
 const REVERTED: &str = "/var/lib/provision/firewall/reverted";
@@ -75,7 +78,7 @@ impl Step for Firewall {
         for unit in ["firewalld.service", "netfilter-persistent.service", UNIT] {
             asked.push(Question::Unit(unit.into()));
         }
-        let files = [SETTINGS, DEFAULTS, ARMED, REVERTED, INTERFACES, IPV6];
+        let files = [SETTINGS, DEFAULTS, ARMED, REVERTED, INTERFACES, IPV6, FORWARDING];
         let files = files.into_iter().chain(HOOKS).chain(RULES).chain(OURS);
         asked.extend(files.map(|path| Question::File { path: path.into(), unless: None }));
         match self.options.allow {
@@ -110,6 +113,14 @@ impl Step for Firewall {
         self.check_shut(model)?;
         let shut = self.shuts_out(model, &openings, &present);
         refuse_shut(model, &self.options, &shut)?;
+        refuse_nameless(model)?;
+        if keeps_forwarding(model) {
+            step.warnings.push(
+                "this host forwards packets between networks; ufw is set to allow that, as it is now \
+                 (DEFAULT_FORWARD_POLICY)"
+                    .into(),
+            );
+        }
         let change = self.rules(model, &openings, &bridges, &present, &shut);
         // That it was set back is news only while there is something to do again.
         step.warnings.extend(present.reverted.filter(|_| change.is_some()));
@@ -137,6 +148,14 @@ fn install(model: &mut Model) -> Option<Change> {
         undo: Some("apt-get remove ufw".into()),
         action,
     })
+}
+
+/// Whether ufw, not yet at work, would end what the host forwards for others: its own policy is DROP. What
+/// is for containers has rules of its own.
+fn keeps_forwarding(model: &Model) -> bool {
+    !is_enabled(&model.facts)
+        && model.text(FORWARDING).is_some_and(|text| text.trim() == "1")
+        && loaded(&model.facts, 4, "filter", ":FORWARD ACCEPT")
 }
 
 fn state(openings: &[Opening], host: &Host) -> String {
@@ -246,6 +265,10 @@ impl Firewall {
             .with("proof", proof)
             .with("revert_after", self.options.revert_after.to_string())
             .within(self.options.revert_after.saturating_add(300));
+        let action = match keeps_forwarding(model) {
+            true => action.with("routed", "allow"),
+            false => action,
+        };
         let change = Change {
             id: "firewall/rules".into(),
             title,

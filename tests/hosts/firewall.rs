@@ -14,6 +14,7 @@ use super::lab::{Folder, Host, Layer, eventually, ssh_config};
 const STORIES: &[Story] = &[
     ("firewall::containers_and_their_ports", containers_and_their_ports),
     ("firewall::rules_by_hand", rules_by_hand),
+    ("firewall::a_machine_behind", a_machine_behind),
     ("firewall::what_is_exposed", what_is_exposed),
     ("firewall::another_port_and_some_networks", another_port_and_some_networks),
     ("firewall::somebody_else_rules", somebody_else_rules),
@@ -232,6 +233,51 @@ fn rules_by_hand() -> Result<(), Failed> {
     up().expect(0).said(&["left as it is", "remove the claim of alone"]);
     up().expect(0).said(&["nothing to change"]);
     kept();
+    Ok(())
+}
+
+/// A host that forwards for a machine behind it, as routers and hosts of virtual machines do: its port is
+/// not cut off unasked, and it reaches the outside as before.
+fn a_machine_behind() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    host.inside(
+        "ip netns add behind && ip link add to-behind type veth peer name inner netns behind && \
+         ip address add 10.99.0.1/24 dev to-behind && ip link set to-behind up && \
+         ip -n behind address add 10.99.0.2/24 dev inner && ip -n behind link set inner up && \
+         ip -n behind route add default via 10.99.0.1 && iptables -P FORWARD ACCEPT && \
+         iptables -t nat -A POSTROUTING -s 10.99.0.0/24 -o eth0 -j MASQUERADE && \
+         iptables -t nat -A PREROUTING -p tcp --dport 2222 -j DNAT --to-destination 10.99.0.2:22 && \
+         systemd-run -q --unit=behind nsenter --net=/run/netns/behind /usr/sbin/sshd -D -o PidFile=none",
+    );
+    let outward = || {
+        host.inside(
+            "nsenter --net=/run/netns/behind timeout 3 bash -c 'exec 3<>/dev/tcp/10.91.0.1/8080' && echo yes || echo no",
+        )
+    };
+    eventually("the machine behind is reached", || host.reached(2222).0);
+    assert_eq!(outward(), "yes\n", "before");
+
+    let folder = Folder::empty();
+    folder.write("alone.toml", ALONE);
+    let up = || folder.provision(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
+    folder.settings("[steps.firewall]\nallow = []\n");
+    up().expect(3).said(&[
+        "would close 2222/tcp, which is in use on the host",
+        "2222/tcp: forwarded to 10.99.0.2:22 by iptables, chain PREROUTING",
+        "`allow = [2222]`",
+    ]);
+    assert!(host.reached(2222).0, "nothing was changed");
+    folder.settings("[steps.firewall]\nallow = [2222]\n");
+    up().expect(0).said(&["this host forwards packets between networks"]);
+    let works = |after: &str| {
+        assert!(host.reached(2222).0, "after {after}");
+        assert_eq!(outward(), "yes\n", "after {after}");
+    };
+    works("up");
+    host.inside("ufw reload");
+    works("a reload");
+    let again = up();
+    again.expect(0).said(&["nothing to change"]);
     Ok(())
 }
 

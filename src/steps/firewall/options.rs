@@ -78,10 +78,7 @@ impl Serialize for Allow {
 impl fmt::Display for Allow {
     /// As it stands in `allow`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = match self.port {
-            PortName::Ports(range) if range.first == range.last => range.to_string(),
-            name => format!("\"{name}\""),
-        };
+        let port = self.port.entry();
         if self.protocol == Transport::Tcp && self.from.is_empty() && !self.containers {
             return f.write_str(&port);
         }
@@ -147,6 +144,14 @@ impl PortName {
     /// Whether they have a port in common. `ssh` is not known here.
     pub(super) fn overlaps(self, other: PortRange) -> bool {
         matches!(self, Self::Ports(range) if range.overlaps(other))
+    }
+
+    /// As it stands in a list of ports.
+    pub(super) fn entry(&self) -> String {
+        match self {
+            Self::Ports(range) if range.first == range.last => range.to_string(),
+            name => format!("\"{name}\""),
+        }
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -2,9 +2,9 @@
 
 use super::host::{Host, is_enabled, loaded};
 use super::options::{Opening, PortName};
-use super::risks::Shut;
+use super::risks::{Shut, is_ruled};
 use super::ufw::{self, Present, Rule};
-use super::{Firewall, FirewallOptions, RULES, STEP};
+use super::{Firewall, FirewallOptions, RULES, STEP, forwards};
 use crate::facts::Facts;
 use crate::steps::{Model, Refusal};
 
@@ -86,14 +86,18 @@ pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut
         [one] => format!("these rules would close {}, which is in use on the host", one.name()),
         several => format!("these rules would close {} ports that are in use on the host", several.len()),
     };
+    let port = |each: &Shut| match each.ports {
+        ports if ports.first == ports.last => ports.to_string(),
+        ports => format!("\"{ports}\""),
+    };
     let entry = |each: &&Shut| match each.protocol.as_str() {
-        "tcp" => each.port.to_string(),
-        protocol => format!("{{ port = {}, protocol = \"{protocol}\" }}", each.port),
+        "tcp" => port(each),
+        protocol => format!("{{ port = {}, protocol = \"{protocol}\" }}", port(each)),
     };
     let allowed = options.allow.iter().flatten().map(|each| each.to_string());
     let allow: Vec<_> = allowed.chain(shut.iter().map(entry)).collect();
-    let ports: std::collections::BTreeSet<_> = shut.iter().map(|each| each.port.to_string()).collect();
-    let named = options.shut.iter().map(ToString::to_string).chain(ports).collect::<Vec<_>>().join(", ");
+    let ports: std::collections::BTreeSet<_> = shut.iter().map(|each| port(each)).collect();
+    let named = options.shut.iter().map(PortName::entry).chain(ports).collect::<Vec<_>>().join(", ");
     Err(Refusal {
         step: STEP,
         what: format!("{what}; nothing was changed"),
@@ -107,6 +111,27 @@ pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut
         hints: vec![
             format!("to keep them open: `allow = [{}]` in [steps.firewall]", allow.join(", ")),
             format!("to close them: `shut = [{named}]` in [steps.firewall]"),
+        ],
+        findings: Vec::new(),
+    })
+}
+
+/// Forwarded by somebody's rules without a port that `allow` could name: a whole address, Kubernetes.
+pub(super) fn refuse_nameless(model: &Model) -> Result<(), Refusal> {
+    let forwards = forwards::read(&model.facts);
+    let nameless: Vec<_> = forwards.iter().filter(|forward| forward.ports.is_empty()).collect();
+    if nameless.is_empty() || is_ruled(&model.facts) || model.force {
+        return Ok(());
+    }
+    Err(Refusal {
+        step: STEP,
+        what: "these rules would cut off what this host forwards; nothing was changed".into(),
+        details: nameless.iter().map(|forward| forward.behind()).collect(),
+        hints: vec![
+            "these forwards name no port, so no entry of `allow` can keep them: leave `allow` out of \
+             [steps.firewall], and the firewall stays as it is"
+                .into(),
+            "`--force` cuts them off".into(),
         ],
         findings: Vec::new(),
     })

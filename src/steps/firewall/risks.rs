@@ -1,11 +1,12 @@
 //! Which ports a change opens or closes, for which networks, and what listens there.
 
-use super::Firewall;
 use super::containers::CHAIN;
 use super::host::{Host, families, loaded};
 use super::options::Opening;
+use super::{Firewall, forwards};
 use crate::facts::Facts;
 use crate::plan::Risk;
+use crate::stack::compose::PortRange;
 use crate::steps::Model;
 
 impl Firewall {
@@ -69,9 +70,7 @@ impl Firewall {
     /// What answers from outside now and will not any more.
     pub(super) fn shuts_out(&self, model: &Model, openings: &[Opening], host: &Host) -> Vec<Shut> {
         let facts = &model.facts;
-        // What is ruled already is open only where a rule of ours says so.
-        let ruled =
-            families(facts).any(|family| loaded(facts, family, "mangle", &format!("-A FORWARD -j {CHAIN}")));
+        let ruled = is_ruled(facts);
         let let_in = |port: u16, protocol: &str| {
             host.all().any(|rule| rule.ours && rule.lets_in() && rule.covers(port, protocol))
         };
@@ -79,22 +78,34 @@ impl Firewall {
         let by_hand = |port: u16, protocol: &str| {
             host.by_hand().any(|rule| rule.plain && rule.lets_in() && rule.covers(port, protocol))
         };
-        // What this stack has opened itself is its own to close.
         let opened = |port: u16, protocol: &str| {
             let mut allowed = model.claims.recorded.firewall.allow.iter().flatten();
             allowed.any(|entry| entry.protocol.as_str() == protocol && entry.port.covers(port))
         };
         let mut shut: Vec<Shut> = Vec::new();
-        let mut add = |port: u16, protocol: &str, behind: String, others: bool| {
-            if !shut.iter().any(|other| other.port == port && other.protocol == protocol) {
-                let asked = opened(port, protocol) || self.options.shut.iter().any(|name| name.covers(port));
-                shut.push(Shut { port, protocol: protocol.to_owned(), behind, refused: others && !asked });
+        let mut add = |ports: PortRange, protocol: &str, behind: String, others: bool| {
+            if !shut.iter().any(|other| other.ports == ports && other.protocol == protocol) {
+                let mut named = ports.first..=ports.last;
+                let asked = named.all(|port| self.options.shut.iter().any(|name| name.covers(port)));
+                shut.push(Shut { ports, protocol: protocol.to_owned(), behind, refused: others && !asked });
             }
         };
+        let single = |port: u16| PortRange { first: port, last: port };
         for port in facts.published.iter().filter(|port| port.is_open()) {
             if (!ruled || let_in(port.port, &port.protocol)) && !stays(port.port, &port.protocol) {
+                // Whoever opened it: the port that goes is the other one's.
                 let others = port.project.is_empty() || port.project != model.claims.stack();
-                add(port.port, &port.protocol, port.owner(), others);
+                add(single(port.port), &port.protocol, port.owner(), others);
+            }
+        }
+        for forward in forwards::read(facts) {
+            for ports in &forward.ports {
+                let both = |is: &dyn Fn(u16, &str) -> bool| {
+                    is(ports.first, &forward.protocol) && is(ports.last, &forward.protocol)
+                };
+                if (!ruled || both(&let_in)) && !both(&stays) {
+                    add(*ports, &forward.protocol, forward.behind(), true);
+                }
             }
         }
         for socket in facts.listening.iter().filter(|socket| socket.is_open()) {
@@ -104,8 +115,10 @@ impl Firewall {
                 && !by_hand(socket.port, &socket.protocol)
                 && !is_container
             {
-                let others = !serves_no_client(socket.port, &socket.protocol);
-                add(socket.port, &socket.protocol, socket.process.clone(), others);
+                // A program of the host that this stack has opened is its own to close.
+                let others = !serves_no_client(socket.port, &socket.protocol)
+                    && !opened(socket.port, &socket.protocol);
+                add(single(socket.port), &socket.protocol, socket.process.clone(), others);
             }
         }
         shut.sort();
@@ -113,10 +126,16 @@ impl Firewall {
     }
 }
 
-/// A port that answers now and will not any more.
+/// Whether our rules for containers are loaded. Then a port of theirs is open only where one of our
+/// rules says so.
+pub(super) fn is_ruled(facts: &Facts) -> bool {
+    families(facts).any(|family| loaded(facts, family, "mangle", &format!("-A FORWARD -j {CHAIN}")))
+}
+
+/// Ports that answer now and will not any more.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shut {
-    pub(super) port: u16,
+    pub(super) ports: PortRange,
     pub(super) protocol: String,
     /// Who answers there.
     pub(super) behind: String,
@@ -130,7 +149,7 @@ impl Shut {
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{}/{}", self.port, self.protocol)
+        format!("{}/{}", self.ports, self.protocol)
     }
 }
 

@@ -535,6 +535,9 @@ fn what_others_serve_is_not_shut() {
         refused(&former, "firewall.allow = [8080]").first().map(String::as_str),
         Some("these rules would close 9090/tcp, which is in use on the host; nothing was changed")
     );
+    // Also where this stack has opened it itself: the port has become somebody else's.
+    let own = claimed(former.clone(), "shop", "[8080, 9090]");
+    assert_eq!(refused(&own, "firewall.allow = [8080]"), refused(&former, "firewall.allow = [8080]"));
     // What is shut already is no news.
     let shut = as_changed(&facts, "firewall.allow = [8080]");
     assert!(refused(&shut, "firewall.allow = [8080, 8443]").is_empty());
@@ -545,6 +548,45 @@ fn what_others_serve_is_not_shut() {
     let within =
         refused(&claimed(host(), "blog", "[\"9000-9100\"]"), "firewall = { allow = [8080], shut = [9090] }");
     assert_eq!(within.first().map(String::as_str), Some("`shut` closes 9090, which blog opens"));
+}
+
+/// A machine behind this one is served by a rule made by hand: it passes the rules for containers.
+#[test]
+fn what_others_forward_is_not_cut() {
+    let forwards = |rules: &[&str]| {
+        let mut facts = host();
+        facts.firewall.loaded.extend(rules.iter().map(|rule| LoadedRule {
+            family: 4,
+            table: "nat".into(),
+            rule: (*rule).into(),
+        }));
+        facts
+    };
+    let all = "firewall.allow = [8080, 9090";
+    let vm = "-A PREROUTING -p tcp -m tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22";
+    let vpn = "-A PREROUTING -p udp -m udp --dport 5000:5010 -j DNAT --to-destination 10.8.0.2";
+    let refusal = planned(&forwards(&[vm, vpn]), &format!("{all}]")).expect_err("both are cut");
+    assert_eq!(
+        [refusal.details, refusal.hints].concat(),
+        [
+            "2222/tcp: forwarded to 10.0.0.5:22 by iptables, chain PREROUTING",
+            "5000-5010/udp: forwarded to 10.8.0.2 by iptables, chain PREROUTING",
+            "to keep them open: `allow = [8080, 9090, 2222, { port = \"5000-5010\", protocol = \"udp\" }]` in \
+             [steps.firewall]",
+            "to close them: `shut = [\"5000-5010\", 2222]` in [steps.firewall]",
+        ]
+    );
+    assert!(planned(&forwards(&[vm]), &format!("{all}, 2222]")).is_ok());
+    let shut = risks_of(&forwards(&[vm]), "firewall = { allow = [8080, 9090], shut = [2222] }");
+    assert!(shut.iter().any(|risk| risk.starts_with("2222/tcp forwarded to 10.0.0.5:22")), "{shut:?}");
+    // To the host itself: that is ufw's, and who listens there is known.
+    let own = "-A PREROUTING -p tcp -m tcp --dport 2222 -j DNAT --to-destination 192.0.2.5:22";
+    assert!(planned(&forwards(&[own]), &format!("{all}]")).is_ok());
+    // Without a port there is nothing to name; once ruled, it is cut already.
+    let whole = forwards(&["-A PREROUTING -d 203.0.113.5/32 -j DNAT --to-destination 10.0.0.5"]);
+    let refusal = planned(&whole, &format!("{all}]")).expect_err("an address of its own");
+    assert!(refusal.hints[0].contains("leave `allow` out"), "{refusal:?}");
+    assert!(planned(&as_changed(&whole, &format!("{all}]")), &format!("{all}, 80]")).is_ok());
 }
 
 #[test]
