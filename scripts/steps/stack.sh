@@ -432,6 +432,7 @@ up_apply() {
     restart_stale
     wait_until_settled
     outcome
+    arg definitions >"$state/definitions"
     printf '%s\n' "$(arg hash)" >"$state/applied"
 }
 

@@ -6,6 +6,7 @@
 mod backups;
 mod check;
 mod complaint;
+mod definition;
 mod dotenv;
 mod interpolate;
 mod loader;
@@ -164,6 +165,8 @@ pub struct Service {
     pub backups: Option<Backups>,
     /// `user:`, where it is given as a number: the user that reads what is mounted.
     pub uid: Option<u32>,
+    /// A hash of its definition: Compose recreates its containers when that changes.
+    pub definition: String,
     /// Files of the folder that its `secrets` and `configs` give it, relative to the folder.
     pub given: Vec<String>,
     /// Files and folders of the folder that it is made from: `env_file`, `label_file`, what it is

@@ -44,6 +44,7 @@ use images::Pulled;
 pub(super) use images::{Images, Pull, of as image_of, pull};
 pub use permissions::Permission;
 use rolling::cannot_overlap;
+use touched::DEFINITIONS;
 
 const STEP: &str = "stack";
 
@@ -268,7 +269,7 @@ impl Step for Stack {
         questions.extend(self.names().map(|(_, name)| Question::ContainerName(name)));
         self.ask_for_resources(questions);
         self.ask_for_files(questions);
-        for file in ["applied", "origin", "folder"] {
+        for file in ["applied", "origin", "folder", DEFINITIONS] {
             questions.insert(Question::File { path: self.state(file), unless: None });
         }
         if self.options.proof.is_some() {

@@ -80,6 +80,16 @@ fn files_of_the_folder() -> Result<(), Failed> {
     assert!(host.get(8081)?.contains("second"));
     assert_eq!(started(), cache, "who does not mount the file goes on");
 
+    // A line of the Compose file is changed: the service that it is about is recreated, and no other.
+    let labelled = MOUNTED.replacen("  web:\n", "  web:\n    labels: { a: b }\n", 1);
+    folder.write("compose.yaml", &labelled);
+    let plan = folder.provision(&["plan", &host.name]);
+    assert!(plan.stdout.contains("may interrupt web\n"), "{}", plan.stdout);
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+    assert_eq!(host.inside("docker inspect -f '{{.Config.Labels.a}}' one-web-1"), "b\n");
+    assert_eq!(started(), cache, "it is defined as before");
+    folder.write("compose.yaml", MOUNTED);
+
     // It is changed there, by hand: that is said, replaced and kept.
     host.inside("sed -i s/second/by-hand/ /srv/one/web.conf");
     let plan = folder.provision(&["plan", &host.name]);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::backups::backups;
+use super::definition::{Declared, definition};
 use super::dotenv::Environment;
 use super::paths::{self, Bound, PathUse};
 use super::recipe::{Recipe, recipe};
@@ -47,12 +48,14 @@ pub(super) fn project(root: &Node, env: &Environment) -> Result<Read, ComposeErr
     let used = in_use(root, &read, "secrets");
     let secrets = root.get("secrets").map(Node::entries).unwrap_or_default();
     let services = root.get("services").map(Node::entries).unwrap_or_default();
+    let declared = Declared::of(root);
     for (entry, placed) in services.iter().zip(&mut read.services) {
         let names: Vec<_> = names(&entry.value, "secrets").collect();
         let wanted = secrets.iter().filter(|secret| names.contains(&secret.key.as_str()));
         let files = wanted.filter_map(|secret| secret.value.get("file").and_then(Node::text));
         placed.service.reads.extend(files.filter(|path| path.starts_with('/')).map(str::to_owned));
         placed.service.given = given(&entry.value, root);
+        placed.service.definition = definition(&entry.value, &declared, env);
     }
     for entry in secrets {
         if let Some(file) = entry.value.get("file") {
@@ -202,6 +205,7 @@ fn service(
             .map(|name| name.place.to_string())
             .unwrap_or_default(),
         uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
+        definition: String::new(),
         given: Vec::new(),
         made_from: made_from(node),
         env_files: env_files(node),

@@ -140,7 +140,7 @@ impl Stack {
             // What needs no start takes over the one before.
             || of_another && sent.is_some_and(|sent| !sent.is_loud);
         let outdated = outdated(&services, &containers, &model.facts.images);
-        let affected = sent.and_then(|sent| self.affected(sent));
+        let affected = sent.and_then(|sent| self.affected(model, sent));
         let is_known = match sent {
             Some(_) => (applied || of_another) && affected.is_some(),
             None => applied,
@@ -200,10 +200,13 @@ impl Stack {
     pub(in crate::steps) fn starting(&self, action: Action) -> Action {
         let services: Vec<_> = self.services().collect();
         let builds = services.iter().any(|service| service.build);
+        let definitions: Vec<_> =
+            services.iter().map(|service| format!("{} {}", service.name, service.definition)).collect();
         let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
         action
             .with("services", lines(&expected))
             .with("hash", self.input.bundle.hash())
+            .with("definitions", lines(&definitions))
             .with("wait", self.options.wait.to_string())
             .with("watch", self.options.watch.min(self.options.wait).to_string())
             .with("build", if builds { "yes" } else { "no" })
@@ -254,8 +257,7 @@ fn why_changed(affected: Option<&BTreeMap<&str, Use>>) -> String {
     let Some(affected) = affected else {
         return "the bundle has changed".into();
     };
-    let uses: Vec<_> =
-        affected.iter().map(|(service, part)| format!("{service} uses {}", part.path)).collect();
+    let uses: Vec<_> = affected.iter().map(|(service, part)| format!("{service} {part}")).collect();
     match uses.as_slice() {
         [] => "the bundle has changed, and no service uses the changed files".into(),
         [one] => format!("{one}, which has changed"),

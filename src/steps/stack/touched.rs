@@ -1,24 +1,37 @@
 //! The services that a change concerns: those that use what it brings, and those that depend on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::Stack;
 use super::send::Sent;
 use crate::stack::compose::Service;
+use crate::steps::Model;
+
+/// The definitions of the services that the last start left running.
+pub(super) const DEFINITIONS: &str = "definitions";
 
 /// What of a service is sent or removed.
 pub(super) struct Use {
     /// One of the paths.
-    pub(super) path: String,
+    path: String,
+    /// Whether that is a Compose file, which now defines the service differently.
+    defines: bool,
     /// Whether the service is made from one of them, so that Compose recreates its containers; others are
     /// restarted.
     pub(super) recreates: bool,
 }
 
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", if self.defines { "is defined in" } else { "uses" }, self.path)
+    }
+}
+
 impl Stack {
     /// Services that use a file that is sent or removed, each with one of these. None where the Compose
-    /// files themselves change: Compose alone knows which services they make different.
-    pub(super) fn affected(&self, sent: &Sent) -> Option<BTreeMap<&str, Use>> {
+    /// files themselves change and the host does not know how they defined the services before.
+    pub(super) fn affected(&self, model: &Model, sent: &Sent) -> Option<BTreeMap<&str, Use>> {
         let project = &self.input.project;
         let folder = format!("{}/", self.folder());
         let (quiet, loud): (Vec<&str>, Vec<&str>) = sent
@@ -29,24 +42,39 @@ impl Stack {
             .chain(sent.quiet.iter().map(String::as_str))
             .partition(|path| sent.quiet.contains(*path));
         let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
-        if loud.iter().any(is_composes) {
-            return None;
-        }
+        let composes = loud.iter().find(|path| is_composes(path));
+        let redefined = match composes {
+            Some(_) => self.redefined(model)?,
+            None => BTreeSet::new(),
+        };
         let uses = |service: &Service, path: &str| {
             service.given.iter().any(|part| is_at_or_below(path, part))
                 || self.is_made_from(service, path)
                 || service.mounts.iter().any(|mount| mount.is_inside() && mount.covers(path))
         };
         let used = self.services().filter_map(|service| {
+            if let Some(path) = composes.filter(|_| redefined.contains(service.name.as_str())) {
+                let part = Use { path: (*path).to_owned(), defines: true, recreates: true };
+                return Some((service.name.as_str(), part));
+            }
             let path = loud
                 .iter()
                 .find(|path| uses(service, path))
                 .or_else(|| quiet.iter().find(|path| self.is_built_from(service, path)))?;
             let recreates = loud.iter().any(|path| self.is_made_from(service, path))
                 || quiet.iter().any(|path| self.is_built_from(service, path));
-            Some((service.name.as_str(), Use { path: (*path).to_owned(), recreates }))
+            Some((service.name.as_str(), Use { path: (*path).to_owned(), defines: false, recreates }))
         });
         Some(used.collect())
+    }
+
+    /// Services whose definition differs from the one that was last started; none where that is not known.
+    fn redefined(&self, model: &Model) -> Option<BTreeSet<&str>> {
+        let before: BTreeSet<_> = model.text(&self.state(DEFINITIONS))?.lines().collect();
+        let differs = |service: &&Service| {
+            !before.contains(format!("{} {}", service.name, service.definition).as_str())
+        };
+        Some(self.services().filter(differs).map(|service| service.name.as_str()).collect())
     }
 
     /// Whether a service's containers are created again when this path changes.

@@ -53,6 +53,50 @@ fn a_start_names_the_services_that_it_interrupts() {
     assert!(start(&case).is_some_and(|start| start.ends_with(": web api made cache")));
 }
 
+/// Of a change in a Compose file, those services alone that it defines differently.
+#[test]
+fn a_start_names_the_services_that_are_defined_differently() {
+    let compose = "services:
+  web: {image: a, volumes: [\"data:/data\"], environment: [A=1, GIVEN], deploy: {replicas: 2}}
+  api: {image: b, networks: [inner], depends_on: [web], secrets: [key]}
+  db: {image: a, command: \"${TAG:-1}\", networks: {inner: {aliases: [store]}}, labels: {a: b, c: d}}
+networks: {inner: {}}
+volumes: {data: {}}
+secrets: {key: {file: ./key}}
+";
+    let mut case = Case::new(&[("compose.yaml", compose), ("key", "k\n"), (".env", "GIVEN=1\n")]);
+    running(&mut case);
+    let text: String =
+        case.step().services().map(|service| format!("{} {}\n", service.name, service.definition)).collect();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &text);
+    for (from, to, expected) in [
+        ("services:", "# more\nservices:", ""),
+        ("labels: {a: b, c: d}", "labels: {c: d, a: b}", ""),
+        ("depends_on: [web]", "depends_on: [db]", ""),
+        ("replicas: 2", "replicas: 3", ""),
+        ("A=1", "A=2", "web"),
+        ("a: b", "a: e", "db"),
+        ("inner: {}", "inner: {internal: true}", "api db"),
+        ("data: {}", "data: {driver: local}", "web"),
+        ("file: ./key", "file: ./.env", "api"),
+        (":-1}", ":-2}", "db"),
+    ] {
+        let changed = compose.replace(from, to);
+        assert_ne!(changed, compose, "{from}");
+        case.write("compose.yaml", &changed);
+        assert_eq!(interrupted(&case), expected, "{from}");
+    }
+    case.write("compose.yaml", compose);
+    case.write(".env", "GIVEN=2\n");
+    assert_eq!(interrupted(&case), "web");
+    // With a file that another service uses.
+    case.write("key", "other\n");
+    assert_eq!(interrupted(&case), "web api");
+    let planned = case.plan().expect("a plan");
+    let start = planned.changes.iter().find(|change| change.id == "stack/up").expect("a start");
+    assert_eq!(start.reason, "api uses key and web is defined in .env, which have changed");
+}
+
 /// What Compose does to services that depend on one that it recreates, and to those alone.
 #[test]
 fn a_start_names_what_depends_on_a_recreated_service() {
