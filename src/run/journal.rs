@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::plan::without_passwords;
 use crate::report::{ChangeOutcome, Event, RunOutcome};
 use crate::text::harmless;
 
@@ -103,7 +104,8 @@ impl Follower {
         if text == AWAITS_PROOF {
             return Some(Event::Proving);
         }
-        let line = harmless(text).into_owned();
+        // Whatever wrote it: apt, a registry, a container that could not reach its database.
+        let line = without_passwords(&harmless(text)).into_owned();
         if self.tail.len() == TAIL {
             // What a person is told to do is not pushed out by what comes behind it.
             let oldest = self.tail.iter().position(|line| !line.starts_with("hint: ")).unwrap_or(0);
@@ -218,6 +220,16 @@ mod tests {
         let failed = follower.failed().expect("it failed");
         assert_eq!((failed.id.as_str(), failed.phase.as_str(), failed.code), ("stack/up", "apply", 1));
         assert!(failed.output.iter().all(|line| !line.contains('\u{1b}')));
+    }
+
+    #[test]
+    fn no_password_of_an_address_is_shown() {
+        let mut follower = Follower::default();
+        follower.line("2020 change start 002 stack/up");
+        let event = follower.line("2030 output 002   web | no route to postgres://app:hunter2@db/app");
+        let Some(Event::Output { line, .. }) = event else { panic!("{event:?}") };
+        assert_eq!(line, "  web | no route to postgres://app:…@db/app");
+        assert_eq!(follower.tail(), [line]);
     }
 
     #[test]

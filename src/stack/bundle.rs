@@ -5,6 +5,7 @@ mod dockerignore;
 mod folders;
 mod git;
 mod left_out;
+mod sensitive;
 mod taken;
 mod walk;
 

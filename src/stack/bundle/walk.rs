@@ -13,11 +13,9 @@ use super::choice::{Choice, Chooser};
 use super::folders::{self, BundleFolder, Usual};
 use super::git;
 use super::left_out::{self, LeftOut, Why, largest};
+use super::sensitive;
 use super::taken::{Taken, side_by_side};
 use super::{BundleError, BundleFile, IGNORE_FILE, Link, MAX_FILES, MAX_SIZE, Patterns, file};
-
-/// What holds secrets by its name.
-const SENSITIVE: [&str; 6] = [".env", "*.env", ".env.*", "*.key", "*.pem", "secrets/"];
 
 /// What a walk has found.
 pub(super) struct Collected {
@@ -32,7 +30,7 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
     if !root.is_dir() {
         return Err(BundleError::NotAFolder { path: dir.to_path_buf() });
     }
-    let sensitive = Patterns::new(SENSITIVE.iter().map(|p| ("", 0, *p)))?;
+    let named = Patterns::new(sensitive::NAMES.iter().map(|p| ("", 0, *p)))?;
     let chooser = Chooser::new(dir, &root, choice)?;
     let usual = Usual::of(&root, choice.project.and_then(|project| project.files.first()));
     let mut walk = Walk { shown: dir, root, chooser, usual, outputs: outputs() };
@@ -51,8 +49,8 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
         let content = taken.read().map_err(|error| read_error(&taken.there, error))?;
         // What a link leads to is a secret under the link's name as well.
         let real = taken.there.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
-        let is_secret = |path: &str| sensitive.matches(path, false) || named_secret(path);
-        let secret = is_secret(path) || real != path && is_secret(real);
+        let is_secret = |path: &str| named.matches(path, false) || named_secret(path);
+        let secret = is_secret(path) || real != path && is_secret(real) || sensitive::holds_secret(&content);
         let mode = match secret {
             true if taken.mode & 0o111 != 0 => 0o700,
             true => 0o600,
