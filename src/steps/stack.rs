@@ -305,11 +305,12 @@ impl Step for Stack {
         step.warnings.extend(self.unreadable());
         step.warnings.extend(self.unwritable(model));
         step.warnings.extend(self.renamed(model));
-        step.warnings.extend(self.remarks_on_volumes(model));
+        step.warnings.extend(self.remarks_on_redeclared(model));
         step.withheld = self.kept_back(&seeds);
         step.lasting = self.remarks_on_logins(model);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds)?;
+        step.warnings.extend(self.remarks_on_volumes(model, sent.is_some()));
         if let Some(sent) = &sent {
             step.warnings.extend(self.remarks_on_links());
             step.warnings.extend(self.remarks_on_dropped(&sent.change.files));

@@ -60,6 +60,23 @@ pub(super) fn definition(service: &Node, declared: &Declared<'_>, env: &Environm
             }
         }
     }
+    short(hash)
+}
+
+/// The hash of what a volume or network is declared to be, without what goes without saying.
+pub(super) fn declaration(declared: &Node) -> String {
+    let mut hash = Sha256::new();
+    let says = |(key, value): &(&str, &Node)| {
+        *key != "name" && !key.starts_with("x-") && !(*key == "driver" && value.text() == Some("local"))
+    };
+    for (key, value) in sorted(declared).into_iter().filter(says) {
+        text(&mut hash, key);
+        node(&mut hash, value);
+    }
+    short(hash)
+}
+
+fn short(hash: Sha256) -> String {
     hex(&hash.finalize()).chars().take(16).collect()
 }
 

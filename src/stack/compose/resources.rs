@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::definition::declaration;
 use super::read::{Placed, Read};
 use super::yaml::{Entry, Node};
 use super::{ComposeError, invalid};
@@ -21,6 +22,8 @@ pub struct Resource {
     pub services: Vec<String>,
     /// The file and line that declare it.
     pub place: String,
+    /// A hash of what the file declares it to be.
+    pub definition: String,
 }
 
 /// What is called by a name.
@@ -101,6 +104,7 @@ fn resource(kind: ResourceKind, entry: &Entry, project: &str, services: Vec<Stri
         fixed: name.is_some(),
         services,
         place: entry.place.to_string(),
+        definition: declaration(&entry.value),
     }
 }
 
@@ -238,7 +242,7 @@ networks:
             .resources
             .iter()
             .map(|resource| {
-                let Resource { kind, name, external, fixed, services, place } = resource;
+                let Resource { kind, name, external, fixed, services, place, .. } = resource;
                 format!("{} {name} {external} {fixed} {} {place}", kind.word(), services.join(","))
             })
             .collect();

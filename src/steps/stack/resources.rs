@@ -1,6 +1,7 @@
 //! Volumes and networks by their names on the host: those that must be there, those that others
 //! made, and those that would start empty.
 
+use super::touched::DEFINITIONS;
 use super::{STEP, Stack};
 use crate::facts::{Owner, Question, Questions};
 use crate::stack::compose::{Resource, ResourceKind};
@@ -56,14 +57,9 @@ impl Stack {
     }
 
     /// Volumes that start empty where the project has others that it no longer uses, and those that
-    /// Compose did not make.
-    pub(super) fn remarks_on_volumes(&self, model: &Model) -> Vec<String> {
-        let project = &self.input.project;
-        let volumes = || {
-            let used = project.resources.iter().filter(|each| each.kind == ResourceKind::Volume);
-            used.filter(|each| !each.external)
-        };
-        let by_hand = volumes().filter_map(|volume| match found(volume, model) {
+    /// Compose did not make. That some are no longer used is news only while something `changes`.
+    pub(super) fn remarks_on_volumes(&self, model: &Model, changes: bool) -> Vec<String> {
+        let by_hand = self.volumes().filter_map(|volume| match found(volume, model) {
             Found::There(owner) if owner.project.is_empty() => Some(format!(
                 "{}: the volume {} is on the host and Compose did not make it; {} gets what is in it: \
                  `external: true` says that this is meant",
@@ -74,19 +70,9 @@ impl Stack {
             _ => None,
         });
         let mut remarks: Vec<_> = by_hand.collect();
-        let left: Vec<_> = model
-            .facts
-            .neighbours
-            .volumes
-            .iter()
-            .filter(|(name, owner)| {
-                owner.as_ref().is_some_and(|owner| owner.project == project.name)
-                    && !project.declared_volumes.contains(name)
-            })
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let left = self.left_volumes(model);
         let Some(first) = left.first() else { return remarks };
-        let fresh = volumes().filter(|volume| matches!(found(volume, model), Found::Missing));
+        let fresh = self.volumes().filter(|volume| matches!(found(volume, model), Found::Missing));
         remarks.extend(fresh.map(|volume| {
             format!(
                 "{}: the volume {} is new and starts empty ({}), while {} of this project {} on the host unused: to \
@@ -98,7 +84,53 @@ impl Stack {
                 if left.len() == 1 { "stays" } else { "stay" },
             )
         }));
+        if remarks.is_empty() && changes {
+            let (stay, it) = if left.len() == 1 { ("volume", "is in it") } else { ("volumes", "is in them") };
+            remarks.push(format!(
+                "no service uses the {stay} {} of this project any more: what {it} stays on the host, and is not \
+                 copied to what takes its place",
+                left.join(", ")
+            ));
+        }
         remarks
+    }
+
+    /// Volumes of the project that its files no longer declare.
+    fn left_volumes<'m>(&self, model: &'m Model) -> Vec<&'m str> {
+        let project = &self.input.project;
+        let is_left = |(name, owner): &(&String, &Option<Owner>)| {
+            owner.as_ref().is_some_and(|owner| owner.project == project.name)
+                && !project.declared_volumes.contains(name)
+        };
+        model.facts.neighbours.volumes.iter().filter(is_left).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Volumes that are declared differently from when they were made: Docker keeps what they have.
+    pub(super) fn remarks_on_redeclared(&self, model: &Model) -> Vec<String> {
+        let Some(before) = model.text(&self.state(DEFINITIONS)) else { return Vec::new() };
+        let is_redeclared = |volume: &&Resource| {
+            let declared = before.lines().find_map(|line| {
+                let rest = line.strip_prefix("volume ")?;
+                rest.strip_prefix(&volume.name)?.strip_prefix(' ')
+            });
+            declared.is_some_and(|declared| declared != volume.definition)
+                && matches!(found(volume, model), Found::There(_))
+        };
+        let redeclared = self.volumes().filter(is_redeclared);
+        let remark = |volume: &Resource| {
+            format!(
+                "{}: the volume {} exists, and Docker keeps the options that it was created with: to apply the new \
+                 ones, move its data away and remove it on the host (sudo docker volume rm {})",
+                volume.place, volume.name, volume.name
+            )
+        };
+        redeclared.map(remark).collect()
+    }
+
+    /// Volumes that Compose makes for the project.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = &Resource> {
+        let resources = self.input.project.resources.iter();
+        resources.filter(|resource| resource.kind == ResourceKind::Volume && !resource.external)
     }
 }
 

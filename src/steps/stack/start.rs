@@ -200,8 +200,9 @@ impl Stack {
     pub(in crate::steps) fn starting(&self, action: Action) -> Action {
         let services: Vec<_> = self.services().collect();
         let builds = services.iter().any(|service| service.build);
-        let definitions: Vec<_> =
-            services.iter().map(|service| format!("{} {}", service.name, service.definition)).collect();
+        let definitions = services.iter().map(|service| format!("{} {}", service.name, service.definition));
+        let volumes = self.volumes().map(|volume| format!("volume {} {}", volume.name, volume.definition));
+        let definitions: Vec<_> = definitions.chain(volumes).collect();
         let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
         action
             .with("services", lines(&expected))

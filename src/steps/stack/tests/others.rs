@@ -149,6 +149,46 @@ fn a_volume_under_another_name_starts_empty() {
     }
 }
 
+/// What takes a volume's place starts without its data, whatever that is.
+#[test]
+fn a_volume_that_is_no_longer_used_is_named_once() {
+    let compose = |mount: &str, declared: &str| {
+        format!("services:\n  db: {{image: d, volumes: ['{mount}:/data']}}\nvolumes: {declared}\n")
+    };
+    let mut case =
+        Case::new(&[("compose.yaml", &compose("data", "{data: {labels: {a: b}}}")), ("rows/x", "1\n")]);
+    let ours = Some(Owner { project: "notes".into() });
+    case.facts.neighbours.volumes.insert("notes_data".into(), ours);
+    case.sent();
+    let step = case.step();
+    let definitions = step.volumes().map(|volume| format!("volume {} {}\n", volume.name, volume.definition));
+    let definitions: String = definitions.collect();
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &definitions);
+    let warned = |case: &Case| {
+        let warnings = case.plan().expect("a plan").warnings;
+        let found = warnings.into_iter().filter(|warning| warning.contains("notes_data"));
+        found.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(warned(&case), "");
+    case.write("compose.yaml", &compose("./rows", "{}"));
+    assert!(
+        warned(&case)
+            .starts_with("no service uses the volume notes_data of this project any more: what is in it")
+    );
+    case.sent();
+    assert_eq!(warned(&case), "", "it was said while it was changed");
+    // Options of a volume that is there.
+    for (declared, redeclared) in [
+        ("{data: {driver: local, labels: {a: b}, name: notes_data}}", false),
+        ("{data: {labels: {a: c}}}", true),
+        ("{data: {labels: {a: b}, driver_opts: {type: nfs}}}", true),
+    ] {
+        case.write("compose.yaml", &compose("data", declared));
+        let said = warned(&case);
+        assert_eq!(said.contains("Docker keeps the options"), redeclared, "{declared}: {said}");
+    }
+}
+
 const WRITES: &str = "services: {web: {image: w, volumes: ['./data:/data', './app.conf:/app.conf']}}\n";
 
 fn with_data() -> Case {
