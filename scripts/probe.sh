@@ -50,7 +50,7 @@ read_questions() {
         unit"$TAB"*) add_unit "$value" ;;
         disk"$TAB"*) DISKS=$DISKS$value$NL ;;
         reach"$TAB"*) REACH=$REACH$value$NL ;;
-        apt-source"$TAB"*) SOURCES=asked ;;
+        apt-source"$TAB"* | package"$TAB"*) SOURCES=asked ;;
         docker-root) docker_root ;;
         claims) claims ;;
         docker*)
@@ -1144,11 +1144,13 @@ function lease(    l, i, v) {
     if (v["until"] ~ /^[0-9]+$/ && v["until"] + 0 >= clock + 0) print "lease" f(v["run"]) f(v["holder"]) num(v["since"]) num(v["until"])
 }
 
-function sources(path,    l, a, n, i, on, kept, address) {
+function sources(path,    l, on, kept, address, nr, start, said) {
     kept = ""
     on = 1
     while ((getline l < path) > 0) {
+        nr++
         if (path ~ /\.list$/) {
+            if (!is_entry(l)) print "apt-malformed" f(path) num(nr "")
             if (l !~ /^[ \t]*deb/) continue
             address = l
             sub(/^[ \t]*deb(-src)?[ \t]+/, "", address)
@@ -1159,20 +1161,54 @@ function sources(path,    l, a, n, i, on, kept, address) {
         }
         if (l ~ /^#/) continue
         if (l ~ /^[ \t]*$/) {
-            if (on && kept != "") source(path, kept, kept)
-            kept = ""
+            stanza(path, on, kept, start, said)
+            kept = said = ""
+            start = 0
             on = 1
-        } else if (l ~ /^[ \t]/) {
+            continue
+        }
+        if (!start) start = nr
+        if (l ~ /^[ \t]/) {
             if (field == "uris") kept = kept " " substr(l, 2)
+            said = said " " field ":" l
         } else {
             field = tolower(l)
             sub(/[ \t]*:.*/, "", field)
             if (field == "uris") kept = l
             if (field == "enabled" && tolower(l) ~ /:[ \t]*(no|false|without|off|disable)[ \t]*$/) on = 0
+            address = l
+            sub(/^[^:]*:?/, "", address)
+            said = said " " field ":" address
         }
     }
-    if (on && kept != "") source(path, kept, kept)
+    stanza(path, on, kept, start, said)
     close(path)
+}
+
+# stanza: of a .sources file, with what it says: " field: values field: values".
+function stanza(path, on, kept, start, said,    ok) {
+    if (!start || !on) return
+    if (kept != "") source(path, kept, kept)
+    gsub(/[ \t]+/, " ", said)
+    ok = said ~ / types: ?deb(-src)?( deb(-src)?)*( |$)/ && said ~ / uris: ?[^ :]+:/ && said ~ / suites: ?[^ ]/
+    # A suite that is a path has no components, any other has.
+    if ((said ~ / components: ?[^ ]/) == (said ~ / suites: ?[^:]*\/( |$)/)) ok = 0
+    if (!ok) print "apt-malformed" f(path) num(start "")
+}
+
+# is_entry: whether apt reads a line of a .list file: type, options, address, suite, components.
+function is_entry(l,    w, n) {
+    sub(/^[ \t]+/, "", l)
+    if (l == "" || l ~ /^#/) return 1
+    if (l !~ /^deb(-src)?[ \t]/) return 0
+    sub(/^deb(-src)?[ \t]+/, "", l)
+    if (l ~ /^\[/ && !sub(/^\[[^]]*\][ \t]*/, "", l)) return 0
+    # The name of a disc has blanks in it.
+    if (l ~ /^cdrom:/ || l ~ /"/) return 1
+    sub(/[ \t]+#.*/, "", l)
+    sub(/[ \t]+$/, "", l)
+    n = split(l, w, /[ \t]+/)
+    return n >= 2 && w[1] ~ /:/ && (w[2] ~ /\/$/ ? n == 2 : n >= 3)
 }
 function source(path, l, address,    i) {
     for (i = 1; i <= wanted_sources; i++) if (index(address, wanted_source[i])) {

@@ -516,6 +516,42 @@ QUESTIONS
     says 'apt-source\t/etc/apt/sources.list.d/one.sources\tURIs: http://archive.example.org/ubuntu https://download.example.com/second'
     says 'apt-source\t/etc/apt/sources.list.d/two.sources\tURIs: https://download.example.com/evil?[2J?docker'
     never 'disabled|commented|ignored'
+    says 'apt-malformed\t/etc/apt/sources.list.d/one.sources\t1'
+    says 'apt-malformed\t/etc/apt/sources.list.d/two.sources\t1'
+    check 'what apt cannot read, and no more' [ "$(grep -c '^apt-malformed' "$root/opt/answer")" = 2 ]
+}
+
+# malformed: entries that apt 2.6 reads, and entries that stop it, as it was seen to do with them.
+malformed() {
+    list=$root/etc/apt/sources.list.d/three.list
+    {
+        printf '%s\n' '# c' '' '  deb http://a.b/d stable main' 'deb http://a.b/d ./' 'deb file:/x x/' \
+            'deb [ arch=amd64 signed-by=/x ] http://a.b/d stable main # c' 'deb-src http://a.b/d stable main more' \
+            'deb cdrom:[Debian GNU/Linux 12 _Bookworm_ - DVD 20240210-11:27]/ bookworm main' \
+            'deb http://a.b/d stable' 'deb [arch=amd64 http://a.b/d stable main' 'debx http://a.b stable main' foo \
+            deb 'deb a.b/d stable main' 'deb http://a.b/d stable #main' 'deb file:/x ./ main'
+    } >"$list"
+    probe <<QUESTIONS
+package${TAB}curl
+QUESTIONS
+    found=$(sed -n "s/^apt-malformed$TAB.*three.list$TAB//p" "$root/opt/answer" | tr '\n' ' ')
+    check "lines that apt cannot read: $found" [ "$found" = '9 10 11 12 13 14 15 16 ' ]
+    rm -f "$list"
+    sources=$root/etc/apt/sources.list.d/three.sources
+    {
+        printf 'Types: deb deb-src\nURIs: http://a.b/d\n# c\nSuites: s s-updates\nComponents: main\nSigned-By:\n -----BEGIN\n .\n\n'
+        printf 'types: deb\nuris:\n http://a.b/d\nsuites:\n s\ncomponents:\n main\n\n'
+        printf 'Types: deb\nURIs: http://a.b/d\nSuites: ./\n\nEnabled: no\nTypes: x\n\n'
+        printf 'URIs: http://a.b/d\nSuites: s\nComponents: main\n\nfoo\n\n\n'
+        printf 'Types: debx\nURIs: http://a.b/d\nSuites: s\nComponents: main\n\n'
+        printf 'Types: deb\nSuites: s\nComponents: main\n\nTypes: deb\nURIs: http://a.b/d\nSuites: ./\nComponents: main\n'
+    } >"$sources"
+    probe <<QUESTIONS
+package${TAB}curl
+QUESTIONS
+    found=$(sed -n "s/^apt-malformed$TAB.*three.sources$TAB//p" "$root/opt/answer" | tr '\n' ' ')
+    check "stanzas that apt cannot read: $found" [ "$found" = '25 29 32 37 41 ' ]
+    rm -f "$sources"
 }
 
 docker_root() {
@@ -1305,6 +1341,7 @@ for way in $WAYS; do
     files
     bundles
     disks_and_sources
+    malformed
     docker_root
     docker_service
     other_engines

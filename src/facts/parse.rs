@@ -29,6 +29,7 @@
 //! | `half-configured` `held` `reboot-package` | a package |
 //! | `sshd-port` | a number |
 //! | `apt-source` | file, line |
+//! | `apt-malformed` | file, number of the line |
 //! | `listening` | protocol, address and port as in /proc/net, process |
 //! | `package` | name, version, configured (yes or no) |
 //! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link, `UID:GID` |

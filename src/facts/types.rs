@@ -169,6 +169,8 @@ pub enum Reach {
 pub struct Apt {
     /// Entries in apt's sources whose address holds one of the texts that were asked for.
     pub sources: Vec<AptSource>,
+    /// Entries in apt's sources that apt cannot read: it does nothing until they are fixed.
+    pub malformed: Vec<Malformed>,
     /// Age of the package lists in seconds; none where there are none.
     pub lists_age: Option<u64>,
     /// Who holds one of apt's or dpkg's locks.
@@ -188,6 +190,15 @@ pub struct AptSource {
     pub file: String,
     /// The line of a `.list` file or the `URIs:` line of a `.sources` file, as it stands.
     pub line: String,
+}
+
+/// An entry that apt cannot read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Malformed {
+    /// The file.
+    pub file: String,
+    /// The line at which the entry begins, from 1.
+    pub line: u32,
 }
 
 /// Who holds a lock.

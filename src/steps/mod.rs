@@ -88,6 +88,7 @@ pub fn plan(host: &str, playbook: &str, steps: &[Box<dyn Step>], model: &mut Mod
     {
         steps.insert(last + 1, record);
     }
+    packages::check_sources(&steps, model)?;
     steps.iter_mut().for_each(apt_key::warn_of_unproven_keys);
     let fingerprint = fingerprint(playbook, &steps);
     let plan = Plan {

@@ -48,6 +48,27 @@ pub(super) fn refresh(model: &mut Model) -> &'static str {
     if stale { "yes" } else { "no" }
 }
 
+/// apt does nothing while an entry in its sources cannot be read.
+pub(super) fn check_sources(steps: &[PlannedStep], model: &Model) -> Result<(), Refusal> {
+    let malformed = &model.facts.apt.malformed;
+    let uses_apt = |step: &&PlannedStep| {
+        step.changes.iter().any(|change| change.action.arguments.contains_key("refresh"))
+    };
+    let (Some(first), Some(step)) = (malformed.first(), steps.iter().find(uses_apt)) else { return Ok(()) };
+    Err(Refusal {
+        step: step.step,
+        what: "apt cannot read all of its sources on the host, and installs nothing; nothing was changed"
+            .into(),
+        details: malformed.iter().map(|entry| format!("{}:{}", entry.file, entry.line)).collect(),
+        hints: vec![format!(
+            "fix or remove that entry on the host; `sudo sed -n {}p {}` shows it, and `sudo apt-get check` succeeds \
+             when all is well",
+            first.line, first.file
+        )],
+        findings: Vec::new(),
+    })
+}
+
 impl Step for Packages {
     fn name(&self) -> &'static str {
         "packages"

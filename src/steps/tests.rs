@@ -382,6 +382,27 @@ fn the_disk_is_looked_at_where_the_data_lies() {
     assert!(!is_fit(&facts, Some("/var/lib/docker")), "settings go before what stands there");
 }
 
+/// What apt cannot read stops all that it is wanted for, and nothing else.
+#[test]
+fn sources_that_cannot_be_read_stop_the_plan() {
+    let plan = |mut facts: Facts, settings: &str| {
+        facts.apt.malformed =
+            vec![facts::Malformed { file: "/etc/apt/sources.list.d/x.list".into(), line: 3 }];
+        let packages: Box<dyn Step> = Box::new(Packages::new(options(settings).packages));
+        super::plan("web1", "own", &[packages], &mut model(&facts))
+    };
+    let mut facts = bare();
+    facts.packages.insert("jq".into(), None);
+    let refusal = plan(facts.clone(), "packages.install = ['jq']").expect_err("apt is needed");
+    assert_eq!(
+        (refusal.step, refusal.details),
+        ("packages", vec!["/etc/apt/sources.list.d/x.list:3".to_owned()])
+    );
+    assert!(refusal.hints[0].contains("sed -n 3p /etc/apt/sources.list.d/x.list"));
+    install(&mut facts, "jq", "1.7");
+    assert!(plan(facts, "packages.install = ['jq']").is_ok_and(|plan| plan.steps[0].changes.is_empty()));
+}
+
 #[test]
 fn images_that_cannot_be_had_stop_the_plan() {
     let step = Stack::new(StackOptions::default(), stack_input());

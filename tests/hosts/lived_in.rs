@@ -280,6 +280,12 @@ fn a_source_that_fails() -> Result<(), Failed> {
     host.inside(&format!("printf '{line}' >{file}"));
     let folder = Folder::empty();
     let up = |playbook: &str| folder.provision(&["up", "--yes", "--playbook", playbook, &host.name]);
+    // One that apt cannot even read stops all of apt: the plan says so.
+    let odd = "/etc/apt/sources.list.d/odd.list";
+    host.inside(&format!("printf '# ours\\ndeb http://10.91.0.1:8080/odd trixie\\n' >{odd}"));
+    assert!(host.inside("apt-get check 2>&1 || true").contains("Malformed"));
+    up("docker").expect(3).said(&["apt cannot read all of its sources", &format!("{odd}:2")]);
+    host.inside(&format!("rm {odd}"));
     up("docker").expect(0).said(&[&format!("{file} names a source that fails and is passed over")]);
     up("docker").expect(0).said(&["nothing to change"]);
     assert_eq!(host.inside(&format!("cat {file}")), line, "it is as it was");

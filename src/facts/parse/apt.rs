@@ -3,7 +3,7 @@
 use super::ParseError;
 use super::line::Line;
 use crate::facts::Facts;
-use crate::facts::types::{AptSource, LockHolder};
+use crate::facts::types::{AptSource, LockHolder, Malformed};
 
 /// Takes a line in; false where it is about something else.
 pub(super) fn line(facts: &mut Facts, line: &Line<'_>) -> Result<bool, ParseError> {
@@ -17,6 +17,7 @@ pub(super) fn line(facts: &mut Facts, line: &Line<'_>) -> Result<bool, ParseErro
         "interrupted" => apt.interrupted = true,
         "held" => apt.held.push(line.text(0)),
         "apt-source" => apt.sources.push(AptSource { file: line.text(0), line: line.text(1) }),
+        "apt-malformed" => apt.malformed.push(Malformed { file: line.text(0), line: line.small(1)? }),
         "reboot-required" => {
             facts.reboot_required.get_or_insert_default();
         }
