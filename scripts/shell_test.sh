@@ -258,8 +258,9 @@ interrupted_by() {
     printf '1 run start x 1 me@here\n2 change sta' >/mnt/place/journal
     until [ -e "$before" ]; do sleep 0.1; done
     sleep 0.5
+    # A bare Debian has no ps.
     # shellcheck disable=SC2046 # numbers
-    kill -s KILL "$leader" $(ps -o pid= --ppid "$leader")
+    kill -s KILL "$leader" $(sed -n "s/^\([0-9]*\) (.*) [A-Z] $leader .*/\1/p" /proc/[0-9]*/stat 2>/dev/null)
     wait "$leader" 2>/dev/null
     rm -rf /run/provision/place
     sh -c "${later:-:}"

@@ -151,6 +151,11 @@ pub enum Risk {
         /// The file's path on the host.
         path: String,
     },
+    /// A file that provision has never sent is replaced; the previous version is kept.
+    ReplacesForeign {
+        /// The file's path on the host.
+        path: String,
+    },
     /// A file that was edited on the host is removed; a copy is kept.
     RemovesEdited {
         /// The file's path on the host.

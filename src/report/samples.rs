@@ -116,6 +116,7 @@ fn docker() -> PlannedStep {
         vec![
             Risk::RestartsDocker { live_restore: false },
             Risk::ReplacesEdited { path: "/etc/docker/daemon.json".into() },
+            Risk::ReplacesForeign { path: "/srv/shop/notes.conf".into() },
         ],
     );
     let before = "{\n  \"log-driver\": \"json-file\",\n  \"debug\": true\n}\n";
@@ -229,6 +230,7 @@ pub(super) fn hostile_plan(text: &str) -> Plan {
                 Risk::GivesRoot { user: text.into() },
                 Risk::Removes { what: vec![text.into()] },
                 Risk::ReplacesEdited { path: text.into() },
+                Risk::ReplacesForeign { path: text.into() },
             ];
         }
     }

@@ -37,6 +37,9 @@ pub fn risk(risk: &Risk) -> String {
         Risk::ReplacesEdited { path } => {
             format!("replaces {path}, which was edited on the host; the previous version is kept")
         }
+        Risk::ReplacesForeign { path } => {
+            format!("replaces {path}, which is not from provision; the previous version is kept")
+        }
         Risk::RemovesEdited { path } => {
             format!("removes {path}, which was edited on the host; a copy is kept")
         }
@@ -68,6 +71,7 @@ pub(super) fn sign(change: &Change) -> char {
             Risk::RestartsDocker { .. }
                 | Risk::InterruptsService { .. }
                 | Risk::ReplacesEdited { .. }
+                | Risk::ReplacesForeign { .. }
                 | Risk::RemovesEdited { .. }
                 | Risk::ResetsPermissions { .. }
                 | Risk::OverwritesData { .. }

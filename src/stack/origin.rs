@@ -15,22 +15,17 @@ pub fn of(folder: &Path) -> String {
     })
 }
 
-/// Whether an origin is another one for sure: another folder of the same repository, or of this computer where
-/// that still has a project. Of other computers and repositories it is not known: one may have been moved.
+/// Whether an origin is another one for sure: a repository of another name, another folder of the same
+/// repository, or of this computer where that still has a project. Of other computers, and of repositories
+/// of the same name, it is not known: one may have been moved, or be a fork.
 #[must_use]
 pub fn is_another(former: &str, now: &str, folder: &Path) -> bool {
     if former == now {
         return false;
     }
-    let place = |origin: &str| {
-        let (address, within) = origin.strip_suffix(')')?.rsplit_once(" (")?;
-        Some((address.to_owned(), within.to_owned()))
-    };
-    let whole = |origin: &str| (origin.to_owned(), String::new());
-    let (old, new) = (place(former), place(now));
-    if old.is_some() || new.is_some() {
-        let (old, new) = (old.unwrap_or_else(|| whole(former)), new.unwrap_or_else(|| whole(now)));
-        return old.0 == new.0;
+    if let (Some((old, within)), Some((new, within_now))) = (in_repository(former), in_repository(now)) {
+        let name = |address: &str| address.rsplit('/').next().map(str::to_owned);
+        return name(&old) != name(&new) || old == new && within != within_now;
     }
     let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let Some((path, _)) = former.rsplit_once(" on ").filter(|(_, host)| *host == here.trim()) else {
@@ -40,6 +35,23 @@ pub fn is_another(former: &str, now: &str, folder: &Path) -> bool {
     path.is_absolute()
         && super::compose::is_project(path)
         && path.canonicalize().ok() != folder.canonicalize().ok()
+}
+
+/// The address of a repository, however it is reached, and the folder in it; none where an origin is a
+/// folder of a computer.
+fn in_repository(origin: &str) -> Option<(String, &str)> {
+    let (address, within) = match origin.strip_suffix(')').and_then(|origin| origin.rsplit_once(" (")) {
+        Some((address, within)) => (address, within),
+        None => (origin, ""),
+    };
+    if address.starts_with('/') {
+        return None;
+    }
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    // `git@git.example:ann/shop.git`.
+    let address = address.split_once('@').map_or(address, |(_, rest)| rest).replace(':', "/");
+    let address = address.trim_end_matches('/').trim_end_matches(".git").to_lowercase();
+    Some((address, within))
 }
 
 fn repository(folder: &Path) -> Option<String> {
@@ -110,6 +122,11 @@ mod tests {
             (format!("{repository} (blog)"), repository.to_owned(), true),
             (format!("{repository} (blog)"), format!("{repository} (blog)"), false),
             (repository.to_owned(), "git@git.example:all.git".to_owned(), false),
+            (repository.to_owned(), "ssh://git@git.example/all/".to_owned(), false),
+            (format!("{repository} (blog)"), "git@git.example:all.git (wiki)".to_owned(), true),
+            ("https://git.example/ann/shop".to_owned(), "git@git.example:team/shop.git".to_owned(), false),
+            ("https://git.example/ann/shop".to_owned(), "https://git.example/ann/blog".to_owned(), true),
+            ("/home/ann/blog on other".to_owned(), repository.to_owned(), false),
             ("/home/ann/blog on other".to_owned(), "/home/ann/wiki on here".to_owned(), false),
         ] {
             assert_eq!(is_another(&former, &now, nowhere), is_other, "{former} → {now}");

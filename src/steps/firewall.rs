@@ -6,9 +6,12 @@
 mod containers;
 mod forwards;
 mod host;
+mod opening;
 mod options;
+mod port;
 mod refusals;
 mod risks;
+mod source;
 mod ufw;
 
 #[cfg(test)]
@@ -19,10 +22,13 @@ use ipnet::IpNet;
 pub(super) use containers::is_dockers;
 use containers::{Bridges, ruleset};
 use host::{Host, families, is_enabled, is_loaded, knows_ipv6, loaded};
-pub use options::{Allow, FirewallOptions, Opening, Transport};
-pub(super) use options::{PortName, Source};
+pub use opening::Opening;
+pub use options::{Allow, FirewallOptions};
+pub(super) use port::PortName;
+pub use port::Transport;
 use refusals::{keep_ssh, refuse_nameless, refuse_others, refuse_shut};
 use risks::Shut;
+pub(super) use source::Source;
 use ufw::{Present, Rule};
 
 use super::packages::refresh;

@@ -104,7 +104,7 @@ fn main() {
         up::STORIES,
         change::STORIES,
         secrets::STORIES,
-        lived_in::STORIES,
+        &lived_in::stories(),
         networks::STORIES,
         &firewall::stories(),
         first_boot::STORIES,

@@ -1,6 +1,6 @@
-//! Files that hold secrets, by their names and by what is in them.
+//! Files that hold secrets, recognised by name or by content.
 
-/// By name: Compose's environment files, keys, and what clients keep their logins in.
+/// Names of environment files, of keys, and of files in which clients keep their logins.
 pub(super) const NAMES: [&str; 17] = [
     ".env",
     "*.env",
@@ -21,18 +21,18 @@ pub(super) const NAMES: [&str; 17] = [
     ".git-credentials",
 ];
 
-/// A key or a login is short; what is longer is not searched further.
+/// Keys and logins are short: only this many bytes are searched.
 const SEARCHED: usize = 65_536;
 
-/// Whether a file is a private key, or a client's file with one or with a login in it. A program that only
-/// mentions such a thing is none.
+/// Whether the content is a private key, or a client's file that holds a key or a login. Source code that
+/// only mentions one does not count: it may have to be readable for everyone.
 pub(super) fn holds_secret(content: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&content[..content.len().min(SEARCHED)]);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let has_key = || text.contains("PRIVATE KEY-----");
     match text.as_bytes().first() {
         Some(b'-') => text.starts_with("-----BEGIN ") && has_key(),
-        // What openssl writes before a key that comes out of PKCS #12.
+        // openssl writes this before a key that it extracts from PKCS #12.
         Some(b'B') => text.starts_with("Bag Attributes") && has_key(),
         Some(b'P') => text.starts_with("PuTTY-User-Key-File-"),
         // A service account; a login of Docker's.

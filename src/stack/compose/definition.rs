@@ -1,4 +1,4 @@
-//! What a service is defined by, as one hash: Compose recreates its containers when that changes.
+//! A hash of a service's definition. Compose recreates the containers when the definition changes.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use super::dotenv::Environment;
 use super::yaml::{Node, Value};
 use crate::digest::hex;
 
-/// Keys of a service that Compose leaves out when it compares (`ServiceHash` in compose's
-/// `pkg/compose/hash.go`). `build` is not among these here: another build is another image.
+/// Keys of a service that Compose ignores when it compares (`ServiceHash` in compose's
+/// `pkg/compose/hash.go`). It ignores `build` too, but a different build gives a different image.
 const NOT_COMPARED: [&str; 4] = ["depends_on", "profiles", "pull_policy", "scale"];
 
-/// What services use besides their own keys, each kind with where it is declared.
+/// Top-level sections that services refer to.
 const KINDS: [&str; 4] = ["networks", "volumes", "secrets", "configs"];
 
-/// What a project declares, by kind and name.
+/// The declarations of a project, by section and name.
 pub(super) struct Declared<'a>(HashMap<(&'static str, &'a str), &'a Node>);
 
 impl<'a> Declared<'a> {
@@ -63,7 +63,7 @@ pub(super) fn definition(service: &Node, declared: &Declared<'_>, env: &Environm
     short(hash)
 }
 
-/// The hash of what a volume or network is declared to be, without what goes without saying.
+/// The hash of a volume's or network's declaration, without its name and without defaults.
 pub(super) fn declaration(declared: &Node) -> String {
     let mut hash = Sha256::new();
     let says = |(key, value): &(&str, &Node)| {
@@ -91,7 +91,7 @@ fn used<'a>(service: &'a Node, kind: &str) -> Vec<&'a str> {
     names.chain(given.entries().iter().map(|entry| entry.key.as_str())).collect()
 }
 
-/// A variable without a value has that of the project.
+/// A variable without a value takes the project's.
 fn environment(hash: &mut Sha256, given: &Node, env: &Environment) {
     let named = |name: &str| format!("{name}={}", env.get(name).unwrap_or_default());
     let of_list = given.items().iter().filter_map(|item| {
@@ -113,7 +113,7 @@ fn sorted(node: &Node) -> Vec<(&str, &Node)> {
     entries
 }
 
-/// No two trees are written alike: each part has its kind and length before it.
+/// Each part is preceded by its kind and length, so different trees never hash alike.
 fn node(hash: &mut Sha256, node: &Node) {
     match &node.value {
         Value::Null => hash.update([b'n']),

@@ -7,7 +7,7 @@
 //! of Docker's chains, whatever they are called and whenever they are made: nobody
 //! else's chain is touched.
 
-use super::options::Opening;
+use super::opening::Opening;
 use crate::digest::sha256;
 use crate::facts::LoadedRule;
 

@@ -1,7 +1,7 @@
-//! Ports that somebody's own rules forward: to a virtual machine, through a VPN, to a service of a Swarm.
+//! Ports that the owner's own rules forward: to a virtual machine, through a VPN, to a service of a Swarm.
 //!
-//! They are packets that pass through the host, as those for containers are, so the rules for
-//! containers decide on them too.
+//! Such packets pass through the host like those for containers, so the rules for containers apply to
+//! them as well.
 
 use crate::facts::{Facts, LoadedRule};
 use crate::stack::compose::PortRange;
@@ -29,7 +29,7 @@ pub(super) fn read(facts: &Facts) -> Vec<Forward> {
         })
     };
     let rules = facts.firewall.loaded.iter();
-    // What stays on the host is not forwarded.
+    // A redirection to the host itself is not forwarded.
     rules.filter_map(forward).filter(|forward| !ours(&forward.to)).collect()
 }
 

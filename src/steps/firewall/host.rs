@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::containers::{CHAIN, Ruleset};
-use super::options::Opening;
+use super::opening::Opening;
 use super::ufw::{self, Present, Rule};
 use super::{ARMED, DEFAULTS, HOOKS, IPV6, OURS, REVERTED, RULES, SETTINGS, UNIT};
 use crate::facts::Facts;

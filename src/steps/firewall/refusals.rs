@@ -1,7 +1,8 @@
 //! What stops the plan: others who rule, and rules that would shut out who sets them.
 
 use super::host::{Host, is_enabled, loaded};
-use super::options::{Opening, PortName};
+use super::opening::Opening;
+use super::port::PortName;
 use super::risks::{Shut, is_ruled};
 use super::ufw::{self, Present, Rule};
 use super::{Firewall, FirewallOptions, RULES, STEP, forwards};
@@ -116,7 +117,7 @@ pub(super) fn refuse_shut(model: &Model, options: &FirewallOptions, shut: &[Shut
     })
 }
 
-/// Forwarded by somebody's rules without a port that `allow` could name: a whole address, Kubernetes.
+/// Forwards without a port that `allow` could name: a whole address, Kubernetes.
 pub(super) fn refuse_nameless(model: &Model) -> Result<(), Refusal> {
     let forwards = forwards::read(&model.facts);
     let nameless: Vec<_> = forwards.iter().filter(|forward| forward.ports.is_empty()).collect();

@@ -2,7 +2,8 @@
 
 use super::containers::CHAIN;
 use super::host::{Host, families, loaded};
-use super::options::Opening;
+use super::opening::Opening;
+use super::ufw::Present;
 use super::{Firewall, forwards};
 use crate::facts::Facts;
 use crate::plan::Risk;
@@ -93,7 +94,7 @@ impl Firewall {
         let single = |port: u16| PortRange { first: port, last: port };
         for port in facts.published.iter().filter(|port| port.is_open()) {
             if (!ruled || let_in(port.port, &port.protocol)) && !stays(port.port, &port.protocol) {
-                // Whoever opened it: the port that goes is the other one's.
+                // Even if this stack opened the port, the service behind it is not its own.
                 let others = port.project.is_empty() || port.project != model.claims.stack();
                 add(single(port.port), &port.protocol, port.owner(), others);
             }
@@ -115,15 +116,52 @@ impl Firewall {
                 && !by_hand(socket.port, &socket.protocol)
                 && !is_container
             {
-                // A program of the host that this stack has opened is its own to close.
+                // This stack may close a port of a host program that it opened itself.
                 let others = !serves_no_client(socket.port, &socket.protocol)
                     && !opened(socket.port, &socket.protocol);
                 add(single(socket.port), &socket.protocol, socket.process.clone(), others);
             }
         }
+        shut.extend(narrowed(facts, openings, host));
         shut.sort();
         shut
     }
+}
+
+/// Ports that everyone reaches now, and afterwards only the networks in `from`.
+fn narrowed(facts: &Facts, openings: &[Opening], host: &Host) -> Vec<Shut> {
+    let ruled = is_ruled(facts);
+    let is_public = |port: u16, protocol: &str, ours: bool| {
+        let admits = |rule: &&Present| rule.lets_in() && rule.plain && rule.covers(port, protocol);
+        let everyone = |rule: &Present| rule.source.is_some_and(|net| net.prefix_len() == 0);
+        host.all().filter(|rule| rule.ours == ours).filter(admits).any(everyone)
+    };
+    let mut shut: Vec<Shut> = Vec::new();
+    let mut add = |port: u16, protocol: &str, behind: String| {
+        let own = openings.iter().filter(|each| !each.containers && each.covers(port, protocol));
+        let own: Vec<_> = own.collect();
+        let known = shut.iter().any(|other| other.ports.first == port && other.protocol == protocol);
+        if own.is_empty() || own.iter().any(|each| each.is_public()) || known {
+            return;
+        }
+        let from: Vec<_> = own.iter().flat_map(|each| each.narrowed_to()).collect();
+        let except = format!("except from {}", from.join(", "));
+        let behind = if behind.is_empty() { except } else { format!("{behind}, {except}") };
+        let ports = PortRange { first: port, last: port };
+        shut.push(Shut { ports, protocol: protocol.to_owned(), behind, refused: false });
+    };
+    for port in facts.published.iter().filter(|port| port.is_open()) {
+        if !ruled || is_public(port.port, &port.protocol, true) {
+            add(port.port, &port.protocol, port.owner());
+        }
+    }
+    for socket in facts.listening.iter().filter(|socket| socket.is_open()) {
+        let (port, protocol) = (socket.port, socket.protocol.as_str());
+        if (!host.active || is_public(port, protocol, true)) && !is_public(port, protocol, false) {
+            add(port, protocol, socket.process.clone());
+        }
+    }
+    shut
 }
 
 /// Whether our rules for containers are loaded. Then a port of theirs is open only where one of our

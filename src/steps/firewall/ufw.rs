@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::options::{Opening, Source, Transport};
+use super::opening::Opening;
+use super::port::Transport;
+use super::source::Source;
 use crate::stack::compose::PortRange;
 
 /// What marks a rule as ours.

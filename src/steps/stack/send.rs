@@ -111,7 +111,11 @@ impl Stack {
                 if self.input.project.is_written(&file.path) {
                     going.risks.push(Risk::OverwritesData { path: path.clone() });
                 } else if !was_sent(&present.sha256) {
-                    going.risks.push(Risk::ReplacesEdited { path: path.clone() });
+                    let path = path.clone();
+                    going.risks.push(match sent.contains_key(file.path.as_str()) {
+                        true => Risk::ReplacesEdited { path },
+                        false => Risk::ReplacesForeign { path },
+                    });
                 }
             }
             let mut before = present.and_then(|present| present.content.clone());
