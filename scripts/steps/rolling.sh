@@ -127,7 +127,7 @@ start_one() {
             blame
             docker rm -f "$new" >/dev/null 2>&1
             still_serves
-            fail "a new container of $1 $what and was taken away"
+            fail "a new container of $1 $what and was removed"
         fi
         sleep 1
         waited=$((waited + 1))

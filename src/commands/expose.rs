@@ -160,11 +160,11 @@ fn complaint(exposure: &Exposure, close: &str) -> Option<Failure> {
 fn close(session: &Session<'_>) -> String {
     match session.openings() {
         Some(_) => format!(
-            "close it: `provision up {}` sets the firewall as the playbook says, and a rule made by hand is yours \
-             to take away (`sudo ufw status` there); or add it to `allow` in [steps.firewall]",
+            "close it: `provision up {}` sets the firewall as the playbook says, and you remove a rule made by hand \
+             (`sudo ufw status` on the host); or add it to `allow` in [steps.firewall]",
             session.name
         ),
-        None => "close it (a container: publish it on 127.0.0.1), or let the firewall rule: say what it lets in with `allow` in [steps.firewall]".into(),
+        None => "close it (a container: publish it on 127.0.0.1), or let the firewall decide: list what it lets in with `allow` in [steps.firewall]".into(),
     }
 }
 

@@ -266,7 +266,7 @@ fn said(name: &str, claim: &Claim) -> Option<String> {
 fn content<'a>(path: &str, file: &'a File) -> Result<&'a [u8], Refusal> {
     file.content.as_deref().ok_or_else(|| {
         let what = format!("{path} on the host is no plain file, or too large to be read");
-        Refusal::new(STEP, what, "look at it there, and take it away")
+        Refusal::new(STEP, what, "look at it on the host and remove it")
     })
 }
 

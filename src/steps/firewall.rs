@@ -11,30 +11,27 @@ mod options;
 mod port;
 mod refusals;
 mod risks;
+mod rules;
 mod source;
 mod ufw;
 
 #[cfg(test)]
 mod tests;
 
-use ipnet::IpNet;
-
+use containers::Bridges;
 pub(super) use containers::is_dockers;
-use containers::{Bridges, ruleset};
-use host::{Host, families, is_enabled, is_loaded, knows_ipv6, loaded};
+use host::{Host, is_enabled, loaded};
 pub use opening::Opening;
 pub use options::{Allow, FirewallOptions};
 pub(super) use port::PortName;
 pub use port::Transport;
 use refusals::{keep_ssh, refuse_nameless, refuse_others, refuse_shut};
-use risks::Shut;
 pub(super) use source::Source;
-use ufw::{Present, Rule};
 
 use super::packages::refresh;
 use super::{Model, Refusal, Step, planned};
 use crate::facts::{Question, Questions};
-use crate::plan::{Action, Change, FileChange, PlannedStep, Risk};
+use crate::plan::{Action, Change, PlannedStep, Risk};
 use crate::stack::compose::Project;
 
 const STEP: &str = "firewall";
@@ -179,129 +176,4 @@ fn state(openings: &[Opening], host: &Host) -> String {
 
 fn join(items: &[String], verb: &str) -> String {
     format!("{} {verb}", items.join(", "))
-}
-
-impl Firewall {
-    fn rules(
-        &self,
-        model: &mut Model,
-        openings: &[Opening],
-        bridges: &Bridges,
-        host: &Host,
-        shut: &[Shut],
-    ) -> Option<Change> {
-        let mut wanted = ufw::rules(openings, &bridges.names());
-        wanted.retain(|rule| {
-            (rule.source.addr().is_ipv4() || knows_ipv6(&model.facts))
-                // ufw would put ours in the place of that one.
-                && !host.by_hand().any(|present| present.is_against(rule))
-        });
-        let missing: Vec<&Rule> = wanted.iter().filter(|rule| !host.has(rule)).collect();
-        let stale: Vec<&Present> =
-            host.all().filter(|rule| rule.ours && !wanted.iter().any(|wanted| rule.is(wanted))).collect();
-        let lets_in = |opening: &Opening| {
-            let covers = |rule: &&Present| rule.covers(opening.ports.first, opening.protocol.as_str());
-            host.by_hand().filter(covers).any(Present::lets_in)
-        };
-        let rulesets = [false, true].map(|v6| ruleset(openings, bridges, &lets_in, v6));
-        let files: Vec<FileChange> = OURS
-            .into_iter()
-            .zip([rulesets[0].text.as_str(), rulesets[1].text.as_str(), LOADER])
-            .zip([0o640, 0o640, 0o755])
-            .filter_map(|((path, text), mode)| super::plain_file(model, path, text.to_owned(), mode))
-            .collect();
-        let mut reasons: Vec<String> = Vec::new();
-        reasons.extend(host.faults.iter().map(ToString::to_string));
-        if host.active && !missing.is_empty() {
-            // Once made, and gone since: somebody took it away.
-            reasons.push(format!("not let in by ufw: {}", texts(&missing)));
-        }
-        if !stale.is_empty() {
-            reasons.push(format!("let in and no longer asked for: {}", texts(&stale)));
-        }
-        let chains_are_loaded = families(&model.facts)
-            .zip(&rulesets)
-            .all(|(family, ruleset)| is_loaded(&model.facts, family, ruleset));
-        if host.active && host.faults.is_empty() {
-            if !files.is_empty() {
-                reasons.push("the rules for containers are others".into());
-            } else if !chains_are_loaded {
-                reasons.push("the rules for containers are not loaded as they should be".into());
-            }
-        }
-        let done = host.faults.is_empty() && missing.is_empty() && stale.is_empty();
-        if done && files.is_empty() && chains_are_loaded {
-            return None;
-        }
-        let mut risks = self.lets_in(&model.facts, openings);
-        risks.extend(shut.iter().map(Shut::risk));
-        let ports: Vec<_> = openings.iter().map(ToString::to_string).collect();
-        let title = match ports.as_slice() {
-            [] => "let nothing in".to_owned(),
-            ports => format!("let in {} and nothing else", ports.join(", ")),
-        };
-        let proof = if model.local { "local" } else { "new-connection" };
-        let is_ssh = |rule: &Rule| {
-            openings.iter().any(|each| each.ssh && each.ports == rule.ports && each.protocol == rule.protocol)
-        };
-        let add = ufw::calls(&missing)
-            .into_iter()
-            .map(|(rule, words)| format!("{} {words}", if is_ssh(rule) { "first" } else { "last" }));
-        let ssh = openings.iter().filter(|each| each.ssh).map(|each| {
-            let source = each.from.iter().find(|net| net.addr().is_ipv4()).or(each.from.first());
-            format!("{} {}", each.ports.first, source.copied().map_or_else(String::new, a_source))
-        });
-        let by_hand = |rule: &Rule| host.by_hand().any(|present| present.is(rule));
-        let tuples = wanted.iter().filter(|rule| !by_hand(rule)).map(Rule::tuple);
-        let remove: Vec<Rule> = stale.iter().filter_map(|rule| rule.as_rule()).collect();
-        let calls = ufw::calls(&remove.iter().collect::<Vec<_>>());
-        let action = Action::new(STEP, "rules")
-            .with("add", lines(add))
-            .with("remove", lines(calls.into_iter().map(|(_, words)| words)))
-            .with("present", lines(tuples))
-            .with("absent", lines(remove.iter().map(Rule::tuple)))
-            .with("ssh", lines(ssh))
-            .with(
-                "marks",
-                format!(
-                    "{} {}\n{} {}\n",
-                    rulesets[0].count, rulesets[0].mark, rulesets[1].count, rulesets[1].mark
-                ),
-            )
-            .with("proof", proof)
-            .with("revert_after", self.options.revert_after.to_string())
-            .within(self.options.revert_after.saturating_add(300));
-        let action = match keeps_forwarding(model) {
-            true => action.with("routed", "allow"),
-            false => action,
-        };
-        let change = Change {
-            id: "firewall/rules".into(),
-            title,
-            reason: reasons.join("; "),
-            risks,
-            files,
-            undo: Some("ufw disable".into()),
-            action,
-        };
-        model.write(&change.files);
-        Some(change)
-    }
-}
-
-/// An address that is let in, for a try on the host itself.
-fn a_source(net: IpNet) -> String {
-    match net {
-        // TEST-NET-1, which nobody has: RFC 5737.
-        IpNet::V4(net) if net.prefix_len() == 0 => "192.0.2.2".into(),
-        net => net.hosts().next().unwrap_or(net.addr()).to_string(),
-    }
-}
-
-fn texts<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn lines(items: impl Iterator<Item = String>) -> String {
-    items.map(|item| item + "\n").collect()
 }

@@ -103,7 +103,7 @@ impl Postgres {
             Ok(env) if has_switch => Ok(Place { env }),
             _ => Err(Refusal::new(
                 STEP,
-                "the stack has no switch that takes away its own database",
+                "the stack has no setting that turns its own database off",
                 "in its Compose file give the service `postgres`, and what prepares it, \
                  `deploy: {replicas: \"${POSTGRES_CONTAINERS:-1}\"}`",
             )),
@@ -146,7 +146,7 @@ impl Postgres {
         let Some(full) = image.as_ref().map(|(_, wanted)| wanted.full().to_owned()) else {
             return Err(Refusal::new(
                 STEP,
-                "the service `postgres` of the stack has no image, by whose psql the database is asked",
+                "the service `postgres` of the stack has no image, whose psql would query the database",
                 "give it one that is pulled, such as postgres:17",
             ));
         };
@@ -160,19 +160,19 @@ impl Postgres {
             id: "postgres/fit".into(),
             title: match self.options.mode {
                 Mode::Host => {
-                    format!("prove from a container that the database {database} is reached and fit")
+                    format!("check from a container that the database {database} is reachable and suitable")
                 }
                 _ => format!(
-                    "prove that the database {database} on {server}:{} is fit, and make its extensions",
+                    "check the database {database} on {server}:{} and create its extensions",
                     place.port()
                 ),
             },
             reason: match () {
                 () if proven && !model.secret_files.is_empty() => "secrets have changed".into(),
                 () if model.file(&self.state()).is_some() => {
-                    "it is not the one that was proven, or has changed".into()
+                    "it is not the one that was checked, or has changed".into()
                 }
-                () => "it has not been proven yet".into(),
+                () => "it has not been checked yet".into(),
             },
             risks: Vec::new(),
             files,
@@ -234,7 +234,7 @@ impl Step for Postgres {
         if !model.has_docker() {
             return Err(Refusal::new(
                 STEP,
-                "there is no Docker on the host, from whose containers the database is used",
+                "there is no Docker on the host for the containers that use the database",
                 "put the step `docker` before `postgres` in the playbook",
             ));
         }

@@ -298,10 +298,10 @@ impl Secrets {
         let (made, given) = (self.options.generate.len(), self.options.given.len());
         match (made, given) {
             (0, 0) => "none are asked for".into(),
-            (made, 0) => told(made, "known to the host alone"),
-            (0, given) => told(given, "given by a person"),
+            (made, 0) => told(made, "known only to the host"),
+            (0, given) => told(given, "provided by you"),
             (made, given) => {
-                format!("{}; {}", told(made, "known to the host alone"), told(given, "given by a person"))
+                format!("{}; {}", told(made, "known only to the host"), told(given, "provided by you"))
             }
         }
     }

@@ -382,7 +382,7 @@ impl Stack {
         Some(Change {
             id: "stack/proof".into(),
             title: format!("prove that {} works ({service})", self.input.project.name),
-            reason: if starts { "it is started anew".into() } else { "it has not been proven yet".into() },
+            reason: if starts { "the stack is started".into() } else { "it has not been proven yet".into() },
             risks: Vec::new(),
             files: Vec::new(),
             undo: None,

@@ -193,7 +193,7 @@ fn other_secrets_are_a_start_and_a_proof() {
         let risks = if services.is_empty() { vec![] } else { vec![Risk::InterruptsService { services }] };
         vec![
             ("stack/up".to_owned(), "its secrets have changed".to_owned(), risks),
-            ("stack/proof".to_owned(), "it is started anew".to_owned(), vec![]),
+            ("stack/proof".to_owned(), "the stack is started".to_owned(), vec![]),
         ]
     };
     // What waits for one that reads it has to do without; what reads nothing of it has not.

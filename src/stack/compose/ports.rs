@@ -1,8 +1,10 @@
 //! Published ports, in Compose's short and long form.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use super::scalar::Scalar;
 use super::yaml::{Node, Value};
 use super::{ComposeError, invalid};
 
@@ -129,7 +131,7 @@ const FORMS: &str =
 /// Reads one entry of `ports`.
 pub(super) fn port(node: &Node) -> Result<Port, ComposeError> {
     let (what, remedy) = match &node.value {
-        Value::Scalar { text, .. } => match short(text) {
+        Value::Scalar { text, .. } => match short(&number_or(node, text)) {
             Ok(port) => return Ok(port),
             Err(problem) => (format!("port {text:?} {problem}"), FORMS),
         },
@@ -140,6 +142,14 @@ pub(super) fn port(node: &Node) -> Result<Port, ComposeError> {
         _ => (format!("a port cannot be {}", node.kind()), FORMS),
     };
     Err(invalid(&node.place, what, remedy))
+}
+
+/// A number as YAML has it (`0x50`, `0120`), or the text.
+fn number_or<'a>(node: &Node, text: &'a str) -> Cow<'a, str> {
+    match node.scalar() {
+        Some(Scalar::Integer) => node.integer().map_or(text.into(), |number| number.to_string().into()),
+        _ => text.into(),
+    }
 }
 
 fn short(text: &str) -> Result<Port, &'static str> {
@@ -176,10 +186,14 @@ fn long(node: &Node) -> Result<Port, String> {
     let Some(target) = text("target") else {
         return Err("a port needs the key `target`, the port in the container".into());
     };
+    let whole = node.get("target").and_then(Node::whole).map(|number| number.to_string());
+    let inside = whole.as_deref().unwrap_or(target);
+    let outside = text("published").unwrap_or_default();
+    let outside = node.get("published").map_or_else(|| outside.into(), |given| number_or(given, outside));
     let port = Port {
         host_ip: text("host_ip").map(address).transpose().map_err(|p| within("host_ip", p))?,
-        published: published(text("published").unwrap_or_default()).map_err(|p| within("published", p))?,
-        target: range(target)
+        published: published(&outside).map_err(|p| within("published", p))?,
+        target: range(inside)
             .and_then(|r| if r.count() == 1 { Ok(r) } else { Err("is more than one port") })
             .map_err(|p| within("target", p))?,
         protocol: protocol(text("protocol").unwrap_or("tcp")).map_err(|p| within("protocol", p))?,

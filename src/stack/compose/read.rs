@@ -327,13 +327,13 @@ fn scale(name: &str, node: &Node, enabled: bool) -> Result<u32, ComposeError> {
     let replicas = node.get("deploy").and_then(|d| d.get("replicas"));
     let scale = node.get("scale");
     if let (true, Some(scale), Some(replicas)) = (enabled, scale, replicas)
-        && scale.integer() != replicas.integer()
+        && scale.whole() != replicas.whole()
     {
         let what = format!("service {name:?} has a `scale` and other `replicas`");
         return Err(invalid(&scale.place, what, "keep one of them"));
     }
     let Some(count) = scale.or(replicas) else { return Ok(1) };
-    count.integer().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
+    count.whole().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
         let shown = count.text().unwrap_or(count.kind());
         let what = format!("service {name:?} cannot have {shown:?} containers");
         invalid(&count.place, what, "write a whole number")

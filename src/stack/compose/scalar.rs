@@ -49,6 +49,13 @@ pub(super) fn integer(text: &str) -> Option<i64> {
     is_plain.then(|| i64::from_str_radix(&format!("{sign}{digits}"), radix).ok())?
 }
 
+/// A number with a fraction of zero, or with an exponent, that is a whole one.
+pub(super) fn whole(text: &str) -> Option<i64> {
+    let number: f64 = Some(text.replace('_', "")).filter(|_| of(text) == Scalar::Float)?.parse().ok()?;
+    // Up to here each whole number is exact.
+    (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
+}
+
 fn is_infinite(text: &str) -> bool {
     matches!(text.trim_start_matches(['+', '-']), ".inf" | ".Inf" | ".INF")
 }
@@ -123,6 +130,16 @@ mod tests {
         }
         for (text, expected) in [("0x2", Some(2)), ("010", Some(8)), ("-0b11", Some(-3)), ("1.0", None)] {
             assert_eq!(integer(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("1.0", Some(1)),
+            ("1e3", Some(1000)),
+            ("2.5", None),
+            ("1e400", None),
+            (".inf", None),
+            ("a", None),
+        ] {
+            assert_eq!(whole(text), expected, "{text}");
         }
     }
 }

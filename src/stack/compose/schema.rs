@@ -86,16 +86,15 @@ fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), Compos
         Kind::Scalar => is(node.is_null() || scalar.is_some_and(|s| s != Scalar::Time), "a single value"),
         Kind::TextOrNumber => is(is_text || is_number(scalar), "text or a number"),
         Kind::Truth => is(node.truth().is_some(), "true or false"),
-        Kind::Integer => is(node.integer().is_some() || is_whole(node), "a whole number"),
+        Kind::Integer => is(node.whole().is_some(), "a whole number"),
         Kind::Number => is(is_number(scalar) || is_text && is_decimal(node), "a number"),
         Kind::PlainNumber => is(is_number(scalar), "a number without quotes"),
         Kind::Amount => is(is_number(scalar) || is_text && node.integer().is_some(), "a whole number"),
-        Kind::Count => is(
-            (node.integer().is_some() || is_whole(node)) && !is_negative(node),
-            "a whole number that is not negative",
-        ),
+        Kind::Count => {
+            is(node.whole().is_some() && !is_negative(node), "a whole number that is not negative")
+        }
         Kind::PlainCount => is(
-            (scalar == Some(Scalar::Integer) || is_whole(node)) && !is_negative(node),
+            scalar != Some(Scalar::Text) && node.whole().is_some() && !is_negative(node),
             "a whole number without quotes that is not negative",
         ),
         Kind::Devices => is(
@@ -275,12 +274,6 @@ fn one_of(words: &[&str]) -> String {
 
 fn is_number(scalar: Option<Scalar>) -> bool {
     matches!(scalar, Some(Scalar::Integer | Scalar::Float))
-}
-
-/// `2.0` is a whole number.
-fn is_whole(node: &Node) -> bool {
-    node.scalar() == Some(Scalar::Float)
-        && node.text().and_then(|text| text.parse::<f64>().ok()).is_some_and(|number| number.fract() == 0.0)
 }
 
 fn is_negative(node: &Node) -> bool {

@@ -116,6 +116,14 @@ impl Node {
         }
     }
 
+    /// The same, where `1.0` and `1e3` count as well.
+    pub fn whole(&self) -> Option<i64> {
+        match &self.value {
+            Value::Scalar { text, plain: true } => scalar::integer(text).or_else(|| scalar::whole(text)),
+            _ => self.integer(),
+        }
+    }
+
     /// What YAML takes a single value for.
     pub fn scalar(&self) -> Option<Scalar> {
         match &self.value {

@@ -86,7 +86,7 @@ impl Host {
         let shut: Vec<String> = self.by_hand().filter(is_against).map(ToString::to_string).collect();
         if !shut.is_empty() {
             remarks.push(format!(
-                "made by hand, against `allow`, and stays: {}; take away the one or the other (`ufw status numbered`, \
+                "made by hand, against `allow`, and stays: {}; remove one of them (`ufw status numbered`, \
                  `ufw delete NUMBER` on the host)",
                 shut.join("; ")
             ));

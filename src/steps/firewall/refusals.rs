@@ -42,7 +42,7 @@ pub(super) fn refuse_others(facts: &Facts) -> Result<(), Refusal> {
         details: Vec::new(),
         hints: vec![
             "leave `allow` out of [steps.firewall], and the firewall stays as it is".into(),
-            format!("or let provision rule it: look at what is there and take it away (`{command}`)"),
+            format!("or let provision rule it: look at what is there and remove it (`{command}`)"),
         ],
         findings: Vec::new(),
     })
@@ -70,7 +70,7 @@ pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Resu
         what: format!("a rule made by hand in ufw shuts ssh, by which we come: {rule}"),
         details: Vec::new(),
         hints: vec![
-            "take it away on the host (`ufw status numbered`, `ufw delete NUMBER`), and run provision again"
+            "remove it on the host (`ufw status numbered`, `ufw delete NUMBER`), and run provision again"
                 .into(),
         ],
         findings: Vec::new(),

@@ -78,8 +78,8 @@ fn as_changed(facts: &Facts, text: &str) -> Facts {
     };
     let mut facts = with_ufw(facts.clone(), true, [&tuples(false), &tuples(true)]);
     let modes = [0o640, 0o640, 0o755];
-    let texts =
-        [false, true].map(|v6| super::ruleset(&openings, &super::Bridges::default(), &|_| false, v6).text);
+    let texts = [false, true]
+        .map(|v6| super::containers::ruleset(&openings, &super::Bridges::default(), &|_| false, v6).text);
     for ((path, text), mode) in super::OURS.into_iter().zip([&texts[0], &texts[1], super::LOADER]).zip(modes)
     {
         put(&mut facts, path, text);
@@ -231,7 +231,7 @@ fn what_differs_is_named() {
             },
             "the rules for containers are not loaded as they should be",
         ),
-        (|facts| put(facts, super::OURS[0], "*mangle\n"), "the rules for containers are others"),
+        (|facts| put(facts, super::OURS[0], "*mangle\n"), "the rules for containers differ"),
         (
             |facts| put(facts, "/etc/ufw/user6.rules", ""),
             "not let in by ufw: 22/tcp from anywhere (IPv6), 8080/tcp from anywhere (IPv6)",
@@ -245,7 +245,7 @@ fn what_differs_is_named() {
     assert_eq!(
         reason(&good, text),
         "firewall/rules: let in and no longer asked for: allow 8080/tcp from anywhere (IPv4), allow \
-         8443-8445/udp from 10.0.0.0/8, allow 8080/tcp from anywhere (IPv6); the rules for containers are others"
+         8443-8445/udp from 10.0.0.0/8, allow 8080/tcp from anywhere (IPv6); the rules for containers differ"
     );
 }
 
@@ -280,10 +280,8 @@ fn a_rule_made_by_hand_is_not_replaced() {
     assert!(!rules["present"].contains("tcp 8080 0.0.0.0/0"), "{}", rules["present"]);
     assert_eq!(
         step.warnings,
-        [
-            "made by hand, against `allow`, and stays: deny 8080/tcp from anywhere (IPv4); take away the one or the other \
-          (`ufw status numbered`, `ufw delete NUMBER` on the host)"
-        ]
+        ["made by hand, against `allow`, and stays: deny 8080/tcp from anywhere (IPv4); remove one of them \
+          (`ufw status numbered`, `ufw delete NUMBER` on the host)"]
     );
     // Where it is ssh there would be no way in.
     let ssh = |source: &str| {

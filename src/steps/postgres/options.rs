@@ -157,8 +157,8 @@ pub(super) fn url(text: &str) -> Result<Url, (&'static str, &'static str)> {
             }
             _ => {
                 return Err((
-                    "`url` says more than can be heeded behind its `?`",
-                    "only `sslmode` may stand there",
+                    "`url` has parameters after its `?` that are not supported",
+                    "only `sslmode` is",
                 ));
             }
         }
@@ -207,7 +207,7 @@ mod tests {
             ("postgres://db:x/work", "the port"),
             ("postgres://db:70000", "the port"),
             ("postgres://db/work?sslmode=prefer", "`sslmode`"),
-            ("postgres://db/work?options=-c", "says more"),
+            ("postgres://db/work?options=-c", "are not supported"),
         ] {
             let (said, hint) = url(text).expect_err(text);
             assert!(said.contains(what), "{text}: {said}");

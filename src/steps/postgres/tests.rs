@@ -307,6 +307,6 @@ fn a_stack_that_knows_no_switch() {
     settle_postgres(&mut settled).expect("it fits");
     let own = stack(&options(""));
     let refusal =
-        Postgres::new(settled.postgres, Some(own)).plan(&mut model(&host())).expect_err("no switch");
-    assert!(refusal.what.contains("no switch"), "{}", refusal.what);
+        Postgres::new(settled.postgres, Some(own)).plan(&mut model(&host())).expect_err("no setting");
+    assert!(refusal.what.contains("has no setting that turns its own database off"), "{}", refusal.what);
 }

@@ -93,7 +93,7 @@ fn told(step: &PlannedStep) -> Vec<String> {
 #[test]
 fn what_a_person_gives_is_taken_before_files_are_written() {
     let step = plan(GIVEN, None).expect("it can be planned");
-    assert_eq!(step.state, "1 value, known to the host alone; 1 value, given by a person");
+    assert_eq!(step.state, "1 value, known only to the host; 1 value, provided by you");
     assert_eq!(
         told(&step),
         [

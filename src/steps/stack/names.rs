@@ -47,8 +47,8 @@ impl Stack {
         let former = self.former_name(model);
         hints.push(match former.filter(|former| *former == first.project) {
             Some(former) => format!(
-                "{former} is this very folder under its former name: set name = \"{former}\" in [steps.stack], or \
-                 take it away on the host: docker compose -p {former} down"
+                "{former} is this same folder under its previous name: set name = \"{former}\" in [steps.stack], or \
+                 remove it on the host: docker compose -p {former} down"
             ),
             None => format!("if that container is not needed any more, on the host: docker rm -f {}", first.name),
         });

@@ -263,6 +263,8 @@ fn why_changed(affected: Option<&BTreeMap<&str, Use>>) -> String {
         [] => "the bundle has changed, and no service uses the changed files".into(),
         [one] => format!("{one}, which has changed"),
         [first, second] => format!("{first} and {second}, which have changed"),
-        [first, rest @ ..] => format!("{first}, and {} more services use changed files", rest.len()),
+        [first, rest @ ..] => {
+            format!("{first}, which has changed, as has what {} more services use", rest.len())
+        }
     }
 }

@@ -135,11 +135,13 @@ impl Did {
         self
     }
 
-    /// Fails the test unless it said all of these on stderr.
+    /// Fails the test unless it said all of these on stderr, in however many lines.
     #[track_caller]
     pub fn said(&self, texts: &[&str]) -> &Self {
+        let words = self.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         for text in texts {
-            assert!(self.stderr.contains(text), "not said: {text}\n--- stderr\n{}", self.stderr);
+            let is_said = self.stderr.contains(text) || words.contains(text.trim());
+            assert!(is_said, "not said: {text}\n--- stderr\n{}", self.stderr);
         }
         self
     }

@@ -180,7 +180,7 @@ fn elsewhere() -> Result<(), Failed> {
         "provision.toml",
         &settings.replace("[steps.stack.env]", "ca = \"ca.pem\"\n[steps.stack.env]"),
     );
-    up(&boss, &host).expect(0).said(&["and make its extensions", "prove that prefect works (selftest)"]);
+    up(&boss, &host).expect(0).said(&["and create its extensions", "prove that prefect works (selftest)"]);
     assert_eq!(ask(&server, "rich", EXTENSIONS), "pg_trgm plpgsql uuid-ossp");
     Ok(())
 }
