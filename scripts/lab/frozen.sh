@@ -34,6 +34,8 @@ keep_frozen() {
     printf '%s %s\n' "$kept/upper" "$(cat "$1/layers")" >"$kept/layers"
     ln -sfn ".$2-$number" "$FROZEN/.new-$2"
     mv -T "$FROZEN/.new-$2" "$FROZEN/$2"
+    # At once: another program may be about to forget what nobody holds.
+    [ -z "${PROVISION_LAB_OWNER:-}" ] || hold_frozen "$2"
 }
 
 # hold_frozen LAYER: under the lock. It is not forgotten by its name as long as our owner lives.
@@ -74,8 +76,12 @@ drop_unused() {
         done
 }
 
-# in_use FOLDER: whether it has a name, or a host or another layer stands on it.
+# in_use FOLDER: whether it has a name, a program that runs holds it under a name that it has lost since,
+# or a host or another layer stands on it.
 in_use() {
+    for holder in "$1"/holders/*; do
+        ! live_pid "$holder" >/dev/null || return 0
+    done
     for link in "$FROZEN"/*; do
         [ "$(readlink -e "$link")" != "$1" ] || return 0
     done
