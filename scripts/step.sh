@@ -362,7 +362,7 @@ refresh_lists() {
     why=$(grep '^E: ' "$scratch/apt.log" | head -n 1)
     for package; do
         is_available "$package" || {
-            broken_sources | while IFS= read -r file; do hint "$file on the host names a source that fails: fix it there, or take the line out"; done
+            broken_sources | while IFS= read -r file; do hint "$file on the host names a source that fails: fix it there, or remove the line"; done
             return 1
         }
     done
@@ -374,6 +374,8 @@ refresh_lists() {
 # fails_at URI: whether it is one of those that apt could not read, or above one.
 fails_at() {
     for address in $failing; do
+        # The name of a disc has blanks in it, and there is one drive.
+        case $1$address in cdrom:*cdrom:*) return 0 ;; esac
         case ${address%/}/ in "${1%/}"/*) return 0 ;; esac
     done
     return 1
@@ -398,7 +400,7 @@ broken_sources() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
         [ -f "$file" ] || continue
         # shellcheck disable=SC2013 # addresses, which have no blanks in them
-        for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o '[a-z+]*://[^] ]*'); do
+        for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o -e '[a-z+]*://[^] ]*' -e 'cdrom:\['); do
             if fails_at "$uri"; then
                 printf '%s\n' "$file"
                 break
