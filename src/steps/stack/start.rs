@@ -54,9 +54,12 @@ impl Situation<'_> {
 
     fn is_built(&self, service: &Service) -> bool {
         let is_new = !self.is_known || !self.exists(&service.name);
-        let is_affected =
-            || self.affected.as_ref().is_some_and(|all| all.contains_key(service.name.as_str()));
-        service.build && (is_new || is_affected() || self.is_based_on_new(service))
+        service.build && (is_new || self.is_affected(&service.name) || self.is_based_on_new(service))
+    }
+
+    /// Whether a service uses what is sent, or is defined differently by it.
+    fn is_affected(&self, service: &str) -> bool {
+        self.affected.as_ref().is_some_and(|all| all.contains_key(service))
     }
 
     /// Services that Compose recreates, one after the other or not.
@@ -92,8 +95,10 @@ impl Stack {
             .map(|service| Risk::Builds { service: service.name.clone(), from: service.bases.clone() })
             .collect();
         // What a container that does not run would publish is not known to the host.
-        let is_opened =
-            |service: &&&Service| !now.exists(&service.name) || (!now.is_known && now.runs(&service.name));
+        let is_opened = |service: &&&Service| {
+            let may_differ = !now.is_known || now.is_affected(&service.name);
+            !now.exists(&service.name) || may_differ && now.runs(&service.name)
+        };
         let opening: Vec<_> = now.services.iter().filter(is_opened).copied().collect();
         risks.extend(self.opened(&opening, &model.facts.published));
         if !interrupted.is_empty() {

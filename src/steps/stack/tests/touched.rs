@@ -86,6 +86,17 @@ secrets: {key: {file: ./key}}
         case.write("compose.yaml", &changed);
         assert_eq!(interrupted(&case), expected, "{from}");
     }
+    // A port that it publishes from now on is named.
+    case.write(
+        "compose.yaml",
+        &compose.replace("networks: [inner]", "networks: [inner], ports: [\"9090:80\"]"),
+    );
+    let planned = case.plan().expect("a plan");
+    let risks = planned.changes.iter().flat_map(|change| &change.risks);
+    let opened = risks.filter(
+        |risk| matches!(risk, Risk::OpensPort { service, port } if service == "api" && port == "9090/tcp"),
+    );
+    assert_eq!(opened.count(), 1);
     case.write("compose.yaml", compose);
     case.write(".env", "GIVEN=2\n");
     assert_eq!(interrupted(&case), "web");
