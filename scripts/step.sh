@@ -356,8 +356,10 @@ apt_failed() {
 refresh_lists() {
     say "refreshing the package lists"
     apt_get update && return 0
-    failing=$(sed -n "s/^[EW]: The repository '\([^ ']*\).*/\1/p; s/^[EW]: Failed to fetch \([^ ]*\).*/\1/p
-        s/^[EW]: GPG error: \([^ ]*\).*/\1/p; s/^[EW]: An error occurred during the signature verification.* GPG error: \([^ ]*\).*/\1/p" "$scratch/apt.log" | sort -u)
+    # "URI SUITE", or the address of a file below them.
+    failing=$(sed -n "s/^[EW]: The repository '\([^ ']*\) \([^ ']*\).*/\1 \2/p; s/^[EW]: Failed to fetch \([^ ]*\).*/\1/p
+        s/^[EW]: GPG error: \([^ ]*\) \([^ :]*\).*/\1 \2/p
+        s/^[EW]: An error occurred during the signature verification.* GPG error: \([^ ]*\) \([^ :]*\).*/\1 \2/p" "$scratch/apt.log" | sort -u)
     [ -n "$failing" ] || return 1
     why=$(grep '^E: ' "$scratch/apt.log" | head -n 1)
     for package; do
@@ -371,13 +373,19 @@ refresh_lists() {
     done
 }
 
-# fails_at URI: whether it is one of those that apt could not read, or above one.
+# fails_at URI SUITE: whether it is one of those that apt could not read, or above one. One address has many
+# suites, of which one may be wrong; without a SUITE any counts.
 fails_at() {
-    for address in $failing; do
+    while read -r address suite; do
         # The name of a disc has blanks in it, and there is one drive.
         case $1$address in cdrom:*cdrom:*) return 0 ;; esac
-        case ${address%/}/ in "${1%/}"/*) return 0 ;; esac
-    done
+        case ${address%/}/ in "${1%/}"/*) ;; *) continue ;; esac
+        [ -n "$2" ] || return 0
+        [ "${suite%/}" != "${2%/}" ] || return 0
+        case $suite$address in "${1%/}/dists/$2"/*) return 0 ;; "${1%/}"/dists/*) ;; "${1%/}"/*) return 0 ;; esac
+    done <<FAILING
+$failing
+FAILING
     return 1
 }
 
@@ -385,13 +393,14 @@ fails_at() {
 # that works.
 is_available() {
     ! installed "$1" >/dev/null || return 0
-    for uri in $(apt-cache policy "$1" 2>/dev/null | awk '
+    apt-cache policy "$1" 2>/dev/null | awk '
         $1 == "Candidate:" { want = $2 }
         $1 == "***" { here = $2 == want; next }
         /^     [^ ]/ { here = $1 == want; next }
-        here && $2 ~ /:\// { print $2 }'); do
-        fails_at "$uri" || return 0
-    done
+        here && $2 ~ /:\// { print $2, $3 }' >"$scratch/offers"
+    while read -r uri suite; do
+        fails_at "$uri" "${suite%/*}" || return 0
+    done <"$scratch/offers"
     return 1
 }
 
@@ -399,12 +408,14 @@ is_available() {
 broken_sources() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
         [ -f "$file" ] || continue
-        # shellcheck disable=SC2013 # addresses, which have no blanks in them
+        # shellcheck disable=SC2013 # addresses and words, which have no blanks in them
         for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o -e '[a-z+]*://[^] ]*' -e 'cdrom:\['); do
-            if fails_at "$uri"; then
-                printf '%s\n' "$file"
-                break
-            fi
+            for suite in $(grep -v '^[[:space:]]*#' "$file" | tr '[:blank:]' '\n' | grep -v ':'); do
+                if fails_at "$uri" "$suite"; then
+                    printf '%s\n' "$file"
+                    break 2
+                fi
+            done
         done
     done
 }

@@ -111,8 +111,16 @@ fn a_source_that_fails() -> Result<(), Failed> {
     host.inside(&format!(
         "rm {odd}; echo 'deb cdrom:[Debian GNU/Linux 13.1.0 _Trixie_ - Official amd64 DVD]/ trixie main' >{disc}"
     ));
+    // A suite that is none, at the address of those that are.
+    let suite = "/etc/apt/sources.list.d/suite.sources";
+    host.inside(&format!(
+        "printf 'Types: deb\\nURIs: http://deb.debian.org/debian\\nSuites: nosuch\\nComponents: main\\nSigned-By: \
+         /usr/share/keyrings/debian-archive-keyring.gpg\\n' >{suite}"
+    ));
     let passed_over = |file: &str| format!("{file} names a source that fails and is passed over");
-    up("docker").expect(0).said(&[&passed_over(file), &passed_over(disc)]);
+    let did = up("docker");
+    did.expect(0).said(&[&passed_over(file), &passed_over(disc), &passed_over(suite)]);
+    assert!(!did.stderr.contains("debian.sources"), "{}", did.stderr);
     up("docker").expect(0).said(&["nothing to change"]);
     assert_eq!(host.inside(&format!("cat {file}")), line, "it is as it was");
 
