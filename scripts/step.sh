@@ -409,7 +409,7 @@ broken_sources() {
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
         [ -f "$file" ] || continue
         # shellcheck disable=SC2013 # addresses and words, which have no blanks in them
-        for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o -e '[a-z+]*://[^] ]*' -e 'cdrom:\['); do
+        for uri in $(grep -v '^[[:space:]]*#' "$file" | grep -o -e '[a-z+]*://[^] ]*' -e 'cdrom:\[' | sed 's|://[^/@]*@|://|'); do
             for suite in $(grep -v '^[[:space:]]*#' "$file" | tr '[:blank:]' '\n' | grep -v ':'); do
                 if fails_at "$uri" "$suite"; then
                     printf '%s\n' "$file"

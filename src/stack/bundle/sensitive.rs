@@ -24,6 +24,20 @@ pub(super) const NAMES: [&str; 17] = [
 /// Keys and logins are short: only this many bytes are searched.
 const SEARCHED: usize = 65_536;
 
+/// Whether a file with such a name is public all the same: a certificate, or an example of an `.env`.
+pub(super) fn is_public(path: &str, content: &[u8]) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_example = [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end));
+    let text = String::from_utf8_lossy(&content[..content.len().min(SEARCHED)]);
+    let is_certificate = || {
+        let begins = |what: &str| text.trim_start().starts_with(what);
+        (begins("-----BEGIN CERTIFICATE-----") || begins("-----BEGIN PUBLIC KEY-----"))
+            && !text.contains("PRIVATE KEY-----")
+            && content.len() <= SEARCHED
+    };
+    name.starts_with(".env.") && is_example || name.ends_with(".pem") && is_certificate()
+}
+
 /// Whether the content is a private key, or a client's file that holds a key or a login. Source code that
 /// only mentions one does not count: it may have to be readable for everyone.
 pub(super) fn holds_secret(content: &[u8]) -> bool {
@@ -35,6 +49,7 @@ pub(super) fn holds_secret(content: &[u8]) -> bool {
         // openssl writes this before a key that it extracts from PKCS #12.
         Some(b'B') => text.starts_with("Bag Attributes") && has_key(),
         Some(b'P') => text.starts_with("PuTTY-User-Key-File-"),
+        Some(b'A') => text.starts_with("AGE-SECRET-KEY-"),
         // A service account; a login of Docker's.
         Some(b'{') => has_key() || text.contains("\"auths\"") && text.contains("\"auth\""),
         // ~/.aws/credentials.
@@ -45,7 +60,25 @@ pub(super) fn holds_secret(content: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::holds_secret;
+    use super::{holds_secret, is_public};
+
+    #[test]
+    fn public_files_with_such_names() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
+        let both = format!("{certificate}-----BEGIN PRIVATE KEY-----\n");
+        for (path, content, expected) in [
+            ("tls/fullchain.pem", certificate, true),
+            ("public.pem", "-----BEGIN PUBLIC KEY-----\n", true),
+            ("both.pem", both.as_str(), false),
+            ("empty.pem", "", false),
+            ("server.key", certificate, false),
+            (".env.example", "A=1\n", true),
+            ("app/.env.sample", "A=1\n", true),
+            (".env.production", "A=1\n", false),
+        ] {
+            assert_eq!(is_public(path, content.as_bytes()), expected, "{path}");
+        }
+    }
 
     #[test]
     fn what_is_in_a_file() {

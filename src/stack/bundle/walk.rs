@@ -49,7 +49,9 @@ pub(super) fn collect(dir: &Path, choice: &Choice<'_>) -> Result<Collected, Bund
         let content = taken.read().map_err(|error| read_error(&taken.there, error))?;
         // What a link leads to is a secret under the link's name as well.
         let real = taken.there.strip_prefix(&walk.root).ok().and_then(Path::to_str).unwrap_or(path);
-        let is_secret = |path: &str| named.matches(path, false) || named_secret(path);
+        let is_secret = |path: &str| {
+            named_secret(path) || named.matches(path, false) && !sensitive::is_public(path, &content)
+        };
         let secret = is_secret(path) || real != path && is_secret(real) || sensitive::holds_secret(&content);
         let mode = match secret {
             true if taken.mode & 0o111 != 0 => 0o700,
