@@ -53,6 +53,13 @@ impl Firewall {
                 add(format!("{} ({project})", service.name));
             }
         }
+        for forward in forwards::read(facts) {
+            let mut ports = forward.ports.iter();
+            if forward.protocol == opening.protocol.as_str() && ports.any(|each| each.overlaps(opening.ports))
+            {
+                add(forward.behind());
+            }
+        }
         for socket in &facts.listening {
             let is_dockers = facts.published.iter().any(|port| {
                 port.port == socket.port && port.protocol == socket.protocol && socket.process == "dockerd"

@@ -131,7 +131,13 @@ fn what_others_forward_is_not_cut() {
             "to close them: `shut = [\"5000-5010\", 2222]` in [steps.firewall]",
         ]
     );
-    assert!(planned(&forwards(&[vm]), &format!("{all}, 2222]")).is_ok());
+    let step = planned(&forwards(&[vm]), &format!("{all}, 2222]")).expect("it stays open");
+    let risks = step.changes.iter().flat_map(|change| &change.risks);
+    let mut behind = risks.filter_map(|risk| match risk {
+        Risk::LetsIn { port, behind, .. } if port == "2222/tcp" => Some(behind.join(", ")),
+        _ => None,
+    });
+    assert_eq!(behind.next().as_deref(), Some("forwarded to 10.0.0.5:22 by iptables, chain PREROUTING"));
     let shut = risks_of(&forwards(&[vm]), "firewall = { allow = [8080, 9090], shut = [2222] }");
     assert!(shut.iter().any(|risk| risk.starts_with("2222/tcp forwarded to 10.0.0.5:22")), "{shut:?}");
     // To the host itself: that is ufw's, and who listens there is known.
