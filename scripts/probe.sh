@@ -621,7 +621,8 @@ table_filters() {
             rest=${line#*'"'}
             line=${line%%'"'*}${rest#*'"'}
         done
-        case $line in *[!"$TAB "]*' dnat '*) printf 'rule\t4\tnft\t%s\n' "${line#"${line%%[!"$TAB "]*}"}" ;; esac
+        # Not `ct status dnat`, which only asks.
+        case $line in *'dnat to '* | *'dnat ip to '* | *'dnat ip6 to '*) printf 'rule\t4\tnft\t%s\n' "${line#"${line%%[!"$TAB "]*}"}" ;; esac
         case $line in
         *'type filter hook input '* | *'type filter hook forward '* | *'type filter hook prerouting '* | *'type filter hook ingress '*) hooked=yes ;;
         esac

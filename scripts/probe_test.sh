@@ -521,6 +521,16 @@ QUESTIONS
     check 'what apt cannot read, and no more' [ "$(grep -c '^apt-malformed' "$root/opt/answer")" = 2 ]
 }
 
+# found_malformed FILE LINES: apt cannot read the entries that begin at these lines, and the file goes again.
+found_malformed() {
+    probe <<QUESTIONS
+package${TAB}curl
+QUESTIONS
+    found=$(sed -n "s/^apt-malformed$TAB.*${1##*/}$TAB//p" "$root/opt/answer" | tr '\n' ' ')
+    check "apt cannot read, of ${1##*/}: $found" [ "$found" = "$2" ]
+    rm -f "$1"
+}
+
 # malformed: entries that apt 2.6 reads, and entries that stop it, as it was seen to do with them.
 malformed() {
     list=$root/etc/apt/sources.list.d/three.list
@@ -531,12 +541,7 @@ malformed() {
             'deb http://a.b/d stable' 'deb [arch=amd64 http://a.b/d stable main' 'debx http://a.b stable main' foo \
             deb 'deb a.b/d stable main' 'deb http://a.b/d stable #main' 'deb file:/x ./ main'
     } >"$list"
-    probe <<QUESTIONS
-package${TAB}curl
-QUESTIONS
-    found=$(sed -n "s/^apt-malformed$TAB.*three.list$TAB//p" "$root/opt/answer" | tr '\n' ' ')
-    check "lines that apt cannot read: $found" [ "$found" = '9 10 11 12 13 14 15 16 ' ]
-    rm -f "$list"
+    found_malformed "$list" '9 10 11 12 13 14 15 16 '
     sources=$root/etc/apt/sources.list.d/three.sources
     {
         printf 'Types: deb deb-src\nURIs: http://a.b/d\n# c\nSuites: s s-updates\nComponents: main\nSigned-By:\n -----BEGIN\n .\n\n'
@@ -546,12 +551,7 @@ QUESTIONS
         printf 'Types: debx\nURIs: http://a.b/d\nSuites: s\nComponents: main\n\n'
         printf 'Types: deb\nSuites: s\nComponents: main\n\nTypes: deb\nURIs: http://a.b/d\nSuites: ./\nComponents: main\n'
     } >"$sources"
-    probe <<QUESTIONS
-package${TAB}curl
-QUESTIONS
-    found=$(sed -n "s/^apt-malformed$TAB.*three.sources$TAB//p" "$root/opt/answer" | tr '\n' ' ')
-    check "stanzas that apt cannot read: $found" [ "$found" = '25 29 32 37 41 ' ]
-    rm -f "$sources"
+    found_malformed "$sources" '25 29 32 37 41 '
 }
 
 docker_root() {
@@ -1079,7 +1079,7 @@ PROGRAM
 case $* in
 'list tables') printf 'table %s\n' 'ip filter' 'ip6 nat' 'inet filter' 'inet own' 'inet out' 'ip policy' 'netdev early' 'inet said' 'ip docker-bridges' 'inet f2b-table' 'ip crowdsec' 'inet firewalld' 'ip x;flush ruleset' 'ip x flush' 'arp filter' ;;
 '-t list table ip6 nat') printf 'table ip6 nat {\n\tchain p {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\ttcp dport 8053 dnat to [fd00::5]:53\n\t}\n}\n' ;;
-'-t list table inet own') printf 'table inet own {\n\tchain p {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\tiifname "eth0" tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443\n\t}\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 23 log prefix "x" reject with icmp port-unreachable\n\t}\n}\n' ;;
+'-t list table inet own') printf 'table inet own {\n\tchain p {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\tiifname "eth0" tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443\n\t\tdnat to 10.1.1.6\n\t\tct status dnat accept\n\t}\n\tchain in {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 23 log prefix "x" reject with icmp port-unreachable\n\t}\n}\n' ;;
 '-t list table inet filter') printf 'table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n' ;;
 '-t list table inet out') printf 'table inet out {\n\tchain out {\n\t\ttype filter hook output priority filter; policy drop;\n\t}\n}\n' ;;
 '-t list table ip policy') printf 'table ip policy {\n\tchain f {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n' ;;
@@ -1115,7 +1115,8 @@ filter${TAB}-A DOCKER-USER -j RETURN
 nat${TAB}-A PREROUTING -p tcp -m tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22
 nat${TAB}-A DOCKER-INGRESS -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.18.0.2:80
 nat${TAB}-A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.42.0.3:80" ]
-    check "what nft forwards: $(value "rule${TAB}4${TAB}nft")" [ "$(value "rule${TAB}4${TAB}nft" | sort)" = "iifname  tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443
+    check "what nft forwards: $(value "rule${TAB}4${TAB}nft")" [ "$(value "rule${TAB}4${TAB}nft" | sort)" = "dnat to 10.1.1.6
+iifname  tcp dport { 8443, 9443 } dnat ip to 10.1.1.5:443
 tcp dport 8053 dnat to [fd00::5]:53" ]
     check "rules of IPv6: 3002" [ "$(grep -cE "^rule${TAB}6${TAB}filter${TAB}(:INPUT DROP|-A INPUT -s 2001:db8::[0-9]+ -j DROP|-A INPUT -m comment --comment \"a\?b\?\[31m\" -j DROP)\$" "$root/opt/answer")" = 3002 ]
     check "tables of others: $(value foreign-table)" [ "$(value foreign-table | sort)" = "inet own
@@ -1123,7 +1124,7 @@ ip policy
 ip6 filter
 ip6 mangle
 netdev early" ]
-    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 13 + 2 + 5 + $(value address | wc -l))) ]
+    check "lines of these alone" [ "$(grep -cE '^(rule|address|sshd-port|foreign-table)' "$root/opt/answer")" = $((3002 + 14 + 2 + 5 + $(value address | wc -l))) ]
     rm -f "$root/opt/ran"
     for name in sshd ip ip6tables-save iptables-save nft; do
         printf '#!/bin/sh\necho broken >&2\nexit 1\n' | put "/usr/local/bin/$name"

@@ -361,7 +361,9 @@ refresh_lists() {
         s/^[EW]: GPG error: \([^ ]*\) \([^ :]*\).*/\1 \2/p
         s/^[EW]: An error occurred during the signature verification.* GPG error: \([^ ]*\) \([^ :]*\).*/\1 \2/p" "$scratch/apt.log" | sort -u)
     [ -n "$failing" ] || return 1
-    why=$(grep '^E: ' "$scratch/apt.log" | head -n 1)
+    # With several failing sources it is unclear which one an error is about.
+    why=''
+    [ "$(printf '%s\n' "$failing" | wc -l)" -gt 1 ] || why=$(grep '^E: ' "$scratch/apt.log" | head -n 1)
     for package; do
         is_available "$package" || {
             broken_sources | while IFS= read -r file; do hint "$file on the host names a source that fails: fix it there, or remove the line"; done
@@ -369,18 +371,17 @@ refresh_lists() {
         }
     done
     broken_sources | while IFS= read -r file; do
-        notice "$file names a source that fails and is passed over, since nothing is wanted from it: ${why#E: }"
+        notice "$file names a source that fails and is passed over, since nothing is wanted from it${why:+: ${why#E: }}"
     done
 }
 
 # fails_at URI SUITE: whether it is one of those that apt could not read, or above one. One address has many
-# suites, of which one may be wrong; without a SUITE any counts.
+# suites, of which one may be wrong.
 fails_at() {
     while read -r address suite; do
         # The name of a disc has blanks in it, and there is one drive.
         case $1$address in cdrom:*cdrom:*) return 0 ;; esac
         case ${address%/}/ in "${1%/}"/*) ;; *) continue ;; esac
-        [ -n "$2" ] || return 0
         [ "${suite%/}" != "${2%/}" ] || return 0
         case $suite$address in "${1%/}/dists/$2"/*) return 0 ;; "${1%/}"/dists/*) ;; "${1%/}"/*) return 0 ;; esac
     done <<FAILING

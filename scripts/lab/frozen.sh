@@ -34,7 +34,7 @@ keep_frozen() {
     printf '%s %s\n' "$kept/upper" "$(cat "$1/layers")" >"$kept/layers"
     ln -sfn ".$2-$number" "$FROZEN/.new-$2"
     mv -T "$FROZEN/.new-$2" "$FROZEN/$2"
-    # At once: another program may be about to forget what nobody holds.
+    # Under the same lock, because another program may be about to forget layers without a holder.
     [ -z "${PROVISION_LAB_OWNER:-}" ] || hold_frozen "$2"
 }
 

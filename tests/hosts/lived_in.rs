@@ -111,11 +111,10 @@ fn a_source_that_fails() -> Result<(), Failed> {
     host.inside(&format!(
         "rm {odd}; echo 'deb cdrom:[Debian GNU/Linux 13.1.0 _Trixie_ - Official amd64 DVD]/ trixie main' >{disc}"
     ));
-    // A suite that is none, at the address of those that are.
+    // A suite that does not exist, at the address that the host's other suites come from.
     let suite = "/etc/apt/sources.list.d/suite.sources";
     host.inside(&format!(
-        "printf 'Types: deb\\nURIs: http://deb.debian.org/debian\\nSuites: nosuch\\nComponents: main\\nSigned-By: \
-         /usr/share/keyrings/debian-archive-keyring.gpg\\n' >{suite}"
+        "sed 's/^Suites:.*/Suites: nosuch/' /etc/apt/sources.list.d/debian.sources >{suite}"
     ));
     let passed_over = |file: &str| format!("{file} names a source that fails and is passed over");
     let did = up("docker");

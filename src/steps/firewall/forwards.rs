@@ -51,8 +51,10 @@ fn forward(rule: &LoadedRule) -> Option<Forward> {
         // `tcp dport { 80, 443 } dnat ip to 10.0.0.5`.
         "nft" => {
             let (matched, to) = rule.rule.split_once("dnat ")?;
-            // `ip to 10.0.0.5`; a map of many has an address in each of its entries.
-            let to = to.split_once("to ").map_or(to, |(_, to)| to).split(' ').next().unwrap_or_default();
+            // `dnat ip to 10.0.0.5`; `ct status dnat accept` only asks.
+            let to = ["to ", "ip to ", "ip6 to "].iter().find_map(|words| to.strip_prefix(words))?;
+            // A map of many has an address in each of its entries.
+            let to = to.split(' ').next().unwrap_or_default();
             let is_address = to.contains(['.', ':']);
             let (protocol, rest) = match matched.split_once(" dport ") {
                 Some((before, rest)) => (before.rsplit(' ').next().unwrap_or_default(), rest),
@@ -151,6 +153,8 @@ mod tests {
             ("nat", "-A POSTROUTING -s 172.20.0.0/16 ! -o br-web -j MASQUERADE"),
             ("filter", "-A INPUT -j DROP"),
             ("filter", ":FORWARD ACCEPT"),
+            ("nft", "ct status dnat accept"),
+            ("nft", "ct status dnat tcp dport 80 redirect to :8080"),
         ] {
             let rule = LoadedRule { family: 4, table: table.into(), rule: rule.into() };
             assert_eq!(forward(&rule), None);

@@ -20,7 +20,7 @@ pub struct Opening {
     pub ports: PortRange,
     /// The transport protocol.
     pub protocol: Transport,
-    /// Who may; [`Opening::is_public`] where everybody may.
+    /// The networks that may connect; see [`Opening::is_public`].
     #[serde(serialize_with = "as_texts")]
     pub from: Vec<IpNet>,
     /// Whether it is a port of ssh.
@@ -63,12 +63,12 @@ impl Opening {
         self.from.dedup();
     }
 
-    /// Whether somebody from there is let in.
+    /// Whether connections from this address are let in.
     pub fn admits(&self, address: IpAddr) -> bool {
         self.from.iter().any(|net| net.contains(&address))
     }
 
-    /// Who may, for a person; empty where everybody may, of both families.
+    /// The networks that may connect, for display; empty if everyone may, in both families.
     pub fn narrowed_to(&self) -> Vec<String> {
         if anybody().iter().all(|net| self.from.contains(net)) {
             return Vec::new();

@@ -1,6 +1,7 @@
 //! Which ports a change opens or closes, for which networks, and what listens there.
 
 use super::containers::CHAIN;
+use super::forwards::Forward;
 use super::host::{Host, families, loaded};
 use super::opening::Opening;
 use super::ufw::Present;
@@ -13,6 +14,7 @@ use crate::steps::Model;
 impl Firewall {
     /// The ports that are open afterwards, for everyone or for some networks, and what listens there.
     pub(super) fn lets_in(&self, facts: &Facts, openings: &[Opening]) -> Vec<Risk> {
+        let forwards = forwards::read(facts);
         openings
             .iter()
             .map(|opening| Risk::LetsIn {
@@ -22,13 +24,13 @@ impl Firewall {
                     (true, from) => vec![format!("containers ({})", from.join(", "))],
                     (false, from) => from,
                 },
-                behind: self.behind(facts, opening),
+                behind: self.behind(facts, &forwards, opening),
             })
             .collect()
     }
 
     /// Who answers at these ports, or will.
-    fn behind(&self, facts: &Facts, opening: &Opening) -> Vec<String> {
+    fn behind(&self, facts: &Facts, forwards: &[Forward], opening: &Opening) -> Vec<String> {
         let mut behind = Vec::new();
         let mut add = |name: String| {
             if !name.is_empty() && !behind.contains(&name) {
@@ -53,7 +55,7 @@ impl Firewall {
                 add(format!("{} ({project})", service.name));
             }
         }
-        for forward in forwards::read(facts) {
+        for forward in forwards {
             let mut ports = forward.ports.iter();
             if forward.protocol == opening.protocol.as_str() && ports.any(|each| each.overlaps(opening.ports))
             {
@@ -101,7 +103,7 @@ impl Firewall {
         let single = |port: u16| PortRange { first: port, last: port };
         for port in facts.published.iter().filter(|port| port.is_open()) {
             if (!ruled || let_in(port.port, &port.protocol)) && !stays(port.port, &port.protocol) {
-                // Even if this stack opened the port, the service behind it is not its own.
+                // This stack may have opened the port, but the service behind it belongs to another.
                 let others = port.project.is_empty() || port.project != model.claims.stack();
                 add(single(port.port), &port.protocol, port.owner(), others);
             }

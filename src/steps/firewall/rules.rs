@@ -63,7 +63,7 @@ impl<'a> Difference<'a> {
     fn reason(&self, host: &Host) -> String {
         let mut reasons: Vec<String> = host.faults.iter().map(ToString::to_string).collect();
         if host.active && !self.missing.is_empty() {
-            // They were made once, and somebody has removed them since.
+            // provision added them earlier, and they were removed since.
             reasons.push(format!("not let in by ufw: {}", texts(&self.missing)));
         }
         if !self.stale.is_empty() {
@@ -152,7 +152,7 @@ impl Firewall {
 /// An address that is let in, for a try on the host itself.
 fn a_source(net: IpNet) -> String {
     match net {
-        // TEST-NET-1, which nobody has: RFC 5737.
+        // TEST-NET-1, which is never assigned (RFC 5737).
         IpNet::V4(net) if net.prefix_len() == 0 => "192.0.2.2".into(),
         net => net.hosts().next().unwrap_or(net.addr()).to_string(),
     }

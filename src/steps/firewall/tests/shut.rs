@@ -58,13 +58,13 @@ fn what_others_serve_is_not_shut() {
         )
         .is_empty()
     );
-    // What rules of ours let in until now, and an older provision recorded for nobody.
+    // A port that our rules let in until now, and that no stack's claim records.
     let former = as_changed(&facts, "firewall.allow = [8080, 9090]");
     assert_eq!(
         refused(&former, "firewall.allow = [8080]").first().map(String::as_str),
         Some("these rules would close 9090/tcp, which is in use on the host; nothing was changed")
     );
-    // Also where this stack has opened it itself: the port has become somebody else's.
+    // Also if this stack opened it itself: another project has the port now.
     let own = claimed(former.clone(), "shop", "[8080, 9090]");
     assert_eq!(refused(&own, "firewall.allow = [8080]"), refused(&former, "firewall.allow = [8080]"));
     // What is shut already is no news.
