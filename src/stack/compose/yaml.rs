@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::{Chain, Read};
 use std::rc::Rc;
 
 use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
@@ -171,7 +172,7 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Node>, ComposeErro
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut events = Parser::new();
     events.set_encoding(Encoding::Utf8);
-    events.set_input(text.as_bytes());
+    events.set_input(text.as_bytes().chain(end_of_line(text).as_bytes()));
     let mut builder = Builder {
         text,
         events,
@@ -198,9 +199,14 @@ pub(super) fn documents(text: &str, file: &str) -> Result<Vec<Node>, ComposeErro
     }
 }
 
+/// What is missing of the last line: the parser panics where a block scalar ends without it.
+fn end_of_line(text: &str) -> &'static str {
+    if text.ends_with('\n') { "" } else { "\n" }
+}
+
 struct Builder<'a> {
     text: &'a str,
-    events: Parser<&'a [u8]>,
+    events: Parser<Chain<&'a [u8], &'static [u8]>>,
     file: Rc<str>,
     /// They hold from document to document.
     anchors: HashMap<String, (Node, usize)>,
@@ -252,7 +258,12 @@ impl Builder<'_> {
         self.count(1, &place)?;
         let (value, anchor, tag) = match event.data {
             EventData::Alias { anchor } => return self.alias(&anchor, &place),
-            EventData::Scalar { anchor, tag, value, style, .. } => {
+            EventData::Scalar { anchor, tag, mut value, style, .. } => {
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && event.end_mark.index > self.text.len() as u64 && value.ends_with('\n') {
+                    // The file does not end its last line.
+                    value.pop();
+                }
                 let plain = style == ScalarStyle::Plain;
                 let core = tag.as_deref().and_then(|tag| tag.strip_prefix("tag:yaml.org,2002:"));
                 let null = core == Some("null")
@@ -427,5 +438,49 @@ fn fault(place: &Place, problem: &str) -> ComposeError {
         line: place.line,
         column: place.column,
         problem: problem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parser panics where the last line of a block scalar does not end.
+    #[test]
+    fn the_last_line_need_not_end() {
+        for (text, value) in [
+            ("a: |\n  b", "b"),
+            ("a: |\n  b\n", "b\n"),
+            ("a: |\n  b\n  c", "b\nc"),
+            ("a: |-\n  b", "b"),
+            ("a: |-\n  b\n", "b"),
+            ("a: |+\n  b", "b"),
+            ("a: |+\n  b\n\n", "b\n\n"),
+            ("a: >\n  b\n  c", "b c"),
+            ("a: >-\n  b", "b"),
+            ("a: |\n  b\n   ", "b\n "),
+            ("a: |", ""),
+            ("a: |2", ""),
+            ("a: >+", ""),
+            ("a: b", "b"),
+            ("a: 'b'", "b"),
+            ("- |\r\n  b", "b"),
+        ] {
+            let documents = documents(text, "compose.yaml").unwrap_or_else(|e| panic!("{text:?}: {e}"));
+            let found = documents[0].get("a").or_else(|| documents[0].items().first());
+            assert_eq!(found.and_then(Node::text), Some(value), "{text:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(
+            text in concat!(
+                r"([|>][-+]?[0-9]?|[-?:,\[\]{}&*!%']|[\x22#]|[ab] ?|\t|\r|[ü\u{85}\u{2028}\u{feff}\x00]|",
+                r"---|\.\.\.|\\x?|\n {0,3}| ){0,24}",
+            )
+        ) {
+            let _ = documents(&text, "compose.yaml");
+        }
     }
 }
