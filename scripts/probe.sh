@@ -302,11 +302,13 @@ sub object {
     %o;
 }
 sub containers {
-    my ($s, $line) = @_;
+    my ($s, $line, $named) = @_;
     $_ = answer($s);
     while (/\G\s*[\[,]\s*$value\s*/gc) {
         my %c = object($+{v});
         my %l = object($c{Labels});
+        # What was made with `docker compose run` is none that a service is to have.
+        next if !$named && ($l{"com.docker.compose.oneoff"} // "") eq q("True");
         my ($name) = $c{Names} =~ m{"/([^"/]*)"};
         $c{Folder} = $l{"com.docker.compose.project.working_dir"} // q("");
         $c{Made} = $l{"com.docker.compose.image"} // q("");
@@ -342,7 +344,7 @@ $namesakes = ask("/containers/json?all=1&filters=" . filters("name", @patterns))
 $info{ServerVersion} =~ /^"[^"]/ or stop("the Docker daemon does not tell its version");
 $docker = "docker\t$info{ServerVersion}\t$info{Driver}";
 containers($listed, told("container")) if @$projects;
-containers($namesakes, told("namesake")) if @patterns;
+containers($namesakes, told("namesake"), 1) if @patterns;
 # Between the texts of an array there may be anything that is blank.
 containers($running, sub {
     my ($c, @names) = @_;
@@ -394,7 +396,8 @@ docker_cli() {
         ;;
     esac
     if [ -n "$PROJECTS" ]; then
-        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}$TAB{{json (.Label \"com.docker.compose.image\")}}" 2>/dev/null </dev/null
+        timeout "$DOCKER_LIMIT" docker ps -a --no-trunc --filter label=com.docker.compose.project --format "container$TAB{{json .ID}}$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Image}}$TAB{{json .State}}$TAB{{json .Status}}$TAB{{json (.Label \"com.docker.compose.project.working_dir\")}}$TAB{{json (.Label \"com.docker.compose.image\")}}$TAB{{json (.Label \"com.docker.compose.oneoff\")}}" 2>/dev/null </dev/null |
+            sed "/$TAB\"True\"\$/d; s/${TAB}[^${TAB}]*\$//"
     fi
     if [ -n "$PUBLISHED" ]; then
         timeout "$DOCKER_LIMIT" docker ps --format "published$TAB{{json .Names}}$TAB{{json (.Label \"com.docker.compose.project\")}}$TAB{{json (.Label \"com.docker.compose.service\")}}$TAB{{json .Ports}}" 2>/dev/null </dev/null

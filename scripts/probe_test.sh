@@ -787,7 +787,8 @@ class Handler(BaseHTTPRequestHandler):
             container = {"Id": "abc", "Names": ["/other/alias", "/demo-web-1"], "Image": "demo/web:1", "State": "running", "Status": "Up 3 minutes (healthy)", "Ports": [{"Status": "no", "Id": 1}], "Labels": labels, "HostConfig": {"NetworkMode": "x"}, "Mounts": []}
             evil = dict(container, Id="def", Names=["/evil"], Status="x\nend\n", Labels=dict(labels, **{"com.docker.compose.project.working_dir": "/x\ty\nend", "com.docker.compose.image": "", "com.docker.compose.service": "a\tb\nimage\tforged\t\"x\""}))
             other = dict(container, Id="ghi", Names=["/else"], Labels=dict(labels, **{"com.docker.compose.project": "else"}))
-            body = [container, evil, other]
+            once = dict(container, Id="jkl", Names=["/once"], Labels=dict(labels, **{"com.docker.compose.oneoff": "True"}))
+            body = [container, evil, other, once]
         elif self.path == "/images/demo/web:1/json":
             body = {"Id": "sha256:123", "RepoTags": ["demo/web:1"], "RepoDigests": ["demo/web@sha256:" + "a" * 64, "x\t@sha256:b"], "Config": {"Id": "no"}}
         elif self.path == "/networks/proxy":
@@ -851,7 +852,7 @@ QUESTIONS
     says 'compose\tv2.40.3-desktop.1'
     says 'container\t"abc"\t"demo-web-1"\t"demo"\t"web"\t"demo/web:1"\t"running"\t"Up 3 minutes (healthy)"\t"/srv/demo"\t"sha256:made"'
     check "the hostile container" grep -qxF "$(printf 'container\t"def"\t"evil"\t"demo"\t"a\\tb\\nimage\\tforged\\t\\"x\\""\t"demo/web:1"\t"running"\t"x\\nend\\n"\t"/x\\ty\\nend"\t""')" "$root/opt/answer"
-    never '"ghi"'
+    never '"(ghi|jkl)"'
     says "image\tdemo/web:1\t\"sha256:123\"\t$digests"
     says 'image\tdemo/none:1\t\t'
     check "the project of a network" grep -qxF "$(printf 'network\tproxy\t"n1"\tabc1 def0\t"shop\\tx"')" "$root/opt/answer"
@@ -895,7 +896,7 @@ esac
 case $1 in
 info) printf 'WARNING: something\ndocker\t"26.1.5+dfsg1"\t"overlayfs"\n' ;;
 ps) case $* in
-    *'-a '*) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\n' ;;
+    *'-a '*) printf 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"\t"False"\ncontainer\t"2"\t"x"\t"else"\t"db"\t"demo/db:1"\t"running"\t"Up"\t""\ncontainer\t"3"\t"once"\t"demo"\t"db"\t"demo/db:1"\t"exited"\t"Exited (1)"\t"True"\n' ;;
     *) printf 'published\t"demo-db-1"\t"demo"\t"db"\t"0.0.0.0:9000-9002->9000-9002/udp, :::80->80/tcp"\npublished\t"x"\t""\t""\t""\n' ;;
     esac ;;
 volume) case $* in
@@ -913,7 +914,7 @@ QUESTIONS
     says 'docker\t"26.1.5+dfsg1"\t"overlayfs"'
     says 'compose\t2.38.2-1~ubuntu.24.04~noble'
     says 'container\t"1"\t"demo-db-1"\t"demo"\t"db"\t"demo/db:1"\t"running"\t"Up"'
-    never '"else"'
+    never '"(else|once)"'
     says 'namesake\t"f"\t"front.1"\t""'
     says 'volume\tdemo_old\t"demo_old"\t"demo"'
     says 'volume\tshared\t"shared"\t"demo"'

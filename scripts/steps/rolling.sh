@@ -84,6 +84,7 @@ outdated() {
     compose --dry-run up --detach --scale "$1=$(running "$1" | grep -c .)" "$1" >"$scratch/dry" 2>&1 || return 1
     sed -n 's/.*Container \([^ ]*\)  *Recreat[eding]*[ .]*$/\1/p' "$scratch/dry" | sort -u >"$scratch/names"
     { stale newer_in "$1"; stale newer_secret "$1"; } >"$scratch/older"
+    ! unnoticed | grep >/dev/null -xF "$1" || of_before "$1" | cut -d' ' -f1 >>"$scratch/older"
     for id in $(running "$1"); do
         if grep -qxF "$(docker inspect --format '{{slice .Name 1}}' "$id")" "$scratch/names" ||
             grep -qxF "$id" "$scratch/older"; then

@@ -406,6 +406,7 @@ remove_unwanted() {
 up_apply() {
     # What is started anew is proven anew.
     rm -f "$state/proven"
+    began=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
     stop_stale
     drop_halves
     arg rolling >"$scratch/rolling"
@@ -426,10 +427,12 @@ up_apply() {
         blame
         fail "the stack did not start${report:+: $(told "$report")}"
     fi
+    recreate_unnoticed
     remove_unwanted
     join_networks
     restart_waiting
     restart_stale
+    rejoin
     wait_until_settled
     outcome
     arg definitions >"$state/definitions"

@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 
 pub use backups::Backups;
 pub use complaint::with_place;
+pub use definition::Definition;
 pub use dotenv::{Environment, write as write_env};
 pub use named::Context;
 pub use networks::Network;
@@ -165,8 +166,8 @@ pub struct Service {
     pub backups: Option<Backups>,
     /// `user:`, where it is given as a number: the user that reads what is mounted.
     pub uid: Option<u32>,
-    /// A hash of its definition: Compose recreates its containers when that changes.
-    pub definition: String,
+    /// Hashes of its definition: its containers are recreated when that changes.
+    pub definition: Definition,
     /// Files of the folder that its `secrets` and `configs` give it, relative to the folder.
     pub given: Vec<String>,
     /// Files and folders of the folder that it is made from: `env_file`, `label_file`, what it is
@@ -218,6 +219,8 @@ pub struct Dependency {
     /// Whether the one that waits has this one's network, processes or volumes, which go away with its
     /// container: Compose recreates both.
     pub shared: bool,
+    /// Whether that is its network or processes, which go away when its container is restarted, too.
+    pub namespace: bool,
 }
 
 /// What a service waits for in another.

@@ -115,7 +115,8 @@ pub fn script(step: &str) -> Option<&'static str> {
             include_str!("../../scripts/steps/stack.sh"),
             include_str!("../../scripts/steps/bundle.sh"),
             include_str!("../../scripts/steps/watch.sh"),
-            include_str!("../../scripts/steps/rolling.sh")
+            include_str!("../../scripts/steps/rolling.sh"),
+            include_str!("../../scripts/steps/recreate.sh")
         )),
         // Its restore ends with a start of the stack, and both of its scripts read backups.
         "backup" => Some(concat!(
@@ -123,6 +124,7 @@ pub fn script(step: &str) -> Option<&'static str> {
             include_str!("../../scripts/steps/bundle.sh"),
             include_str!("../../scripts/steps/watch.sh"),
             include_str!("../../scripts/steps/rolling.sh"),
+            include_str!("../../scripts/steps/recreate.sh"),
             include_str!("../../scripts/dump.sh"),
             include_str!("../../scripts/steps/backup.sh")
         )),

@@ -2,6 +2,7 @@
 
 mod absolute;
 mod containers;
+mod definitions;
 mod files;
 mod folders;
 mod images;
@@ -39,12 +40,12 @@ use crate::stack::bundle::{Bundle, Choice};
 use crate::stack::compose::{Project, Service};
 use crate::stack::images::Availability;
 
+use definitions::DEFINITIONS;
 use files::is_above;
 use images::Pulled;
 pub(super) use images::{Images, Pull, of as image_of, pull};
 pub use permissions::Permission;
 use rolling::cannot_overlap;
-use touched::DEFINITIONS;
 
 const STEP: &str = "stack";
 

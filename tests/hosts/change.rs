@@ -1,5 +1,7 @@
 //! What a second `up` does: when the folder, the settings or the host have changed.
 
+mod recreated;
+
 use libtest_mimic::Failed;
 use serde_json::Value;
 
@@ -15,6 +17,8 @@ pub const STORIES: &[Story] = &[
     ("change::a_plan_for_later", a_plan_for_later),
     ("change::two_at_once", two_at_once),
     ("change::what_is_said", what_is_said),
+    ("change::what_an_old_compose_leaves", recreated::by_an_old_compose),
+    ("change::what_a_new_compose_leaves", recreated::by_a_new_compose),
 ];
 
 /// A service with one file mounted into it: the file is replaced, and the mount must follow.

@@ -1,6 +1,7 @@
-//! A hash of a service's definition. Compose recreates the containers when the definition changes.
+//! Hashes of a service's definition. Its containers are recreated when the definition changes.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,10 @@ use crate::digest::hex;
 
 /// Keys of a service that Compose ignores when it compares (`ServiceHash` in compose's
 /// `pkg/compose/hash.go`). It ignores `build` too, but a different build gives a different image.
-const NOT_COMPARED: [&str; 4] = ["depends_on", "profiles", "pull_policy", "scale"];
+const NOT_COMPARED: [&str; 2] = ["pull_policy", "scale"];
+
+/// Keys that Compose compares up to 2.30.1 (`depends_on` up to 2.29.2).
+const ORDER: [&str; 2] = ["depends_on", "profiles"];
 
 /// Top-level sections that services refer to.
 const KINDS: [&str; 4] = ["networks", "volumes", "secrets", "configs"];
@@ -28,35 +32,83 @@ impl<'a> Declared<'a> {
     }
 }
 
-/// The hash of a service in the merged tree, with the networks, volumes, secrets and configs that it uses.
-pub(super) fn definition(service: &Node, declared: &Declared<'_>, env: &Environment) -> String {
-    let mut hash = Sha256::new();
+/// What a service is, in parts that are compared by different programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Definition {
+    /// What Compose compares with the container's label.
+    own: String,
+    /// The networks, volumes, secrets and configs that it uses, as far as a container keeps what they
+    /// were when it was made. Compose compares none of this before 2.31, and later a part.
+    uses: String,
+    /// What it waits for, and its profiles. Compose compares this before 2.30.2.
+    order: String,
+}
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.own, self.uses, self.order)
+    }
+}
+
+impl Definition {
+    /// Whether this is what was written down `before`; `order` says that the order counts.
+    #[must_use]
+    pub fn is(&self, before: &str, order: bool) -> bool {
+        let parts: Vec<_> = before.split(' ').collect();
+        matches!(parts.as_slice(), [own, uses, waits]
+            if self.own == *own && self.uses == *uses && (!order || self.order == *waits))
+    }
+}
+
+/// The definition of a service in the merged tree.
+pub(super) fn definition(service: &Node, declared: &Declared<'_>, env: &Environment) -> Definition {
+    let (mut own, mut order) = (Sha256::new(), Sha256::new());
     for entry in sorted(service) {
         match entry.0 {
             key if NOT_COMPARED.contains(&key) || key.starts_with("x-") => {}
+            key if ORDER.contains(&key) => {
+                text(&mut order, key);
+                node(&mut order, entry.1);
+            }
             "deploy" => {
                 for (key, value) in sorted(entry.1).into_iter().filter(|(key, _)| *key != "replicas") {
-                    text(&mut hash, key);
-                    node(&mut hash, value);
+                    text(&mut own, key);
+                    node(&mut own, value);
                 }
             }
-            "environment" => environment(&mut hash, entry.1, env),
+            "environment" => environment(&mut own, entry.1, env),
             key => {
-                text(&mut hash, key);
-                node(&mut hash, entry.1);
+                text(&mut own, key);
+                node(&mut own, entry.1);
             }
         }
     }
+    Definition { own: short(own), uses: uses(service, declared, env), order: short(order) }
+}
+
+fn uses(service: &Node, declared: &Declared<'_>, env: &Environment) -> String {
+    let mut hash = Sha256::new();
     for kind in KINDS {
         let mut used = used(service, kind);
-        if kind == "networks" && used.is_empty() {
+        if kind == "networks" && used.is_empty() && service.get("network_mode").is_none() {
             used.push("default");
         }
         used.sort_unstable();
         for name in used {
-            if let Some(value) = declared.0.get(&(kind, name)) {
-                text(&mut hash, name);
+            let Some(value) = declared.0.get(&(kind, name)) else { continue };
+            text(&mut hash, name);
+            // Docker keeps the options of a volume as they are: only another one makes a difference.
+            let counts = |key: &str| match kind {
+                "volumes" => matches!(key, "name" | "external"),
+                _ => !key.starts_with("x-"),
+            };
+            for (key, value) in sorted(value).into_iter().filter(|(key, _)| counts(key)) {
+                text(&mut hash, key);
                 node(&mut hash, value);
+                if matches!(kind, "secrets" | "configs") && key == "environment" {
+                    let content = value.text().and_then(|name| env.get(name));
+                    text(&mut hash, content.unwrap_or_default());
+                }
             }
         }
     }
@@ -67,13 +119,19 @@ pub(super) fn definition(service: &Node, declared: &Declared<'_>, env: &Environm
 pub(super) fn declaration(declared: &Node) -> String {
     let mut hash = Sha256::new();
     let says = |(key, value): &(&str, &Node)| {
-        *key != "name" && !key.starts_with("x-") && !(*key == "driver" && value.text() == Some("local"))
+        let is_default = *key == "driver" && matches!(value.text(), Some("local" | "bridge"));
+        !matches!(*key, "name" | "external") && !key.starts_with("x-") && !is_default
     };
     for (key, value) in sorted(declared).into_iter().filter(says) {
         text(&mut hash, key);
         node(&mut hash, value);
     }
     short(hash)
+}
+
+/// The hash of one without any options.
+pub(super) fn undeclared() -> String {
+    short(Sha256::new())
 }
 
 fn short(hash: Sha256) -> String {

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::definition::{declaration, undeclared};
 use super::yaml::Node;
 
 /// A network that Compose makes; those of others (`external`) are none.
@@ -9,6 +10,10 @@ use super::yaml::Node;
 pub struct Network {
     /// Its name in the Compose file.
     pub name: String,
+    /// Its name on the host.
+    pub on_host: String,
+    /// A hash of its options.
+    pub definition: String,
     /// The subnets that `ipam` gives it. Docker chooses one where there is none.
     pub subnets: Vec<IpNet>,
     /// The name of its bridge on the host (`com.docker.network.bridge.name` in `driver_opts`).
@@ -18,7 +23,7 @@ pub struct Network {
 }
 
 impl Network {
-    fn read(name: &str, node: &Node) -> Option<Self> {
+    fn read(name: &str, node: &Node, project: &str) -> Option<Self> {
         let is_external =
             node.get("external").is_some_and(|external| external.is_map() || external.truth() == Some(true));
         if is_external {
@@ -32,6 +37,11 @@ impl Network {
             node.get("driver_opts").and_then(|options| options.get("com.docker.network.bridge.name"));
         Some(Self {
             name: name.to_owned(),
+            on_host: match node.get("name").and_then(Node::text).filter(|name| !name.is_empty()) {
+                Some(name) => name.to_owned(),
+                None => format!("{project}_{name}"),
+            },
+            definition: declaration(node),
             subnets: subnets.map(|subnet| subnet.trunc()).collect(),
             bridge: bridge.and_then(|name| Some(name.text()?.to_owned())),
             is_bridge: node.get("driver").and_then(Node::text).is_none_or(|driver| driver == "bridge"),
@@ -40,10 +50,10 @@ impl Network {
 }
 
 /// Those of a project, with the `default` one where a service is in no other.
-pub(super) fn networks(root: &Node) -> Vec<Network> {
+pub(super) fn networks(root: &Node, project: &str) -> Vec<Network> {
     let declared = root.get("networks").map(Node::entries).unwrap_or_default();
     let mut networks: Vec<Network> =
-        declared.iter().filter_map(|entry| Network::read(&entry.key, &entry.value)).collect();
+        declared.iter().filter_map(|entry| Network::read(&entry.key, &entry.value, project)).collect();
     let services = root.get("services").map(Node::entries).unwrap_or_default();
     let uses_default = |service: &Node| match (service.get("network_mode"), service.get("networks")) {
         (Some(_), _) => false,
@@ -54,7 +64,13 @@ pub(super) fn networks(root: &Node) -> Vec<Network> {
     };
     let is_declared = declared.iter().any(|entry| entry.key == "default");
     if !is_declared && services.iter().any(|service| uses_default(&service.value)) {
-        networks.push(Network { name: "default".into(), is_bridge: true, ..Network::default() });
+        networks.push(Network {
+            name: "default".into(),
+            on_host: format!("{project}_default"),
+            definition: undeclared(),
+            is_bridge: true,
+            ..Network::default()
+        });
     }
     networks
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::backups::backups;
-use super::definition::{Declared, definition};
+use super::definition::{Declared, Definition, definition};
 use super::dotenv::Environment;
 use super::paths::{self, Bound, PathUse};
 use super::recipe::{Recipe, recipe};
@@ -205,7 +205,7 @@ fn service(
             .map(|name| name.place.to_string())
             .unwrap_or_default(),
         uid: text("user").and_then(|user| user.split(':').next()?.parse().ok()),
-        definition: String::new(),
+        definition: Definition::default(),
         given: Vec::new(),
         made_from: made_from(node),
         env_files: env_files(node),
@@ -263,6 +263,7 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
         let known = found.iter_mut().find(|known| known.service == dependency.service);
         if let Some(known) = known {
             known.shared |= dependency.shared;
+            known.namespace |= dependency.namespace;
             return;
         }
         found.push(dependency);
@@ -274,6 +275,7 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
         required: true,
         restart: false,
         shared: false,
+        namespace: false,
     };
     if let Some(depends_on) = node.get("depends_on") {
         for item in depends_on.items() {
@@ -303,7 +305,8 @@ fn dependencies(name: &str, node: &Node) -> Result<(Vec<Dependency>, Vec<Place>)
         let shared =
             node.get(key).and_then(|node| Some((node.text()?.strip_prefix("service:")?, &node.place)));
         if let Some((service, place)) = shared {
-            add(Dependency { restart: true, shared: true, ..started(service) }, place);
+            let dependency = Dependency { restart: true, shared: true, namespace: true, ..started(service) };
+            add(dependency, place);
         }
     }
     if let Some(at) = found.iter().position(|known| known.service == name) {

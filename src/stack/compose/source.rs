@@ -242,6 +242,7 @@ pub(super) fn assemble(
     read.uses.append(&mut loader.taken_in);
     let (resources, declared_volumes) = resources::of(&root, &read, &name);
     let own: Vec<String> = sources.iter().map(|(file, _)| file.clone()).chain([".env".to_owned()]).collect();
+    let networks = networks::networks(&root, &name);
     let mut project = Project {
         name,
         file: first.to_owned(),
@@ -253,7 +254,7 @@ pub(super) fn assemble(
         named: own,
         on_host: Vec::new(),
         contexts: Vec::new(),
-        networks: networks::networks(&root),
+        networks,
         resources,
         declared_volumes,
         environment: env.clone(),

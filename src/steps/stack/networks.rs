@@ -1,4 +1,4 @@
-//! The networks that the first start of a project makes.
+//! The networks that a start of a project makes.
 
 use ipnet::IpNet;
 
@@ -12,13 +12,14 @@ impl Stack {
         let project = &self.input.project;
         let runs = model.facts.containers.iter().any(|container| container.project == project.name);
         let is_there = |subnet: &IpNet| model.facts.routes.iter().any(|route| route.network == *subnet);
+        let recorded = self.recorded(model).unwrap_or_default();
         let mut choices = automatic(model);
         let mut wanted: Vec<Wanted> = Vec::new();
         for network in project.networks.iter().filter(|network| network.is_bridge) {
             let whose = format!("the network {} of {}", network.name, project.name);
             match network.subnets.as_slice() {
                 // Most likely it is there: nothing tells which subnet it has.
-                [] if runs => {}
+                [] if runs && !recorded.is_new_network(&network.on_host) => {}
                 [] => wanted.extend(choices.next().map(|subnet| (whose, subnet))),
                 subnets => {
                     let new = subnets.iter().filter(|subnet| !runs || !is_there(subnet));

@@ -1,7 +1,6 @@
 //! Volumes and networks by their names on the host: those that must be there, those that others
 //! made, and those that would start empty.
 
-use super::touched::DEFINITIONS;
 use super::{STEP, Stack};
 use crate::facts::{Owner, Question, Questions};
 use crate::stack::compose::{Resource, ResourceKind};
@@ -107,13 +106,9 @@ impl Stack {
 
     /// Volumes that are declared differently from when they were made: Docker keeps what they have.
     pub(super) fn remarks_on_redeclared(&self, model: &Model) -> Vec<String> {
-        let Some(before) = model.text(&self.state(DEFINITIONS)) else { return Vec::new() };
+        let Some(recorded) = self.recorded(model) else { return Vec::new() };
         let is_redeclared = |volume: &&Resource| {
-            let declared = before.lines().find_map(|line| {
-                let rest = line.strip_prefix("volume ")?;
-                rest.strip_prefix(&volume.name)?.strip_prefix(' ')
-            });
-            declared.is_some_and(|declared| declared != volume.definition)
+            recorded.volume(&volume.name).is_some_and(|declared| declared != volume.definition)
                 && matches!(found(volume, model), Found::There(_))
         };
         let redeclared = self.volumes().filter(is_redeclared);

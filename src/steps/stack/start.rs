@@ -74,6 +74,15 @@ impl Situation<'_> {
         with_new.chain(self.outdated.iter().copied()).chain(made_anew).collect()
     }
 
+    /// Services that get more or fewer containers, with how many there are.
+    fn rescaled(&self) -> impl Iterator<Item = (&Service, usize)> {
+        let counted = self.services.iter().map(|service| {
+            let own = self.containers.iter().filter(|container| container.service == service.name);
+            (*service, own.count())
+        });
+        counted.filter(|(service, count)| *count > 0 && *count as u64 != u64::from(service.scale))
+    }
+
     /// Services that are no longer part of the project.
     fn orphans(&self) -> BTreeSet<&str> {
         let is_orphan =
@@ -109,8 +118,14 @@ impl Stack {
             reason = format!("{reason}; of {names} one container after the other is replaced");
         }
         let orphans: Vec<_> = now.orphans().into_iter().collect();
-        if !orphans.is_empty() {
-            risks.push(Risk::Removes { what: vec![format!("the containers of {}", orphans.join(", "))] });
+        let orphans = (!orphans.is_empty()).then(|| format!("the containers of {}", orphans.join(", ")));
+        let fewer = now.rescaled().filter_map(|(service, count)| {
+            let over = count.checked_sub(usize::try_from(service.scale).ok()?).filter(|over| *over > 0)?;
+            Some(format!("{over} of the {count} containers of {}", service.name))
+        });
+        let removed: Vec<_> = orphans.into_iter().chain(fewer).collect();
+        if !removed.is_empty() {
+            risks.push(Risk::Removes { what: removed });
         }
         let names: Vec<_> = now.services.iter().map(|service| service.name.as_str()).collect();
         let name = &self.input.project.name;
@@ -176,7 +191,7 @@ impl Stack {
         troubles.extend(self.not_joined(&model.facts.networks, &now.containers));
         Some(match () {
             () if now.containers.is_empty() => "it does not run".to_owned(),
-            () if sent.map_or(now.of_another, |sent| sent.is_loud) => why_changed(now.affected.as_ref()),
+            () if sent.map_or(now.of_another, |sent| sent.is_loud) => why_changed(now),
             () if now.secrets => "its secrets have changed".into(),
             () if !now.pulled.is_empty() => "new images".into(),
             () if !troubles.is_empty() => troubles.join(", "),
@@ -190,10 +205,11 @@ impl Stack {
         let mut touched = self.readers(&model.secret_files);
         let mut recreated = now.recreated();
         touched.extend(&recreated);
+        touched.extend(now.affected.iter().flat_map(|affected| affected.keys().copied()));
+        touched = self.sharers(&touched);
         // Where one container after the other is replaced, Compose is not asked to recreate any.
         recreated.retain(|service| !now.is_rolling(service));
-        touched.extend(self.followers(&recreated));
-        touched.extend(now.affected.iter().flat_map(|affected| affected.keys().copied()));
+        touched.extend(self.followers(&recreated, model));
         let names = now.services.iter().map(|service| &service.name);
         names
             .filter(|name| now.runs(name) && (!now.is_known || touched.contains(name.as_str())))
@@ -205,14 +221,11 @@ impl Stack {
     pub(in crate::steps) fn starting(&self, action: Action) -> Action {
         let services: Vec<_> = self.services().collect();
         let builds = services.iter().any(|service| service.build);
-        let definitions = services.iter().map(|service| format!("{} {}", service.name, service.definition));
-        let volumes = self.volumes().map(|volume| format!("volume {} {}", volume.name, volume.definition));
-        let definitions: Vec<_> = definitions.chain(volumes).collect();
         let expected: Vec<_> = expected(&services).iter().map(ToString::to_string).collect();
         action
             .with("services", lines(&expected))
             .with("hash", self.input.bundle.hash())
-            .with("definitions", lines(&definitions))
+            .with("definitions", lines(&self.definitions()))
             .with("wait", self.options.wait.to_string())
             .with("watch", self.options.watch.min(self.options.wait).to_string())
             .with("build", if builds { "yes" } else { "no" })
@@ -259,17 +272,24 @@ impl Stack {
 }
 
 /// Why a start follows, in terms of what has changed.
-fn why_changed(affected: Option<&BTreeMap<&str, Use>>) -> String {
-    let Some(affected) = affected else {
+fn why_changed(now: &Situation<'_>) -> String {
+    let Some(affected) = &now.affected else {
         return "the bundle has changed".into();
     };
     let uses: Vec<_> = affected.iter().map(|(service, part)| format!("{service} {part}")).collect();
-    match uses.as_slice() {
-        [] => "the bundle has changed, and no service uses the changed files".into(),
+    let rescaled = now.rescaled().map(|(service, count)| {
+        let containers = if service.scale == 1 { "container" } else { "containers" };
+        format!("{} is to have {} {containers} and has {count}", service.name, service.scale)
+    });
+    let rescaled: Vec<_> = rescaled.collect();
+    let used = match uses.as_slice() {
+        [] if rescaled.is_empty() => "the bundle has changed, and no service uses the changed files".into(),
+        [] => return rescaled.join(", "),
         [one] => format!("{one}, which has changed"),
         [first, second] => format!("{first} and {second}, which have changed"),
         [first, rest @ ..] => {
             format!("{first}, which has changed, as has what {} more services use", rest.len())
         }
-    }
+    };
+    std::iter::once(used).chain(rescaled).collect::<Vec<_>>().join("; ")
 }

@@ -353,8 +353,8 @@ fn running(case: &mut Case) {
     let step = case.step();
     let hash = step.input.bundle.hash();
     put(&mut case.facts, "/var/lib/provision/stacks/notes/applied", &format!("{hash}\n"));
-    case.facts.containers = step
-        .services()
+    let each = step.services().flat_map(|service| (0..service.scale).map(move |_| service));
+    case.facts.containers = each
         .map(|service| Container {
             project: "notes".into(),
             service: service.name.clone(),

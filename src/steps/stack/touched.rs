@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use semver::Version;
+
 use super::Stack;
 use super::send::Sent;
 use crate::stack::compose::Service;
 use crate::steps::Model;
 
-/// The definitions of the services that the last start left running.
-pub(super) const DEFINITIONS: &str = "definitions";
+/// Since this version Compose leaves alone what only waits for a service that it recreates
+/// (`setDependentLifecycle` in compose's `pkg/compose/convergence.go` is gone).
+const DEPENDENTS_LEFT: Version = Version::new(2, 29, 4);
+
+/// Since this version Compose compares neither `depends_on` nor `profiles` (`pkg/compose/hash.go`).
+const ORDER_IGNORED: Version = Version::new(2, 30, 2);
 
 /// What of a service is sent or removed.
 pub(super) struct Use {
@@ -70,10 +76,9 @@ impl Stack {
 
     /// Services whose definition differs from the one that was last started; none where that is not known.
     fn redefined(&self, model: &Model) -> Option<BTreeSet<&str>> {
-        let before: BTreeSet<_> = model.text(&self.state(DEFINITIONS))?.lines().collect();
-        let differs = |service: &&Service| {
-            !before.contains(format!("{} {}", service.name, service.definition).as_str())
-        };
+        let recorded = self.recorded(model)?;
+        let order = older_than(model, &ORDER_IGNORED);
+        let differs = |service: &&Service| !recorded.has_service(&service.name, &service.definition, order);
         Some(self.services().filter(differs).map(|service| service.name.as_str()).collect())
     }
 
@@ -115,8 +120,10 @@ impl Stack {
         }
     }
 
-    /// Services that Compose recreates or restarts because it recreates these.
-    pub(super) fn followers(&self, recreated: &BTreeSet<&str>) -> BTreeSet<&str> {
+    /// Services that are recreated or restarted because these are recreated: by Compose, and by
+    /// `stack.sh` where Compose leaves one in a namespace that is gone.
+    pub(super) fn followers(&self, recreated: &BTreeSet<&str>, model: &Model) -> BTreeSet<&str> {
+        let all = older_than(model, &DEPENDENTS_LEFT);
         let mut recreated: BTreeSet<&str> = recreated.clone();
         let mut followers = BTreeSet::new();
         loop {
@@ -126,7 +133,7 @@ impl Stack {
                 let others = service.depends_on.iter();
                 let others: Vec<_> =
                     others.filter(|other| recreated.contains(other.service.as_str())).collect();
-                if others.iter().any(|other| other.shared) {
+                if others.iter().any(|other| all || other.shared) {
                     recreated.insert(name);
                     followers.insert(name);
                 } else if others.iter().any(|other| other.restart) {
@@ -138,6 +145,29 @@ impl Stack {
             }
         }
     }
+
+    /// Services in a namespace of one of these, which goes when its container is restarted.
+    pub(super) fn sharers<'a>(&'a self, restarted: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+        let mut found = restarted.clone();
+        loop {
+            let before = found.len();
+            for service in self.services() {
+                let mut others = service.depends_on.iter();
+                if others.any(|other| other.namespace && found.contains(other.service.as_str())) {
+                    found.insert(&service.name);
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+}
+
+/// Whether the host's Compose is older than one that is known to behave otherwise.
+fn older_than(model: &Model, version: &Version) -> bool {
+    let present = model.facts.docker.as_ref().and_then(|docker| docker.compose.as_ref());
+    present.is_some_and(|present| present < version)
 }
 
 /// Whether a path is a file or folder, or lies in it; a blank one is the whole.

@@ -161,9 +161,7 @@ fn a_volume_that_is_no_longer_used_is_named_once() {
     case.facts.neighbours.volumes.insert("notes_data".into(), ours);
     case.sent();
     let step = case.step();
-    let definitions = step.volumes().map(|volume| format!("volume {} {}\n", volume.name, volume.definition));
-    let definitions: String = definitions.collect();
-    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &definitions);
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &lines(&step.definitions()));
     let warned = |case: &Case| {
         let warnings = case.plan().expect("a plan").warnings;
         let found = warnings.into_iter().filter(|warning| warning.contains("notes_data"));

@@ -1,5 +1,6 @@
 //! What a start interrupts, builds and opens.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::*;
@@ -66,9 +67,7 @@ secrets: {key: {file: ./key}}
 ";
     let mut case = Case::new(&[("compose.yaml", compose), ("key", "k\n"), (".env", "GIVEN=1\n")]);
     running(&mut case);
-    let text: String =
-        case.step().services().map(|service| format!("{} {}\n", service.name, service.definition)).collect();
-    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &text);
+    started(&mut case);
     for (from, to, expected) in [
         ("services:", "# more\nservices:", ""),
         ("labels: {a: b, c: d}", "labels: {c: d, a: b}", ""),
@@ -77,7 +76,8 @@ secrets: {key: {file: ./key}}
         ("A=1", "A=2", "web"),
         ("a: b", "a: e", "db"),
         ("inner: {}", "inner: {internal: true}", "api db"),
-        ("data: {}", "data: {driver: local}", "web"),
+        ("data: {}", "data: {labels: {a: b}}", ""),
+        ("data: {}", "data: {name: other}", "web"),
         ("file: ./key", "file: ./.env", "api"),
         (":-1}", ":-2}", "db"),
     ] {
@@ -108,6 +108,39 @@ secrets: {key: {file: ./key}}
     assert_eq!(start.reason, "api uses key and web is defined in .env, which have changed");
 }
 
+/// How many containers a service is to have is no part of what it is.
+#[test]
+fn another_scale_is_said() {
+    let compose = "services:\n  web: {image: a, scale: 2}\n  api: {image: b}\n";
+    let mut case = Case::new(&[("compose.yaml", compose)]);
+    running(&mut case);
+    started(&mut case);
+    for (from, to, expected) in [
+        (
+            "scale: 2",
+            "scale: 1",
+            "web is to have 1 container and has 2; removes 1 of the 2 containers of web",
+        ),
+        ("scale: 2", "scale: 4", "web is to have 4 containers and has 2; "),
+        ("image: b", "image: b, scale: 3", "api is to have 3 containers and has 1; "),
+        (
+            "a, scale: 2}\n  api: {image: b",
+            "a, scale: 1}\n  api: {image: b, command: c",
+            "api is defined in compose.yaml, which has changed; web is to have 1 container and has 2; removes 1 \
+             of the 2 containers of web",
+        ),
+    ] {
+        case.write("compose.yaml", &compose.replace(from, to));
+        let planned = case.plan().expect("a plan");
+        let start = planned.changes.into_iter().find(|change| change.id == "stack/up").expect("a start");
+        let removed = start.risks.iter().find_map(|risk| match risk {
+            Risk::Removes { what } => Some(format!("removes {}", what.join(", "))),
+            _ => None,
+        });
+        assert_eq!(format!("{}; {}", start.reason, removed.unwrap_or_default()), expected);
+    }
+}
+
 /// What Compose does to services that depend on one that it recreates, and to those alone.
 #[test]
 fn a_start_names_what_depends_on_a_recreated_service() {
@@ -134,7 +167,78 @@ fn a_start_names_what_depends_on_a_recreated_service() {
     assert_eq!(interrupted(&case), "vpn asks inside within linked shares");
     case.write("vpn.env", "A=1\n");
     case.write("conf/vpn.conf", "2\n");
-    assert_eq!(interrupted(&case), "vpn", "it is restarted, not recreated");
+    assert_eq!(interrupted(&case), "vpn inside within", "it is restarted, not recreated");
+    // Before 2.29.4 Compose recreated what only waits for a service.
+    case.write("conf/vpn.conf", "1\n");
+    case.write("vpn.env", "A=2\n");
+    for (version, others) in
+        [("2.29.3", "waits asks behind inside within listed"), ("2.29.4", "asks inside within")]
+    {
+        let docker = case.facts.docker.get_or_insert_default();
+        docker.compose = Some(version.parse().expect("a version"));
+        assert_eq!(interrupted(&case), format!("vpn {others} linked shares"), "{version}");
+    }
+}
+
+/// What Compose compared once.
+#[test]
+fn older_versions_compare_the_order() {
+    let compose = "services:\n  a: {image: a}\n  b: {image: b, depends_on: [a], profiles: []}\n";
+    let mut case = Case::new(&[("compose.yaml", compose)]);
+    running(&mut case);
+    started(&mut case);
+    case.write("compose.yaml", &compose.replace(", depends_on: [a]", ""));
+    for (version, expected) in [("2.26.1", "b"), ("2.30.2", "")] {
+        let docker = case.facts.docker.get_or_insert_default();
+        docker.compose = Some(version.parse().expect("a version"));
+        assert_eq!(interrupted(&case), expected, "{version}");
+    }
+}
+
+/// What containers get by name, and what of it they keep from when they were made.
+#[test]
+fn a_start_names_services_of_which_others_parts_differ() {
+    let compose = "services:
+  web: {image: a, networks: [front], configs: [page, {source: words, target: /words}]}
+  api: {image: b, secrets: [key], volumes: [{type: volume, source: data, target: /data}]}
+  db: {image: a}
+  vpn: {image: a, network_mode: host}
+networks: {front: {}, default: {}}
+volumes: {data: {driver_opts: {type: none}}}
+configs: {page: {content: one}, words: {environment: WORDS}}
+secrets: {key: {environment: KEY}}
+";
+    let mut case = Case::new(&[("compose.yaml", compose), (".env", "KEY=1\nWORDS=1\n")]);
+    running(&mut case);
+    started(&mut case);
+    for (from, to, expected) in [
+        ("content: one", "content: two", "web"),
+        ("front: {}", "front: {internal: true}", "web"),
+        ("front: {}", "front: {ipam: {config: [{subnet: 10.9.0.0/24}]}}", "web"),
+        ("front: {}", "front: {name: other}", "web"),
+        ("front: {}", "front: {x-note: 1}", ""),
+        ("default: {}", "default: {internal: true}", "db api"),
+        ("type: none", "type: tmpfs", ""),
+        ("data: {driver_opts", "data: {name: other, driver_opts", "api"),
+    ] {
+        let changed = compose.replace(from, to);
+        assert_ne!(changed, compose, "{from}");
+        case.write("compose.yaml", &changed);
+        let found: BTreeSet<_> = interrupted(&case).split_whitespace().map(str::to_owned).collect();
+        let expected: BTreeSet<_> = expected.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(found, expected, "{to}");
+    }
+    case.write("compose.yaml", compose);
+    for (env, expected) in [("KEY=2\nWORDS=1\n", "api"), ("KEY=1\nWORDS=2\n", "web")] {
+        case.write(".env", env);
+        assert_eq!(interrupted(&case), expected, "{env}");
+    }
+}
+
+/// The host records what has been started.
+fn started(case: &mut Case) {
+    let definitions = lines(&case.step().definitions());
+    put(&mut case.facts, "/var/lib/provision/stacks/notes/definitions", &definitions);
 }
 
 /// The services that a start interrupts.
