@@ -3,7 +3,9 @@
 mod stale;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -60,7 +62,9 @@ pub(super) fn write(path: &Path, plans: &[&Plan]) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&Written { format: FORMAT, hosts }).map_err(|error| {
         failure::plain(Exit::Bug, format!("the plan could not be written as JSON: {error}"))
     })?;
-    std::fs::write(path, text + "\n").map_err(|error| {
+    // What a host is like is for whoever plans for it.
+    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    options.and_then(|mut file| file.write_all((text + "\n").as_bytes())).map_err(|error| {
         failure::plain(Exit::Usage, format!("the plan could not be saved in {}: {error}", path.display()))
     })
 }

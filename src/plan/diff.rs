@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
+use super::secret::without_secrets;
 use super::{FileChange, Own, load};
 
 /// A file change, ready to be shown.
@@ -40,7 +41,7 @@ pub fn diff(file: &FileChange) -> FileDiff {
         return FileDiff::Opaque(why);
     }
     if !file.exists {
-        return FileDiff::New(after.lines().map(str::to_owned).collect());
+        return FileDiff::New(without_secrets(after));
     }
     let Some(before) = &file.before else { return FileDiff::Opaque("content not read") };
     let Some(before) = readable(before) else { return FileDiff::Opaque("binary") };
@@ -48,9 +49,19 @@ pub fn diff(file: &FileChange) -> FileDiff {
         return FileDiff::Opaque(why);
     }
     let text = TextDiff::from_lines(before, after);
+    // Another secret is a change, too, so both are hidden only behind the comparison.
+    let (before, after) = (without_secrets(before), without_secrets(after));
+    let line = |lines: &[String], at: Option<usize>| at.and_then(|at| lines.get(at).cloned());
     let mut lines = Vec::new();
     for hunk in text.unified_diff().context_radius(3).iter_hunks() {
-        lines.extend(hunk.to_string().lines().map(str::to_owned));
+        lines.push(hunk.header().to_string());
+        for change in hunk.iter_changes() {
+            let shown = line(&after, change.new_index()).or_else(|| line(&before, change.old_index()));
+            lines.push(format!("{}{}", change.tag(), shown.unwrap_or_default()));
+            if change.missing_newline() {
+                lines.push("\\ No newline at end of file".into());
+            }
+        }
     }
     if lines.is_empty() { FileDiff::Opaque("mode or owner only") } else { FileDiff::Text(lines) }
 }
@@ -110,5 +121,17 @@ mod tests {
             FileDiff::Text(vec!["@@ -1,2 +1,2 @@".into(), " a".into(), "-b".into(), "+c".into()])
         );
         assert_eq!(diff(&file(Some("a\n"), Some("a\n"), false)), FileDiff::Opaque("mode or owner only"));
+        assert_eq!(
+            diff(&file(Some("a\nPASSWORD: b\n"), Some("a\nPASSWORD: c"), false)),
+            FileDiff::Text(
+                ["@@ -1,2 +1,2 @@", " a", "-PASSWORD: …", "+PASSWORD: …", "\\ No newline at end of file"]
+                    .map(str::to_owned)
+                    .to_vec()
+            )
+        );
+        assert_eq!(
+            diff(&file(None, Some("PASSWORD: b\n"), false)),
+            FileDiff::New(vec!["PASSWORD: …".into()])
+        );
     }
 }

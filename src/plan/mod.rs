@@ -6,6 +6,7 @@ mod finding;
 mod fingerprint;
 mod load;
 mod login;
+mod secret;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use finding::{Finding, Level};
 pub use fingerprint::fingerprint;
 pub use load::Own;
 pub use login::{has_password, split_login, without_passwords};
+pub use secret::names_secret;
 
 /// What a run will do on one host, as a person sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,15 +1,8 @@
 //! What must not be in user-data: whoever may ask for the instance's metadata can read it.
 
-use crate::plan::has_password;
+use crate::plan::{has_password, names_secret};
 use crate::stack::bundle::BundleFile;
 use crate::stack::compose::{Environment, Written, written};
-
-/// Parts of a setting's name by which it holds a secret.
-const NAMES: [&str; 8] =
-    ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY"];
-
-/// Ends by which it only says where one is, or how it is called.
-const HARMLESS_ENDS: [&str; 5] = ["_FILE", "_PATH", "_NAME", "_DIR", "_LIFETIME"];
 
 /// Whether a setting, as a person writes it, holds a secret, as far as its name and value tell.
 pub fn looks_secret(name: &str, value: &str) -> bool {
@@ -24,10 +17,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     if value.is_empty() {
         return false;
     }
-    let name = name.to_ascii_uppercase();
-    let named =
-        NAMES.iter().any(|part| name.contains(part)) && !HARMLESS_ENDS.iter().any(|end| name.ends_with(end));
-    named && !matches!(value, "true" | "false") || has_password(value)
+    names_secret(name) && !matches!(value, "true" | "false") || has_password(value)
 }
 
 /// What in a stack's files holds secrets: a line for a person each.

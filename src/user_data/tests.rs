@@ -174,7 +174,7 @@ fn reads_env_files_as_compose_does() {
         ("A=\"one\ntwo\"\nAPI_TOKEN=\"x\ny\"\n", &[".env:3: API_TOKEN"]),
         // A line of a value is no variable.
         ("A='one\nDB_PASSWORD=no'\n", &[]),
-        ("USER=a\nPW=b\nURL=postgres://$USER:$PW@db\n", &[".env:3: URL"]),
+        ("USER=a\nPW=b\nURL=postgres://$USER:$PW@db\n", &[".env:2: PW", ".env:3: URL"]),
         ("DB_PASSWORD=first\nDB_PASSWORD=\n", &[]),
         ("\u{feff}DB_PASSWORD=x\n", &[".env:1: DB_PASSWORD"]),
         // What cannot be read is looked through by lines.
