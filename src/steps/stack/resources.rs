@@ -56,7 +56,7 @@ impl Stack {
     }
 
     /// Volumes that start empty where the project has others that it no longer uses, and those that
-    /// Compose did not make. That some are no longer used is news only while something `changes`.
+    /// Compose did not make. That some are no longer used is news while something `changes`, and once.
     pub(super) fn remarks_on_volumes(&self, model: &Model, changes: bool) -> Vec<String> {
         let by_hand = self.volumes().filter_map(|volume| match found(volume, model) {
             Found::There(owner) if owner.project.is_empty() => Some(format!(
@@ -83,7 +83,11 @@ impl Stack {
                 if left.len() == 1 { "stays" } else { "stay" },
             )
         }));
-        if remarks.is_empty() && changes {
+        let recorded = self.recorded(model);
+        let was_used =
+            |volume: &&&str| recorded.as_ref().is_none_or(|before| before.volume(volume).is_some());
+        let left: Vec<_> = left.iter().filter(was_used).copied().collect();
+        if remarks.is_empty() && changes && !left.is_empty() {
             let (stay, it) = if left.len() == 1 { ("volume", "is in it") } else { ("volumes", "is in them") };
             remarks.push(format!(
                 "no service uses the {stay} {} of this project any more: what {it} stays on the host, and is not \
