@@ -1148,8 +1148,9 @@ function lease(    l, i, v) {
     if (v["until"] ~ /^[0-9]+$/ && v["until"] + 0 >= clock + 0) print "lease" f(v["run"]) f(v["holder"]) num(v["since"]) num(v["until"])
 }
 
-function sources(path,    l, on, kept, address, nr, start, said) {
+function sources(path,    l, on, kept, address, nr, start, said, w, option, i) {
     kept = ""
+    split("", has)
     on = 1
     while ((getline l < path) > 0) {
         nr++
@@ -1158,7 +1159,19 @@ function sources(path,    l, on, kept, address, nr, start, said) {
             if (l !~ /^[ \t]*deb/) continue
             address = l
             sub(/^[ \t]*deb(-src)?[ \t]+/, "", address)
+            said = ""
+            if (match(address, /^\[[^]]*\]/)) said = substr(address, 2, RLENGTH - 2)
             sub(/^\[[^]]*\][ \t]*/, "", address)
+            if (address !~ /^cdrom:/) {
+                split(address, w, /[ \t]+/)
+                split("", has)
+                # apt takes capitals in the names of options.
+                for (i = split(said, option, /[ \t]+/); i > 0; i--) if (match(option[i], /[+-]?=/)) {
+                    has[tolower(substr(option[i], 1, RSTART - 1))] = substr(option[i], RSTART + RLENGTH)
+                }
+                release(path, nr, w[1], w[2])
+            }
+            said = ""
             sub(/[ \t].*/, "", address)
             source(path, l, address)
             continue
@@ -1166,6 +1179,7 @@ function sources(path,    l, on, kept, address, nr, start, said) {
         if (l ~ /^#/) continue
         if (l ~ /^[ \t]*$/) {
             stanza(path, on, kept, start, said)
+            split("", has)
             kept = said = ""
             start = 0
             on = 1
@@ -1174,6 +1188,7 @@ function sources(path,    l, on, kept, address, nr, start, said) {
         if (!start) start = nr
         if (l ~ /^[ \t]/) {
             if (field == "uris") kept = kept " " substr(l, 2)
+            has[field] = has[field] " " l
             said = said " " field ":" l
         } else {
             field = tolower(l)
@@ -1182,6 +1197,7 @@ function sources(path,    l, on, kept, address, nr, start, said) {
             if (field == "enabled" && tolower(l) ~ /:[ \t]*(no|false|without|off|disable)[ \t]*$/) on = 0
             address = l
             sub(/^[^:]*:?/, "", address)
+            has[field] = address
             said = said " " field ":" address
         }
     }
@@ -1190,14 +1206,67 @@ function sources(path,    l, on, kept, address, nr, start, said) {
 }
 
 # stanza: of a .sources file, with what it says: " field: values field: values".
-function stanza(path, on, kept, start, said,    ok) {
+function stanza(path, on, kept, start, said,    ok, u, v, i, j, n, m) {
     if (!start || !on) return
     if (kept != "") source(path, kept, kept)
+    n = split(has["uris"], u, " ")
+    m = split(has["suites"], v, " ")
+    for (i = 1; i <= n; i++) for (j = 1; j <= m; j++) release(path, start, u[i], v[j])
     gsub(/[ \t]+/, " ", said)
     ok = said ~ / types: ?deb(-src)?( deb(-src)?)*( |$)/ && said ~ / uris: ?[^ :]+:/ && said ~ / suites: ?[^ ]/
     # A suite that is a path has no components, any other has.
     if ((said ~ / components: ?[^ ]/) == (said ~ / suites: ?[^:]*\/( |$)/)) ok = 0
     if (!ok) print "apt-malformed" f(path) num(start "")
+}
+
+# release: an entry for a suite at an address, with the options in has. apt takes both ways of access for one.
+function release(path, nr, uri, suite) {
+    sub(/^https:/, "http:", uri)
+    sub(/\/*$/, "/", uri)
+    releases++
+    release_of[releases] = uri " " suite
+    release_at[releases] = path "\t" sprintf("%9d", nr)
+    release_has[releases, "Signed-By"] = signers(has["signed-by"])
+    release_has[releases, "Trusted"] = truth(has["trusted"])
+    release_has[releases, "Check-Valid-Until"] = truth(has["check-valid-until"])
+}
+# signers: keys and their files, with commas between them; a key that stands there itself stays one text.
+function signers(t,    w, n, i, out) {
+    if (t ~ /-----BEGIN/) { gsub(/[ \t]+/, " ", t); return t }
+    n = split(t, w, /[ \t,]+/)
+    for (i = 1; i <= n; i++) {
+        if (w[i] == "") continue
+        if (w[i] ~ /^[0-9A-Fa-f]+!?$/) w[i] = toupper(w[i])
+        out = out (out == "" ? "" : ",") w[i]
+    }
+    return out
+}
+function truth(t) {
+    t = tolower(t)
+    gsub(/[ \t]/, "", t)
+    if (t ~ /^(yes|true|with|on|enable|1)$/) return "yes"
+    return t ~ /^(no|false|without|off|disable|0)$/ ? "no" : ""
+}
+# conflicts: entries for one suite that have different options: apt reads none of its sources then.
+function conflicts(    i, k, other, said) {
+    for (i = 1; i <= releases; i++) for (k in release_option) {
+        # The first that has the option, in the order in which apt reads.
+        if (release_has[i, k] == "") continue
+        other = release_first[release_of[i], k]
+        if (!other || release_at[i] < release_at[other]) release_first[release_of[i], k] = i
+    }
+    for (i = 1; i <= releases && said < 8; i++) for (k in release_option) {
+        other = release_first[release_of[i], k]
+        if (!other || release_has[i, k] == release_has[other, k]) continue
+        # One without a key may stand before one that has it.
+        if (k == "Signed-By" && release_has[i, k] == "" && release_at[i] < release_at[other]) continue
+        print "apt-conflict" f(k) place(release_at[other]) place(release_at[i])
+        said++
+    }
+}
+function place(at,    a) {
+    split(at, a, "\t")
+    return f(a[1]) num(a[2] + 0 "")
 }
 
 # is_entry: whether apt reads a line of a .list file: type, options, address, suite, components.
@@ -1359,6 +1428,8 @@ END {
     if ("timesync" in self) print "clock-synchronised\tyes"
     else if (chrony != "") print "clock-synchronised" yes(chrony != "Not synchronised")
     else if ("timesyncd" in self) print "clock-synchronised\tno"
+    release_option["Signed-By"] = release_option["Trusted"] = release_option["Check-Valid-Until"] = 1
+    conflicts()
     if ("lists" in self) print "lists-age" num(clock > lists ? clock - lists : 0)
     locks()
     reboot()

@@ -554,6 +554,38 @@ malformed() {
     found_malformed "$sources" '25 29 32 37 41 '
 }
 
+# in_conflict LINES FORMAT…: entries of a.list and, behind `|`, of b.sources; and as apt 2.6 was seen to do with
+# them: whether it reads its sources.
+in_conflict() {
+    expected=$1
+    shift
+    printf '%b' "${1%%|*}" >"$root/etc/apt/sources.list.d/a.list"
+    printf '%b' "${1#*|}" >"$root/etc/apt/sources.list.d/b.sources"
+    probe <<QUESTIONS
+package${TAB}curl
+QUESTIONS
+    found=$(sed -n "s/^apt-conflict$TAB//p" "$root/opt/answer" | sed "s|/etc/apt/sources.list.d/||g" | tr '\t\n' ' ;')
+    check "conflict in $1: $found" [ "$found" = "$expected" ]
+    rm -f "$root/etc/apt/sources.list.d/a.list" "$root/etc/apt/sources.list.d/b.sources"
+}
+
+conflicts() {
+    stanza='Types: deb\nURIs: http://a.b/d\nSuites: t s\nComponents: main\n'
+    in_conflict '' 'deb http://a.b/d s main\ndeb [signed-by=/k] http://a.b/d/ s other\n|'
+    in_conflict 'Signed-By a.list 1 a.list 2;' 'deb [signed-by=/k] http://a.b/d s main\ndeb http://a.b/d/ s other\n|'
+    in_conflict 'Signed-By a.list 2 a.list 3;' '# c\ndeb [signed-by=/k] http://a.b/d s main\ndeb-src [arch=amd64 signed-by=/l] https://a.b/d s main\n|'
+    in_conflict '' 'deb [signed-by=/k] http://a.b/d s main\ndeb [signed-by=/l] http://a.b/d u main\ndeb [signed-by=/l] http://a.b/e s main\n|'
+    in_conflict '' 'deb [signed-by=/k,/l] http://a.b/d s main\n|'"$stanza"'Signed-By: /k\n /l\n'
+    in_conflict 'Signed-By a.list 1 b.sources 2;' 'deb [signed-by=/k] http://a.b/d s main\n|\n'"$stanza"'Signed-By: /l\n'
+    in_conflict 'Signed-By a.list 1 b.sources 1;' 'deb [signed-by=/k] http://a.b/d s main\n|'"$stanza"'Signed-By:\n -----BEGIN\n x\n'
+    in_conflict '' 'deb [signed-by=/k] http://a.b/d s main\n|'"$stanza"'Signed-By: /l\nEnabled: no\n'
+    in_conflict '' 'deb [signed-by=aabb] http://a.b/d s main\n|'"$stanza"'Signed-By: AABB\n'
+    in_conflict 'Trusted b.sources 1 a.list 1;' 'deb http://a.b/d s main\n|'"$stanza"'Trusted: yes\n'
+    in_conflict '' 'deb [trusted=on] http://a.b/d s main\n|'"$stanza"'Trusted: yes\n'
+    in_conflict 'Check-Valid-Until a.list 1 a.list 2;' 'deb [check-valid-until=no] http://a.b/d ./\ndeb http://a.b/d ./\n|'
+    in_conflict '' 'deb cdrom:[a b]/ s main\ndeb [trusted=yes] cdrom:[a b]/ s main\n|'
+}
+
 docker_root() {
     probe </dev/null
     never '^docker-root'
@@ -1344,6 +1376,7 @@ for way in $WAYS; do
     bundles
     disks_and_sources
     malformed
+    conflicts
     docker_root
     docker_service
     other_engines

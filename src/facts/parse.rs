@@ -30,6 +30,7 @@
 //! | `sshd-port` | a number |
 //! | `apt-source` | file, line |
 //! | `apt-malformed` | file, number of the line |
+//! | `apt-conflict` | option, file, number of the line, and the other's file and line |
 //! | `listening` | protocol, address and port as in /proc/net, process |
 //! | `package` | name, version, configured (yes or no) |
 //! | `file` | path, mode in octal, owner, size, kind, SHA-256, target of a link, `UID:GID` |

@@ -170,7 +170,9 @@ pub struct Apt {
     /// Entries in apt's sources whose address holds one of the texts that were asked for.
     pub sources: Vec<AptSource>,
     /// Entries in apt's sources that apt cannot read: it does nothing until they are fixed.
-    pub malformed: Vec<Malformed>,
+    pub malformed: Vec<SourceEntry>,
+    /// Entries in apt's sources for one suite whose options differ: it does nothing until they agree.
+    pub conflicts: Vec<Conflict>,
     /// Age of the package lists in seconds; none where there are none.
     pub lists_age: Option<u64>,
     /// Who holds one of apt's or dpkg's locks.
@@ -192,13 +194,30 @@ pub struct AptSource {
     pub line: String,
 }
 
-/// An entry that apt cannot read.
+/// Two entries in apt's sources for one suite that have different values of an option.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Malformed {
+pub struct Conflict {
+    /// The option, such as `Signed-By`.
+    pub option: String,
+    /// The entry that apt reads first.
+    pub first: SourceEntry,
+    /// The other one.
+    pub second: SourceEntry,
+}
+
+/// Where an entry in apt's sources is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceEntry {
     /// The file.
     pub file: String,
     /// The line at which the entry begins, from 1.
     pub line: u32,
+}
+
+impl std::fmt::Display for SourceEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// Who holds a lock.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Refusal, Step, planned};
-use crate::facts::{Question, Questions};
+use crate::facts::{Question, Questions, SourceEntry};
 use crate::plan::{Action, Change, PlannedStep, Risk};
 
 /// Package lists older than this may name versions that are gone, in seconds.
@@ -48,23 +48,36 @@ pub(super) fn refresh(model: &mut Model) -> &'static str {
     if stale { "yes" } else { "no" }
 }
 
-/// apt does nothing while an entry in its sources cannot be read.
+/// apt does nothing while it cannot read an entry in its sources, or two of them contradict each other.
 pub(super) fn check_sources(steps: &[PlannedStep], model: &Model) -> Result<(), Refusal> {
-    let malformed = &model.facts.apt.malformed;
     let uses_apt = |step: &&PlannedStep| {
         step.changes.iter().any(|change| change.action.arguments.contains_key("refresh"))
     };
-    let (Some(first), Some(step)) = (malformed.first(), steps.iter().find(uses_apt)) else { return Ok(()) };
+    let apt = &model.facts.apt;
+    let Some(step) = steps.iter().find(uses_apt) else { return Ok(()) };
+    let mut details: Vec<_> =
+        apt.malformed.iter().map(|entry| format!("{entry}: apt cannot read it")).collect();
+    details.extend(apt.conflicts.iter().map(|conflict| {
+        let option = &conflict.option;
+        format!(
+            "{}: it has another `{option}` than {}, which is for the same suite",
+            conflict.second, conflict.first
+        )
+    }));
+    let hint = match (apt.malformed.first(), apt.conflicts.first()) {
+        (Some(SourceEntry { file, line }), _) => {
+            format!("fix or remove that entry on the host; `sudo sed -n {line}p {file}` shows it")
+        }
+        (None, Some(conflict)) => {
+            format!("remove one of the two on the host, or give both the same `{}`", conflict.option)
+        }
+        (None, None) => return Ok(()),
+    };
     Err(Refusal {
         step: step.step,
-        what: "apt cannot read all of its sources on the host, and installs nothing; nothing was changed"
-            .into(),
-        details: malformed.iter().map(|entry| format!("{}:{}", entry.file, entry.line)).collect(),
-        hints: vec![format!(
-            "fix or remove that entry on the host; `sudo sed -n {}p {}` shows it, and `sudo apt-get check` succeeds \
-             when all is well",
-            first.line, first.file
-        )],
+        what: "apt cannot use its sources on the host, and installs nothing; nothing was changed".into(),
+        details,
+        hints: vec![format!("{hint}; `sudo apt-get check` succeeds when all is well")],
         findings: Vec::new(),
     })
 }

@@ -387,7 +387,7 @@ fn the_disk_is_looked_at_where_the_data_lies() {
 fn sources_that_cannot_be_read_stop_the_plan() {
     let plan = |mut facts: Facts, settings: &str| {
         facts.apt.malformed =
-            vec![facts::Malformed { file: "/etc/apt/sources.list.d/x.list".into(), line: 3 }];
+            vec![facts::SourceEntry { file: "/etc/apt/sources.list.d/x.list".into(), line: 3 }];
         let packages: Box<dyn Step> = Box::new(Packages::new(options(settings).packages));
         super::plan("web1", "own", &[packages], &mut model(&facts))
     };
@@ -396,9 +396,17 @@ fn sources_that_cannot_be_read_stop_the_plan() {
     let refusal = plan(facts.clone(), "packages.install = ['jq']").expect_err("apt is needed");
     assert_eq!(
         (refusal.step, refusal.details),
-        ("packages", vec!["/etc/apt/sources.list.d/x.list:3".to_owned()])
+        ("packages", vec!["/etc/apt/sources.list.d/x.list:3: apt cannot read it".to_owned()])
     );
     assert!(refusal.hints[0].contains("sed -n 3p /etc/apt/sources.list.d/x.list"));
+    let at = |line| facts::SourceEntry { file: "/etc/apt/sources.list".into(), line };
+    let conflict = facts::Conflict { option: "Trusted".into(), first: at(1), second: at(2) };
+    facts.apt.conflicts.push(conflict);
+    let refusal = plan(facts.clone(), "packages.install = ['jq']").expect_err("apt is needed");
+    assert!(
+        refusal.details[1]
+            .starts_with("/etc/apt/sources.list:2: it has another `Trusted` than /etc/apt/sources.list:1")
+    );
     install(&mut facts, "jq", "1.7");
     assert!(plan(facts, "packages.install = ['jq']").is_ok_and(|plan| plan.steps[0].changes.is_empty()));
 }

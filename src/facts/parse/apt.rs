@@ -3,7 +3,7 @@
 use super::ParseError;
 use super::line::Line;
 use crate::facts::Facts;
-use crate::facts::types::{AptSource, LockHolder, Malformed};
+use crate::facts::types::{AptSource, Conflict, LockHolder, SourceEntry};
 
 /// Takes a line in; false where it is about something else.
 pub(super) fn line(facts: &mut Facts, line: &Line<'_>) -> Result<bool, ParseError> {
@@ -17,7 +17,12 @@ pub(super) fn line(facts: &mut Facts, line: &Line<'_>) -> Result<bool, ParseErro
         "interrupted" => apt.interrupted = true,
         "held" => apt.held.push(line.text(0)),
         "apt-source" => apt.sources.push(AptSource { file: line.text(0), line: line.text(1) }),
-        "apt-malformed" => apt.malformed.push(Malformed { file: line.text(0), line: line.small(1)? }),
+        "apt-malformed" => apt.malformed.push(entry(line, 0)?),
+        "apt-conflict" => apt.conflicts.push(Conflict {
+            option: line.text(0),
+            first: entry(line, 1)?,
+            second: entry(line, 3)?,
+        }),
         "reboot-required" => {
             facts.reboot_required.get_or_insert_default();
         }
@@ -25,4 +30,9 @@ pub(super) fn line(facts: &mut Facts, line: &Line<'_>) -> Result<bool, ParseErro
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// A file and the number of a line, from this field on.
+fn entry(line: &Line<'_>, from: usize) -> Result<SourceEntry, ParseError> {
+    Ok(SourceEntry { file: line.text(from), line: line.small(from + 1)? })
 }
