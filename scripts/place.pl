@@ -12,9 +12,17 @@ use Fcntl qw(:DEFAULT :mode);
 
 my ($run, $change, $scratch, $trusted) = @ARGV;
 $| = 1;
+# No program that is started here gets to know it.
+my $mark = delete $ENV{MARK} // '';
+
+# As in step.sh.
+sub record {
+    my ($kind, $text) = @_;
+    print "$mark$kind: $text\n";
+}
 
 sub fail {
-    print "error: $_[0]\n";
+    record('error', $_[0]);
     exit 1;
 }
 
@@ -144,7 +152,7 @@ sub take_away {
     my ($path) = @_;
     return unless lstat $path;
     unless (enter($path)) {
-        print "notice: $path is reached by a link now, and is left alone\n";
+        record('notice', "$path is reached by a link now, and is left alone");
         return;
     }
     my $name = './' . ($path =~ m{([^/]*)$})[0];
@@ -160,7 +168,7 @@ sub make_way {
     my ($path, $name) = @_;
     system('find', $name, qw(-depth -type d -empty -delete));
     if (lstat $name) {
-        print "hint: look at what is in it on the host, and move it away: sudo ls -A $path\n";
+        record('hint', "look at what is in it on the host, and move it away: sudo ls -A $path");
         fail("$path is a folder on the host that is not empty, and a file is to take its place");
     }
     open(my $turned, '>>', "$scratch/turned") or return;
@@ -170,7 +178,7 @@ sub make_way {
 sub place {
     my ($number, $mode, $owner, $path) = @_;
     unless (enter($path)) {
-        print "hint: look at the folders of $path on the host: one of them is a link, or cannot be made\n";
+        record('hint', "look at the folders of $path on the host: one of them is a link, or cannot be made");
         fail("the folder of $path could not be entered");
     }
     my $name = './' . ($path =~ m{([^/]*)$})[0];

@@ -75,7 +75,7 @@ start() {
     # What a run that died has left: it was sent for that run alone.
     rm -rf "$base/way-back" /etc/systemd/system/provision-run-*.service \
         /etc/systemd/system/multi-user.target.wants/provision-run-*.service
-    rm -rf "$base"/runs/*/changes "$base"/runs/*/steps "$base"/runs/*/room /run/provision
+    rm -rf "$base"/runs/*/changes "$base"/runs/*/steps "$base"/runs/*/room "$base"/runs/*/mark /run/provision
     if ! mkdir "$dir" || ! tail -c "$payload" "$0" | tar -xzf - -C "$dir"; then
         rm -rf "$dir" "$base/lease"
         printf 'unpack-failed\n'

@@ -12,6 +12,7 @@
 #   place.pl           places many files
 #   steps/*.sh         ACTION_guard, ACTION_apply, ACTION_verify of each step
 #   journal            what happened: MILLISECONDS-SINCE-1970 RECORD
+#   mark               what no program can know that a step starts: lines with it are the step's own words
 #   kept/              former versions of files that a change replaced
 #   room               given up for the journal's last lines when the disk is full
 #
@@ -30,6 +31,8 @@ scratch=/run/provision/$run
 # A lock in it is for root alone: whoever can open a file can also hold a lock on it.
 chmod 0700 "${scratch%/*}" "$scratch"
 head -c 65536 /dev/zero >"$dir/room"
+read -r mark </proc/sys/kernel/random/uuid
+(umask 077 && printf '%s\n' "$mark" >"$dir/mark")
 # Milliseconds without starting a program: the clock once, then the time since boot.
 read -r up _ </proc/uptime
 offset=$(($(date +%s) * 1000 - ${up%.*}${up#*.}0))
@@ -44,9 +47,16 @@ journal() {
     }
 }
 
+# lines_to_journal NNN: what a phase says.
 lines_to_journal() {
     while IFS= read -r text || [ -n "$text" ]; do
-        journal "output $1 $text"
+        case $text in
+            "$mark notice: "* | "$mark result: "* | "$mark error: "* | "$mark hint: "* | "$mark await: "*)
+                text=${text#"$mark "}
+                journal "${text%%: *} $1 ${text#*: }"
+                ;;
+            *) journal "output $1 $text" ;;
+        esac
     done
 }
 
@@ -71,7 +81,7 @@ renew_lease() {
 
 finish() {
     # What was sent may hold what only the host should know; its files stand where they belong by now.
-    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/place.pl" "$dir/room" "$scratch"
+    rm -rf "$dir/changes" "$dir/steps" "$dir/step.sh" "$dir/place.pl" "$dir/room" "$dir/mark" "$scratch"
     kill "$renewing" 2>/dev/null
     wait "$renewing" 2>/dev/null
     ! grep -qx "run $run" "$lease" 2>/dev/null || rm -f "$lease"
@@ -82,6 +92,7 @@ finish() {
 read -r holder <"$dir/holder"
 since=$(date +%s)
 count=$(wc -l <"$dir/changes/list")
+journal 'journal 2'
 journal "run start $run $((count)) $holder"
 renew_lease &
 renewing=$!

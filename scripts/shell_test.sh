@@ -162,7 +162,7 @@ files_guard() { files_placed; }
 files_apply() { say "$(arg value) $(arg missing default)"; place_files; cat; printf 'no end'; }
 files_verify() { files_placed || fail "not placed"; }
 fails_guard() { return 1; }
-fails_apply() { hint "do that"; fail "it failed"; }
+fails_apply() { sh -c 'echo "hint: from a container"'; hint "do that: now"; fail "it failed"; }
 fails_verify() { return 1; }
 STEP
 }
@@ -171,7 +171,8 @@ runner() {
     prepare
     (cd / && timeout 60 sh "$dir/runner.sh" "$dir" </dev/null)
     check 'a run that fails says so' is "$?" 1
-    check 'its journal' is "$(sed 's/^[0-9]* //' "$dir/journal")" "run start 20260101-000000-abcd 3 me@here
+    check 'its journal' is "$(sed 's/^[0-9]* //' "$dir/journal")" "journal 2
+run start 20260101-000000-abcd 3 me@here
 change start 001 try/so
 change already-so 001 try/so
 change start 002 try/files
@@ -179,8 +180,9 @@ output 002 two words default
 output 002 no end
 change applied 002 try/files
 change start 003 try/fails
-output 003 hint: do that
-output 003 error: it failed
+output 003 hint: from a container
+hint 003 do that: now
+error 003 it failed
 change failed 003 apply 1 try/fails
 run failed"
     check 'times are milliseconds since 1970' \
@@ -197,7 +199,7 @@ run failed"
     prepare
     : >"$dir/cancel"
     timeout 60 sh "$dir/runner.sh" "$dir" </dev/null
-    check 'a run that is cancelled makes no change' is "$(sed 's/^[0-9]* //' "$dir/journal" | tail -n +2)" 'run cancelled'
+    check 'a run that is cancelled makes no change' is "$(sed 's/^[0-9]* //' "$dir/journal" | tail -n +3)" 'run cancelled'
     rm -rf "$base"
 }
 

@@ -5,7 +5,7 @@
 #   step.sh DIR PHASE NNN
 #
 # A guard answers whether it is already so, apply makes it so, verify answers
-# whether it is so now. "error: " and "hint: " lines are read by the laptop.
+# whether it is so now.
 set -u
 umask 022
 dir=$1 phase=$2 change=$1/changes/$3
@@ -20,23 +20,35 @@ DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l UCF_FORCE_CONFFOLD=1 APT_LISTC
 export DEBIAN_FRONTEND NEEDRESTART_MODE UCF_FORCE_CONFFOLD APT_LISTCHANGES_FRONTEND
 TAB=$(printf '\t')
 
+# What a step says itself has the mark of the run before it, which the runner reads: what a program or a
+# container prints is output, whatever it looks like.
+mark=
+[ ! -r "$dir/mark" ] || read -r mark <"$dir/mark"
+mark=${mark:+$mark }
+
 # say TEXT: a line that the person at the laptop reads.
 say() { printf '%s\n' "$*"; }
 
-# notice TEXT: the same for a person who does not read all output.
-notice() { printf 'notice: %s\n' "$*"; }
+# record KIND TEXT: one that is more than output.
+record() { printf '%s%s: %s\n' "$mark" "$1" "$2"; }
+
+# notice TEXT: the same as say for a person who does not read all output.
+notice() { record notice "$*"; }
 
 # result TEXT: what has come of it, said once more at the end of the run.
-result() { printf 'result: %s\n' "$*"; }
+result() { record result "$*"; }
+
+# await_proof: the laptop is to show that a new connection gets in.
+await_proof() { record await new-connection; }
 
 # fail TEXT: why this change is not made; ends the phase.
 fail() {
-    printf 'error: %s\n' "$*"
+    record error "$*"
     exit 1
 }
 
 # hint TEXT: what to do about a failure that follows or has just been said.
-hint() { printf 'hint: %s\n' "$*"; }
+hint() { record hint "$*"; }
 
 # shown ADDRESS: without a login that may be in it.
 shown() { printf '%s' "$1" | sed 's|://[^/]*@|://|'; }
@@ -217,7 +229,7 @@ place_many() {
             $3 != "-" && sum[number] != $3 { print $4; exit }'
     )
     [ -z "$damaged" ] || fail "$damaged arrived damaged"
-    perl "$dir/place.pl" "$dir" "$change" "$scratch" "$trusted" || exit 1
+    MARK=$mark perl "$dir/place.pl" "$dir" "$change" "$scratch" "$trusted" || exit 1
 }
 
 # remove_file: removes $path, in a shell of its own.

@@ -110,7 +110,7 @@ changed() {
     : >"$dir/awaits"
     sync "$dir/awaits" "$dir" 2>/dev/null &
     asked=$(date +%s)
-    printf 'await: new-connection\n'
+    await_proof
 }
 
 # network_database: where dockerd remembers its networks, the one of its bridge among them.
@@ -179,7 +179,7 @@ arm() {
     cp -p "$(network_database)" "$memory/network-database" 2>/dev/null
     docker network ls -q --no-trunc >"$memory/networks" 2>/dev/null
     ! command -v "${action}_before" >/dev/null || "${action}_before" || return 1
-    { cp "$dir/step.sh" "$dir/way-back.sh" "$memory/" && cp "$dir/steps/$step.sh" "$memory/steps/" &&
+    { cp "$dir/step.sh" "$dir/way-back.sh" "$memory/" && { [ ! -e "$dir/mark" ] || cp -p "$dir/mark" "$memory/"; } && cp "$dir/steps/$step.sh" "$memory/steps/" &&
         cp -a "$change/arg" "$memory/changes/armed/" && ln -s "$dir/kept" "$memory/kept" &&
         printf 'armed %s %s\n' "$step" "$action" >"$memory/changes/list" &&
         grep "^$1 " "$dir/changes/list" | cut -d' ' -f 1,5 >"$memory/change" &&
@@ -237,17 +237,30 @@ pending() {
     if [ -n "$why" ]; then
         printf '%s\n' "$why" | tee "$memory/undoing" >"$scratch/lost"
         [ ! -s "$run/journal" ] || [ -z "$(tail -c 1 "$run/journal")" ] || echo >>"$run/journal"
-        { "${action}_back" ''; way_out; printf 'error: %s: %s\n' "$(back_is)" "$why"; } 2>&1 | tell "output $number "
-        printf 'change failed %s apply 1 %s\nrun failed\n' "$number" "$id" | tell ''
-        rm -rf "$run/changes" "$run/steps" "$run/step.sh" "$run/room"
+        { "${action}_back" ''; way_out; record error "$(back_is): $why"; } 2>&1 | tell "$number"
+        printf 'change failed %s apply 1 %s\nrun failed\n' "$number" "$id" | tell
+        rm -rf "$run/changes" "$run/steps" "$run/step.sh" "$run/room" "$run/mark"
     fi
     grep -qx "run ${run##*/}" "$memory/../lease" 2>/dev/null && rm -f "$memory/../lease"
     forget
 }
 
-# tell BEFORE: lines, into the journal of the run.
+# tell [NNN]: lines, into the journal of the run: records, or what a change says.
 tell() {
-    while IFS= read -r line; do printf '%s000 %s%s\n' "$(date +%s)" "$1" "$line"; done >>"$run/journal"
+    while IFS= read -r line; do
+        [ -z "${1-}" ] || line=$(as_record "$1")
+        printf '%s000 %s\n' "$(date +%s)" "$line"
+    done >>"$run/journal"
+}
+
+# as_record NNN: $line as the runner writes it.
+as_record() {
+    kind=output
+    if [ -n "$mark" ] && [ "${line#"$mark"}" != "$line" ]; then
+        line=${line#"$mark"}
+        kind=${line%%: *} line=${line#*: }
+    fi
+    printf '%s %s %s' "$kind" "$1" "$line"
 }
 
 # take_lease: the run goes on, for whoever looks.

@@ -337,7 +337,7 @@ prove() {
     fi
     rm -f "$dir/proven"
     : >"$dir/awaits"
-    printf 'await: new-connection\n'
+    await_proof
     while [ ! -e "$dir/proven" ]; do
         [ -e "$memory/armed" ] || set_back
         sleep 0.1

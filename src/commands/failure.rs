@@ -5,7 +5,7 @@ use crate::config::ConfigError;
 use crate::facts::ParseError;
 use crate::host::{HostError, by_hand, command_by_hand};
 use crate::plan::without_passwords;
-use crate::report::Failure;
+use crate::report::{Failure, LineKind};
 use crate::run::{FailedChange, RunError};
 use crate::steps::Refusal;
 use crate::text::harmless;
@@ -150,10 +150,10 @@ pub(super) fn from_change(failed: FailedChange, run: &str, again: String) -> Fai
     let mut hints = Vec::new();
     let mut output = Vec::new();
     for line in failed.output {
-        match (line.strip_prefix("error: "), line.strip_prefix("hint: ")) {
-            (Some(error), _) => what = Some(error.to_owned()),
-            (_, Some(hint)) => hints.push(hint.to_owned()),
-            _ => output.push(line),
+        match line.kind {
+            LineKind::Error => what = Some(line.text),
+            LineKind::Hint => hints.push(line.text),
+            LineKind::Output | LineKind::Notice | LineKind::Result => output.push(line.text),
         }
     }
     let phase = if failed.phase == "verify" { "verifying the change" } else { "the change" };

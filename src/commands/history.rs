@@ -148,7 +148,7 @@ fn shown(event: &Event) -> String {
             let id = if title == change { String::new() } else { format!(" ({change})") };
             format!("\n[{index}/{total}] {title}{id}\n")
         }
-        Event::Output { line, .. } => format!("  │ {line}\n"),
+        Event::Output { kind, line, .. } => format!("  │ {}{line}\n", kind.label()),
         Event::ChangeEnded { outcome, milliseconds, .. } => {
             let how = match outcome {
                 ChangeOutcome::Applied => "applied",

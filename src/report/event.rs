@@ -76,10 +76,12 @@ pub enum Event {
         /// How many the run has.
         total: usize,
     },
-    /// A line of output of the change that is under way.
+    /// A line that the change that is under way says.
     Output {
         /// The change's id.
         change: String,
+        /// What it is.
+        kind: LineKind,
         /// The line; control characters are already harmless.
         line: String,
     },
@@ -225,4 +227,46 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// The exit code that this host asks for.
     pub code: u8,
+}
+
+/// What a line is that a change says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineKind {
+    /// Output of the step, or of a program or container that it runs.
+    Output,
+    /// What a person should know who does not read all output.
+    Notice,
+    /// What has come of the change.
+    Result,
+    /// Why the change failed.
+    Error,
+    /// What to do about a failure.
+    Hint,
+}
+
+impl LineKind {
+    /// By its name in a run's journal.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "output" => Self::Output,
+            "notice" => Self::Notice,
+            "result" => Self::Result,
+            "error" => Self::Error,
+            "hint" => Self::Hint,
+            _ => return None,
+        })
+    }
+
+    /// What stands before such a line among others.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Output | Self::Result => "",
+            Self::Notice => "notice: ",
+            Self::Error => "error: ",
+            Self::Hint => "hint: ",
+        }
+    }
 }

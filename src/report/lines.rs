@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::findings::mark;
 use super::paint::{Paint, Word};
 use super::words::remedy;
-use super::{ChangeOutcome, Event, Failure, RunOutcome, Summary, Verbosity};
+use super::{ChangeOutcome, Event, Failure, LineKind, RunOutcome, Summary, Verbosity};
 use crate::plan::{Finding, Level};
 use crate::text::{columns, counted, duration, harmless};
 
@@ -172,12 +172,10 @@ impl Lines {
                 // Where a live line shows it, only the output below it needs a heading that stays.
                 Some(if self.live && !self.verbose() { Vec::new() } else { vec![self.heading(host)] })
             }
-            Event::Output { line, .. } => {
-                // What has come of it, also for a person who does not read all output.
-                if let Some(result) = line.strip_prefix("result: ") {
-                    return Some(vec![format!("  {}", harmless(result))]);
-                }
-                let line = self.paint.dim(&format!("│ {}", harmless(line)));
+            // Also for a person who does not read all output.
+            Event::Output { kind: LineKind::Result, line, .. } => Some(vec![format!("  {}", harmless(line))]),
+            Event::Output { kind, line, .. } => {
+                let line = self.paint.dim(&format!("│ {}{}", kind.label(), harmless(line)));
                 Some(if self.verbose() { vec![format!("  {line}")] } else { Vec::new() })
             }
             Event::ChangeEnded { change, outcome, milliseconds } => {

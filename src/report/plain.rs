@@ -39,7 +39,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::samples;
-    use super::super::{ChangeOutcome, Summary};
+    use super::super::{ChangeOutcome, LineKind, Summary};
     use super::*;
     use crate::text::is_harmful;
 
@@ -106,7 +106,7 @@ mod tests {
                 Event::Warning { text: text.clone() },
                 Event::NewHostKey { name: text.clone(), fingerprint: text.clone() },
                 Event::ChangeStarted { change: text.clone(), title: text.clone(), index: 1, total: 1 },
-                Event::Output { change: text.clone(), line: text.clone() },
+                Event::Output { change: text.clone(), kind: LineKind::Hint, line: text.clone() },
                 Event::ChangeEnded { change: text.clone(), outcome: ChangeOutcome::Failed, milliseconds: 1 },
                 Event::ChangeEnded { change: text.clone(), outcome: ChangeOutcome::Applied, milliseconds: 1 },
             ];

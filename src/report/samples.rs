@@ -358,7 +358,13 @@ pub(super) fn every_event() -> Vec<Event> {
         started("docker/engine", "install docker-ce 28.3.2 and 4 more packages", 2),
         Event::Output {
             change: "docker/engine".into(),
+            kind: LineKind::Output,
             line: "Setting up containerd.io (1.7.27-1) ...".into(),
+        },
+        Event::Output {
+            change: "docker/engine".into(),
+            kind: LineKind::Notice,
+            line: "apt is locked by unattended-upgr; waiting for it, up to 300 seconds".into(),
         },
         Event::ConnectionLost { reason: "Connection reset by peer".into(), attempt: 1 },
         Event::ConnectionLost { reason: "No route to host".into(), attempt: 2 },

@@ -70,7 +70,9 @@ impl Terminal {
             }
             Event::RunEnded { .. } => Live::Begin("finishing".into()),
             Event::ChangeStarted { .. } => Live::Begin(lines.heading(host)),
-            Event::Output { line, .. } => Live::Detail(self.paint.dim(&harmless(line))),
+            Event::Output { kind, line, .. } => {
+                Live::Detail(self.paint.dim(&format!("{}{}", kind.label(), harmless(line))))
+            }
             Event::ConnectionLost { attempt, .. } => {
                 Live::Detail(self.paint.yellow(&format!("connecting again, attempt {attempt}")))
             }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use crate::plan::without_passwords;
-use crate::report::{ChangeOutcome, Event, RunOutcome};
+use crate::report::{ChangeOutcome, Event, LineKind, RunOutcome};
 use crate::text::harmless;
 
 /// How many lines of a change's output are kept for the case that it fails.
 const TAIL: usize = 40;
 
-/// What a change prints that waits for the proof that a new connection gets in.
-const AWAITS_PROOF: &str = "await: new-connection";
+/// What a change awaits: the proof that a new connection gets in.
+const PROOF: &str = "new-connection";
 
 /// Turns the lines of a journal into events, one after another.
 ///
@@ -24,7 +24,10 @@ pub struct Follower {
     started: Option<u64>,
     at: u64,
     current: Option<(String, u64)>,
-    tail: VecDeque<String>,
+    tail: VecDeque<Line>,
+    /// Whether what a step says itself has records of its own. In journals before version 2 it is output
+    /// like that of its programs, and begins with what it is.
+    has_kinds: bool,
     failed: Option<FailedChange>,
     outcome: Option<RunOutcome>,
     applied: usize,
@@ -40,8 +43,17 @@ pub struct FailedChange {
     pub phase: String,
     /// The phase's exit code; 124 when its time was up.
     pub code: i32,
-    /// Its last lines of output.
-    pub output: Vec<String>,
+    /// Its last lines.
+    pub output: Vec<Line>,
+}
+
+/// A line that a change said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub kind: LineKind,
+    /// The line itself.
+    pub text: String,
 }
 
 impl Follower {
@@ -72,7 +84,7 @@ impl Follower {
 
     /// The last lines of output of the change that is under way.
     pub fn tail(&self) -> Vec<String> {
-        self.tail.iter().cloned().collect()
+        self.tail.iter().map(|line| line.text.clone()).collect()
     }
 
     /// Takes the run for dead: it ended unexpectedly.
@@ -90,29 +102,35 @@ impl Follower {
         self.at = self.at.max(time);
         let (kind, rest) = record.split_once(' ')?;
         match kind {
-            "output" => self.output(rest),
+            "journal" => {
+                self.has_kinds = rest.parse().is_ok_and(|version: u32| version >= 2);
+                None
+            }
             "change" => self.change(rest),
             "run" => self.run(rest),
-            _ => None,
+            "await" => self.current.as_ref().filter(|_| text_of(rest) == PROOF).map(|_| Event::Proving),
+            "output" if !self.has_kinds => match text_of(rest).split_once(": ") {
+                Some(("await", PROOF)) => self.current.as_ref().map(|_| Event::Proving),
+                Some((kind, text)) if kind != "output" && LineKind::named(kind).is_some() => {
+                    self.said(LineKind::named(kind)?, text)
+                }
+                _ => self.said(LineKind::Output, text_of(rest)),
+            },
+            _ => self.said(LineKind::named(kind)?, text_of(rest)),
         }
     }
 
-    fn output(&mut self, rest: &str) -> Option<Event> {
+    fn said(&mut self, kind: LineKind, text: &str) -> Option<Event> {
         let (id, _) = self.current.as_ref()?;
-        // An empty line of output has lost the space behind the number.
-        let text = rest.split_once(' ').map_or("", |(_, text)| text);
-        if text == AWAITS_PROOF {
-            return Some(Event::Proving);
-        }
         // Whatever wrote it: apt, a registry, a container that could not reach its database.
-        let line = without_passwords(&harmless(text)).into_owned();
+        let text = without_passwords(&harmless(text)).into_owned();
         if self.tail.len() == TAIL {
-            // What a person is told to do is not pushed out by what comes behind it.
-            let oldest = self.tail.iter().position(|line| !line.starts_with("hint: ")).unwrap_or(0);
+            // What a person is told to do is not pushed out by what comes after it.
+            let oldest = self.tail.iter().position(|line| line.kind != LineKind::Hint).unwrap_or(0);
             self.tail.remove(oldest);
         }
-        self.tail.push_back(line.clone());
-        Some(Event::Output { change: id.clone(), line })
+        self.tail.push_back(Line { kind, text: text.clone() });
+        Some(Event::Output { change: id.clone(), kind, line: text })
     }
 
     fn change(&mut self, rest: &str) -> Option<Event> {
@@ -149,7 +167,8 @@ impl Follower {
                 let phase = harmless(words.next()?).into_owned();
                 let code = words.next()?.parse().ok()?;
                 let id = self.current.as_ref()?.0.clone();
-                self.failed = Some(FailedChange { id, phase, code, output: self.tail() });
+                self.failed =
+                    Some(FailedChange { id, phase, code, output: self.tail.iter().cloned().collect() });
                 self.change_ended(ChangeOutcome::Failed)
             }
             _ => None,
@@ -190,6 +209,11 @@ impl Follower {
     }
 }
 
+/// What stands after the number of the change; an empty line has lost the space after it.
+fn text_of(rest: &str) -> &str {
+    rest.split_once(' ').map_or("", |(_, text)| text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -197,6 +221,7 @@ mod tests {
     use super::*;
 
     const JOURNAL: &str = "\
+1000 journal 2
 1000 run start 20261122-101500-ab12 2 me@laptop
 1005 change title 001 install \u{1b}Docker
 1010 change start 001 docker/engine
@@ -205,6 +230,10 @@ mod tests {
 2010 change applied 001 docker/engine
 2020 change start 002 stack/up
 2100 output 002 service web: \u{1b}[31mred\u{1b}[0m
+2110 output 002 hint: what a container says
+2120 hint 002 look at it: now
+2130 await 002 new-connection
+2140 error 002 it failed
 2200 change failed 002 apply 1 stack/up
 2210 run failed
 ";
@@ -214,12 +243,12 @@ mod tests {
         let mut follower = Follower::default();
         let events: Vec<_> = JOURNAL.lines().filter_map(|line| follower.line(line)).collect();
         insta::assert_json_snapshot!(events);
-        assert_eq!(follower.lines(), 10);
+        assert_eq!(follower.lines(), 15);
         assert_eq!(follower.outcome(), Some(RunOutcome::Failed));
         assert_eq!(follower.counts(), (1, 0));
         let failed = follower.failed().expect("it failed");
         assert_eq!((failed.id.as_str(), failed.phase.as_str(), failed.code), ("stack/up", "apply", 1));
-        assert!(failed.output.iter().all(|line| !line.contains('\u{1b}')));
+        assert!(failed.output.iter().all(|line| !line.text.contains('\u{1b}')));
     }
 
     #[test]
@@ -232,23 +261,40 @@ mod tests {
         assert_eq!(follower.tail(), [line]);
     }
 
+    /// What a run of an older provision has written.
     #[test]
-    fn keeps_a_hint_that_much_comes_behind() {
+    fn journals_without_kinds_are_read() {
+        let mut follower = Follower::default();
+        let old = "1000 run start x 1 me\n1000 change start 001 a/b\n1000 output 001 hint: do: that\n\
+                   1000 output 001 await: new-connection\n1000 output 001 output: x\n1000 output 001 error: no\n\
+                   1000 change failed 001 apply 1 a/b\n";
+        let events: Vec<_> = old.lines().filter_map(|line| follower.line(line)).collect();
+        assert!(events.iter().any(|event| matches!(event, Event::Proving)));
+        let failed = follower.failed().expect("it failed");
+        let said: Vec<_> = failed.output.iter().map(|line| (line.kind, line.text.as_str())).collect();
+        assert_eq!(
+            said,
+            [(LineKind::Hint, "do: that"), (LineKind::Output, "output: x"), (LineKind::Error, "no")]
+        );
+    }
+
+    #[test]
+    fn keeps_a_hint_that_much_follows() {
         let mut follower = Follower::default();
         follower.line("2020 change start 002 stack/up");
-        follower.line("2030 output 002 hint: a longer patience");
+        follower.line("2030 hint 002 a longer patience");
         for number in 0..3 * TAIL {
             follower.line(&format!("2040 output 002 line {number}"));
         }
         let tail = follower.tail();
         assert_eq!(tail.len(), TAIL);
-        assert_eq!(tail.first().map(String::as_str), Some("hint: a longer patience"));
+        assert_eq!(tail.first().map(String::as_str), Some("a longer patience"));
         assert_eq!(tail.last().map(String::as_str), Some("line 119"));
     }
 
     proptest! {
         #[test]
-        fn garbage_does_no_harm(lines in prop::collection::vec("\\PC*|[ -~]*|(run|change|output) [a-z0-9 -]*|[0-9]{1,25} (run|change|output) (start|failed|applied|[0-9]*) ?[\\x00-\\x7f]*", 0..60)) {
+        fn garbage_does_no_harm(lines in prop::collection::vec("\\PC*|[ -~]*|(run|change|output|hint|journal|await) [a-z0-9 -]*|[0-9]{1,25} (run|change|output|error) (start|failed|applied|[0-9]*) ?[\\x00-\\x7f]*", 0..60)) {
             let mut follower = Follower::default();
             for line in &lines {
                 if let Some(Event::Output { line, .. }) = follower.line(line) {

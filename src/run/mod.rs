@@ -15,13 +15,13 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 pub use compile::compile;
-pub use journal::{FailedChange, Follower};
+pub use journal::{FailedChange, Follower, Line};
 pub use link::Link;
 pub use script::{Request, holder, new_id};
 
 use crate::host::{Ended, HostError};
 use crate::plan::Plan;
-use crate::report::Event;
+use crate::report::{Event, LineKind};
 
 /// How following a run ended.
 #[derive(Debug)]
@@ -385,10 +385,8 @@ fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
                 }
                 tell(&event);
                 // What a step wants a person to know, also one who does not read all output.
-                if let Event::Output { line, .. } = &event
-                    && let Some(text) = line.strip_prefix("notice: ")
-                {
-                    tell(&Event::Warning { text: text.to_owned() });
+                if let Event::Output { kind: LineKind::Notice, line, .. } = event {
+                    tell(&Event::Warning { text: line });
                 }
             }
             None => {}
