@@ -28,8 +28,8 @@ Examples:
   provision backup web1 restore latest        restore the newest backup
 
 The stack needs Postgres as a service, and a service with the image
-prodrigestivill/postgres-backup-local, as in the playbook `prefect`. Run it in the folder in which you
-run `up`.";
+prodrigestivill/postgres-backup-local, as in the playbook `prefect`. Run this command in the
+folder in which you run `up`.";
 
 const CLOUD_INIT_EXAMPLES: &str = "\
 Examples:
@@ -37,9 +37,9 @@ Examples:
   provision cloud-init > /tmp/user-data          include the stack in this folder
   provision cloud-init --stack-url https://files.example/stack.tgz --stack-out /tmp/stack.tgz > /tmp/user-data
 
-Give the file to your cloud as the user-data of a new server, and keep it outside the stack's folder,
-which is sent as a whole. Run it in the folder in which you run `up`; `url` in [release] of provision.toml
-sets where the server downloads provision from.";
+Give the file to your cloud as the user-data of a new server, and keep it outside the stack's
+folder, which is sent as a whole. Run this command in the folder in which you run `up`; `url` in
+[release] of provision.toml sets where the server downloads provision from.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -78,6 +78,7 @@ impl Cli {
 
 /// What all commands share.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print events as JSON, one per line, on stdout
     #[arg(long, global = true)]

@@ -261,21 +261,31 @@ mod tests {
         assert_eq!(follower.tail(), [line]);
     }
 
-    /// What a run of an older provision has written.
+    /// The text of the newest version is what `scripts/shell_test.sh` sees a run write.
     #[test]
-    fn journals_without_kinds_are_read() {
-        let mut follower = Follower::default();
-        let old = "1000 run start x 1 me\n1000 change start 001 a/b\n1000 output 001 hint: do: that\n\
-                   1000 output 001 await: new-connection\n1000 output 001 output: x\n1000 output 001 error: no\n\
-                   1000 change failed 001 apply 1 a/b\n";
-        let events: Vec<_> = old.lines().filter_map(|line| follower.line(line)).collect();
-        assert!(events.iter().any(|event| matches!(event, Event::Proving)));
-        let failed = follower.failed().expect("it failed");
-        let said: Vec<_> = failed.output.iter().map(|line| (line.kind, line.text.as_str())).collect();
-        assert_eq!(
-            said,
-            [(LineKind::Hint, "do: that"), (LineKind::Output, "output: x"), (LineKind::Error, "no")]
-        );
+    fn journals_of_each_version_are_read() {
+        for (journal, said) in [
+            (
+                include_str!("../../tests/fixtures/journals/1.txt"),
+                "output: Setting up docker-ce ...|output: |notice: apt is locked by unattended-upgr|proving|output: \
+                 service web: container ended|output: output: x|hint: look at it: now|error: the stack is not healthy",
+            ),
+            (
+                include_str!("../../tests/fixtures/journals/2.txt"),
+                "output: two words default|notice: it takes a while|proving|result: all is well: now|output: no end|\
+                 output: hint: from a container|hint: do that: now|error: it failed",
+            ),
+        ] {
+            let mut follower = Follower::default();
+            let events = journal.lines().filter_map(|line| follower.line(&format!("1000 {line}")));
+            let told = events.filter_map(|event| match event {
+                Event::Output { kind, line, .. } => Some(format!("{kind:?}: {line}").to_lowercase()),
+                Event::Proving => Some("proving".to_owned()),
+                _ => None,
+            });
+            assert_eq!(told.collect::<Vec<_>>().join("|"), said.to_lowercase());
+            assert_eq!(follower.outcome(), Some(RunOutcome::Failed));
+        }
     }
 
     #[test]
