@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::exit::Exit;
 use super::failure;
 use super::probe::{Probed, probe};
-use super::verdict::{self, Verdict};
+use super::verdict::{self, ProjectVerdict};
 use crate::config::Settings;
 use crate::exposure::{self, Declaration};
 use crate::facts::{self, Facts, Questions};
@@ -238,8 +238,8 @@ impl<'a> Session<'a> {
         let folder = steps::stack_folder(&self.settings.options.stack, &stack.project.name);
         let Some(version) = verdict::is_due(plan, &self.facts, stack, &folder) else { return Ok(()) };
         match verdict::ask(&self.link, stack).await? {
-            Verdict::Accepted => Ok(()),
-            Verdict::Unknown(why) => {
+            ProjectVerdict::Accepted => Ok(()),
+            ProjectVerdict::Unknown(why) => {
                 let text = format!(
                     "Compose on the host was not asked whether it accepts the project: {why}; the run asks it before it \
                      changes the stack"
@@ -247,7 +247,7 @@ impl<'a> Session<'a> {
                 self.tell(&Event::Warning { text });
                 Ok(())
             }
-            Verdict::Refused(said) => Err(self.refused(verdict::refusal(version, &said, stack))),
+            ProjectVerdict::Refused(said) => Err(self.refused(verdict::refusal(version, &said, stack))),
         }
     }
 

@@ -25,7 +25,7 @@ const SHORTEST_SECRET: usize = 6;
 
 /// What Compose says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProjectVerdict {
     Accepted,
     /// Its lines.
     Refused(Vec<String>),
@@ -56,10 +56,10 @@ pub(super) fn is_due<'f>(
 }
 
 /// One exec: the files that Compose reads go out, its word comes back.
-pub(super) async fn ask(link: &Link, stack: &StackInput) -> Result<Verdict, Failure> {
+pub(super) async fn ask(link: &Link, stack: &StackInput) -> Result<ProjectVerdict, Failure> {
     let program = match program(stack) {
         Ok(program) => program,
-        Err(error) => return Ok(Verdict::Unknown(error.to_string())),
+        Err(error) => return Ok(ProjectVerdict::Unknown(error.to_string())),
     };
     let mut lines = Vec::new();
     let host = link.host().map_err(failure::from_host)?;
@@ -91,22 +91,22 @@ fn read_files(stack: &StackInput) -> impl Iterator<Item = &BundleFile> {
     stack.bundle.files.iter().filter(|file| stack.project.read_files.contains(&file.path))
 }
 
-fn verdict(lines: &[String], stack: &StackInput) -> Verdict {
+fn verdict(lines: &[String], stack: &StackInput) -> ProjectVerdict {
     let place = lines.iter().find_map(|line| line.strip_prefix("place ")).unwrap_or_default();
     let is_warning = |line: &&str| line.contains("level=warning") || line.contains("level=debug");
     let said = lines.iter().filter_map(|line| line.strip_prefix("said ")).filter(|line| !line.is_empty());
     let said = said.filter(|line| !is_warning(line)).map(|line| own_names(line, place));
     match lines.iter().rev().map(String::as_str).find(|line| !line.is_empty()) {
-        Some("accepted") => Verdict::Accepted,
+        Some("accepted") => ProjectVerdict::Accepted,
         Some("refused") => {
             let said: Vec<String> = said.collect();
             match said.iter().any(|line| is_about_the_host(line, stack)) {
-                true => Verdict::Accepted,
-                false => Verdict::Refused(said),
+                true => ProjectVerdict::Accepted,
+                false => ProjectVerdict::Refused(said),
             }
         }
-        Some(line) => Verdict::Unknown(harmless(line.trim_start_matches("unknown ")).into_owned()),
-        None => Verdict::Unknown("it did not answer".into()),
+        Some(line) => ProjectVerdict::Unknown(harmless(line.trim_start_matches("unknown ")).into_owned()),
+        None => ProjectVerdict::Unknown("it did not answer".into()),
     }
 }
 
@@ -293,9 +293,9 @@ mod tests {
     #[test]
     fn verdicts() {
         let stack = shop();
-        let refused = |text: &str| Verdict::Refused(lines(text));
+        let refused = |text: &str| ProjectVerdict::Refused(lines(text));
         for (answer, expected) in [
-            ("place /run/x/project\nsaid \n\naccepted\n", Verdict::Accepted),
+            ("place /run/x/project\nsaid \n\naccepted\n", ProjectVerdict::Accepted),
             (
                 "place /run/x/project\nsaid time=\"1\" level=warning msg=\"/run/x/project/compose.yaml: old\"\n\
                  said validating /run/x/project/compose.yaml: services.web is wrong\n\nrefused\n",
@@ -308,14 +308,14 @@ mod tests {
             // Made by the run that follows.
             (
                 "place /run/x\nsaid env file /etc/provision/secrets/shop/web.env not found: stat\n\nrefused\n",
-                Verdict::Accepted,
+                ProjectVerdict::Accepted,
             ),
             (
                 "place /run/x\nsaid env file /run/x/web.env not found: stat\nrefused",
                 refused("env file web.env not found: stat"),
             ),
-            ("unknown there is no room", Verdict::Unknown("there is no room".into())),
-            ("", Verdict::Unknown("it did not answer".into())),
+            ("unknown there is no room", ProjectVerdict::Unknown("there is no room".into())),
+            ("", ProjectVerdict::Unknown("it did not answer".into())),
         ] {
             assert_eq!(verdict(&lines(answer), &stack), expected, "{answer}");
         }

@@ -17,7 +17,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// The text of a file.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct SourceText {
     /// The file as a person knows it.
     pub(super) shown: String,
     /// Where it is; none for what is shipped.
@@ -25,7 +25,7 @@ pub(super) struct Source {
     pub(super) text: String,
 }
 
-impl Source {
+impl SourceText {
     /// Reads a file; `None` when there is none.
     pub(super) fn read(path: PathBuf, shown: String) -> Result<Option<Self>, ConfigError> {
         let failed = |reason: String| ConfigError::Read { file: shown.clone(), reason };
@@ -89,14 +89,14 @@ impl Source {
 
 /// The two files that people write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// `provision.toml`.
     Project,
     /// A playbook.
     Playbook,
 }
 
-impl Kind {
+impl FileKind {
     /// The table with the options of the steps.
     pub(super) fn section(self) -> &'static str {
         match self {
@@ -117,14 +117,14 @@ impl Kind {
 /// A file as TOML.
 #[derive(Debug)]
 pub(super) struct Document<'s> {
-    pub(super) source: &'s Source,
-    pub(super) kind: Kind,
+    pub(super) source: &'s SourceText,
+    pub(super) kind: FileKind,
     pub(super) root: toml::Spanned<DeTable<'s>>,
 }
 
 impl<'s> Document<'s> {
     /// Parses a file and checks what types alone do not say.
-    pub(super) fn parse(source: &'s Source, kind: Kind) -> Result<Self, Box<Problem>> {
+    pub(super) fn parse(source: &'s SourceText, kind: FileKind) -> Result<Self, Box<Problem>> {
         let root = DeTable::parse(&source.text).map_err(|error| explain::syntax(source, kind, &error))?;
         let document = Self { source, kind, root };
         document.check_tables()?;
@@ -162,10 +162,10 @@ impl<'s> Document<'s> {
         let Some(section) = self.root.get_ref().get(name) else { return Ok(()) };
         let Some(steps) = section.get_ref().as_table() else {
             let what = match self.kind {
-                Kind::Project => {
+                FileKind::Project => {
                     "`steps` is a list in playbooks only; here it has a table for each step, as [steps.docker]"
                 }
-                Kind::Playbook => "`options` has a table for each step, as [options.docker]",
+                FileKind::Playbook => "`options` has a table for each step, as [options.docker]",
             };
             return Err(self.source.problem(section.span(), what));
         };

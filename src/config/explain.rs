@@ -5,19 +5,19 @@ use std::ops::Range;
 use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::document::{Document, Kind, Source};
+use super::document::{Document, FileKind, SourceText};
 use super::problem::Problem;
 use super::schema::{description, notation, properties};
 use crate::nearest::{listed, nearest};
 use crate::steps::NAMES;
 
 /// A file that is no TOML.
-pub(super) fn syntax(source: &Source, kind: Kind, error: &Error) -> Box<Problem> {
+pub(super) fn syntax(source: &SourceText, kind: FileKind, error: &Error) -> Box<Problem> {
     let span = error.span().unwrap_or_default();
     let message = error.message().trim();
     let name = source.text.get(span.clone()).unwrap_or_default().trim();
     let extends = message.strip_prefix("cannot extend value of type ");
-    if kind == Kind::Playbook && name == "steps" && (extends.is_some() || message == "duplicate key") {
+    if kind == FileKind::Playbook && name == "steps" && (extends.is_some() || message == "duplicate key") {
         return source.problem(span, STEPS_IS_A_LIST);
     }
     let what = match message {
@@ -60,7 +60,7 @@ pub(super) fn typed(document: &Document<'_>, error: &Error) -> Box<Problem> {
 }
 
 /// A value that does not fit its key.
-fn wrong_value(place: &Place<'_>, written: &str, message: &str, about: Option<&str>) -> String {
+fn wrong_value(place: &Location<'_>, written: &str, message: &str, about: Option<&str>) -> String {
     let name = match place.path.last() {
         Some(key) if place.in_list => format!("each entry of `{key}`"),
         Some(key) => format!("`{key}`"),
@@ -130,7 +130,7 @@ fn unknown_value(name: &str, value: &str, known: &[&str]) -> String {
 
 /// A key that nobody knows: what was meant, and what there is.
 fn unknown_key(
-    kind: Kind,
+    kind: FileKind,
     parents: &[String],
     key: &str,
     known: &[&str],
@@ -167,15 +167,17 @@ fn unknown_key(
 }
 
 /// Where a key of the first level belongs instead.
-fn elsewhere(kind: Kind, key: &str) -> Option<String> {
+fn elsewhere(kind: FileKind, key: &str) -> Option<String> {
     if NAMES.contains(&key) {
         return Some(format!("options of that step are under [{}.{key}]", kind.section()));
     }
     match kind {
-        Kind::Project if key == "options" => Some("options of a step are under [steps.NAME] here".to_owned()),
-        Kind::Project => (key == "description").then(|| "it belongs in a playbook".to_owned()),
-        Kind::Playbook => {
-            let known = properties(&Kind::Project.schema(), &[]);
+        FileKind::Project if key == "options" => {
+            Some("options of a step are under [steps.NAME] here".to_owned())
+        }
+        FileKind::Project => (key == "description").then(|| "it belongs in a playbook".to_owned()),
+        FileKind::Playbook => {
+            let known = properties(&FileKind::Project.schema(), &[]);
             known.iter().any(|known| known == key).then(|| format!("it belongs in {}", super::FILE_NAME))
         }
     }
@@ -188,7 +190,7 @@ fn backticked(text: &str) -> Vec<&str> {
 
 /// Where in a document something is.
 #[derive(Debug, Default)]
-struct Place<'d> {
+struct Location<'d> {
     /// The keys that lead there.
     path: Vec<String>,
     /// The value, when it is one.
@@ -198,11 +200,11 @@ struct Place<'d> {
 }
 
 /// Finds what a span is about.
-fn locate<'d>(table: &'d DeTable<'d>, span: &Range<usize>) -> Option<Place<'d>> {
+fn locate<'d>(table: &'d DeTable<'d>, span: &Range<usize>) -> Option<Location<'d>> {
     for (key, value) in table {
         let name = key.get_ref().to_string();
         if key.span() == *span {
-            return Some(Place { path: vec![name], value: None, in_list: false });
+            return Some(Location { path: vec![name], value: None, in_list: false });
         }
         // The first below is the deepest.
         if let Some(mut place) = below(value, span) {
@@ -213,16 +215,16 @@ fn locate<'d>(table: &'d DeTable<'d>, span: &Range<usize>) -> Option<Place<'d>> 
     None
 }
 
-fn below<'d>(value: &'d toml::Spanned<DeValue<'d>>, span: &Range<usize>) -> Option<Place<'d>> {
+fn below<'d>(value: &'d toml::Spanned<DeValue<'d>>, span: &Range<usize>) -> Option<Location<'d>> {
     let inner = match value.get_ref() {
         DeValue::Table(table) => locate(table, span),
         DeValue::Array(items) => items
             .iter()
             .find_map(|item| below(item, span))
-            .map(|place| Place { in_list: place.in_list || place.path.is_empty(), ..place }),
+            .map(|place| Location { in_list: place.in_list || place.path.is_empty(), ..place }),
         _ => None,
     };
     let itself =
-        || (value.span() == *span).then(|| Place { value: Some(value.get_ref()), ..Place::default() });
+        || (value.span() == *span).then(|| Location { value: Some(value.get_ref()), ..Location::default() });
     inner.or_else(itself)
 }

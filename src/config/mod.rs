@@ -29,7 +29,7 @@ use crate::stack::shipped;
 use crate::steps::{self, Options};
 use crate::user_data::Release;
 use playbook::Chosen;
-use project::Project;
+use project::ReadProject;
 
 /// The file that is read from the working directory when it is there.
 pub const FILE_NAME: &str = "provision.toml";
@@ -70,11 +70,11 @@ pub fn load(
 ) -> Result<Settings, ConfigError> {
     let here = directory;
     let directory = if config.is_some() { here } else { project_folder(here) };
-    let project = Project::find(here, directory, config)?;
-    let stack_folder = project.as_ref().and_then(Project::stack_folder);
+    let project = ReadProject::find(here, directory, config)?;
+    let stack_folder = project.as_ref().and_then(ReadProject::stack_folder);
     let named = match playbook {
         Some(name) => Chosen::Flag(name),
-        None => project.as_ref().and_then(Project::playbook).unwrap_or(Chosen::None),
+        None => project.as_ref().and_then(ReadProject::playbook).unwrap_or(Chosen::None),
     };
     let mut warnings = Vec::new();
     let mut unnamed = false;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::document::{Document, Kind, Source};
+use super::document::{Document, FileKind, SourceText};
 use super::explain::STEPS_IS_A_LIST;
 use super::problem::{ConfigError, Problem, shipped_lines, unknown_playbook};
 use crate::nearest::{listed, nearest};
@@ -67,7 +67,7 @@ pub(super) enum Chosen<'p> {
     /// On the command line.
     Flag(&'p str),
     /// In `provision.toml`, there.
-    File { name: &'p str, source: &'p Source, span: Range<usize> },
+    File { name: &'p str, source: &'p SourceText, span: Range<usize> },
 }
 
 /// The shipped playbooks: name and description.
@@ -92,7 +92,7 @@ pub(super) fn find(directory: &Path, chosen: Chosen<'_>) -> Result<ReadPlaybook,
             Ok(relative) => relative.display().to_string(),
             Err(_) => path.display().to_string(),
         };
-        return match Source::read(path, shown.clone())? {
+        return match SourceText::read(path, shown.clone())? {
             Some(source) => read(&source, &stem(name)),
             None => Err(missing(chosen, shown)),
         };
@@ -100,7 +100,7 @@ pub(super) fn find(directory: &Path, chosen: Chosen<'_>) -> Result<ReadPlaybook,
     match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
         Some((_, text)) => {
             let shown = format!("playbooks/{name}.toml");
-            read(&Source { shown, path: None, text: (*text).to_owned() }, name)
+            read(&SourceText { shown, path: None, text: (*text).to_owned() }, name)
         }
         None => Err(unknown(base, chosen, name)),
     }
@@ -136,8 +136,8 @@ fn unknown(folder: &Path, chosen: Chosen<'_>, name: &str) -> ConfigError {
 }
 
 /// Reads a playbook from its text.
-pub(super) fn read(source: &Source, name: &str) -> Result<ReadPlaybook, ConfigError> {
-    let document = Document::parse(source, Kind::Playbook)?;
+pub(super) fn read(source: &SourceText, name: &str) -> Result<ReadPlaybook, ConfigError> {
+    let document = Document::parse(source, FileKind::Playbook)?;
     if let Some(steps) = document.root.get_ref().get("steps").filter(|steps| steps.get_ref().is_table()) {
         return Err(source.problem(steps.span(), STEPS_IS_A_LIST).into());
     }
@@ -159,7 +159,7 @@ pub(super) fn read(source: &Source, name: &str) -> Result<ReadPlaybook, ConfigEr
 }
 
 fn steps(
-    source: &Source,
+    source: &SourceText,
     steps: Option<Spanned<Vec<Spanned<String>>>>,
 ) -> Result<Vec<&'static str>, Box<Problem>> {
     let known = || [format!("steps are {}", listed(NAMES))];

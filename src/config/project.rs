@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::FILE_NAME;
-use super::document::{Document, Kind, Source};
+use super::document::{Document, FileKind, SourceText};
 use super::playbook::{Chosen, Playbook};
 use super::problem::ConfigError;
 use crate::host::Destination;
@@ -33,12 +33,12 @@ pub(super) struct ProjectFile {
 
 /// `provision.toml` as it was read.
 #[derive(Debug)]
-pub(super) struct Project {
+pub(super) struct ReadProject {
     pub(super) path: PathBuf,
     pub(super) options: toml::Table,
     pub(super) hosts: Vec<Destination>,
     pub(super) release: Release,
-    source: Source,
+    source: SourceText,
     playbook: Option<Spanned<String>>,
     stack_path: Option<PathBuf>,
     /// The steps with options, and the line of each.
@@ -46,7 +46,7 @@ pub(super) struct Project {
     notes: Vec<String>,
 }
 
-impl Project {
+impl ReadProject {
     /// Reads the file that was named, from here, or the one in the project's folder if it is there.
     pub(super) fn find(
         here: &Path,
@@ -60,7 +60,7 @@ impl Project {
                 (folder.join(FILE_NAME), format!("{}{FILE_NAME}", "../".repeat(above)))
             }
         };
-        match Source::read(path, shown.clone())? {
+        match SourceText::read(path, shown.clone())? {
             Some(source) => Self::read(source).map(Some),
             None if config.is_none() => Ok(None),
             None => Err(ConfigError::Missing { file: shown, said_by: "--config", shipped: None }),
@@ -68,8 +68,8 @@ impl Project {
     }
 
     /// Reads the text of the file.
-    pub(super) fn read(source: Source) -> Result<Self, ConfigError> {
-        let document = Document::parse(&source, Kind::Project)?;
+    pub(super) fn read(source: SourceText) -> Result<Self, ConfigError> {
+        let document = Document::parse(&source, FileKind::Project)?;
         let file: ProjectFile = document.read()?;
         let options = document.options()?;
         let places = document.option_places();

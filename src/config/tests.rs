@@ -4,7 +4,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::document::Source;
+use super::document::SourceText;
 use super::*;
 use crate::steps::NAMES;
 
@@ -207,9 +207,9 @@ fn the_schemas_know_the_documented_keys() {
 
 /// Reads a text as both kinds of file and says what was wrong.
 fn read_both(text: &str) -> [Option<String>; 2] {
-    let source = Source { shown: "x.toml".into(), path: Some("x.toml".into()), text: text.into() };
+    let source = SourceText { shown: "x.toml".into(), path: Some("x.toml".into()), text: text.into() };
     let playbook = super::playbook::read(&source, "x").err();
-    let project = Project::read(source).err();
+    let project = ReadProject::read(source).err();
     [playbook, project].map(|error| error.map(|error| show(&error)))
 }
 

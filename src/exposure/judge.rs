@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::declared::Admits;
-use super::{Answer, Declaration, Exposure, Knocked, Ports, Row, State, Tried, Verdict};
+use super::{Answer, Declaration, Exposure, Knocked, PortState, Ports, Row, Tried, Verdict};
 use crate::facts::{Facts, Listening};
 use crate::stack::compose::PortRange;
 
@@ -46,14 +46,14 @@ pub fn judge(facts: &Facts, declared: &[Declaration], knocked: [Option<&Knocked>
     let tried: BTreeSet<u16> = judge.families().flat_map(|knocked| knocked.answers.keys().copied()).collect();
     let others = tried.iter().filter(|port| !shown.contains(&(**port, "tcp".to_owned()))).count();
     let [ipv4, ipv6] = knocked.map(|knocked| match knocked {
-        None => Tried { address: None, state: State::NoAddress },
+        None => Tried { address: None, state: PortState::NoAddress },
         Some(knocked) => Tried {
             address: Some(knocked.address),
             state: match knocked {
-                _ if knocked.answers() => State::Answers,
-                _ if knocked.intercepted => State::Intercepted,
-                _ if knocked.no_route => State::NoRoute,
-                _ => State::NoAnswer,
+                _ if knocked.answers() => PortState::Answers,
+                _ if knocked.intercepted => PortState::Intercepted,
+                _ if knocked.no_route => PortState::NoRoute,
+                _ => PortState::NoAnswer,
             },
         },
     });

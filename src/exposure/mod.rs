@@ -39,13 +39,13 @@ pub struct Tried {
     /// The address that was tried; none where none is known.
     pub address: Option<IpAddr>,
     /// What came of it.
-    pub state: State,
+    pub state: PortState,
 }
 
 /// What came of trying a family of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum PortState {
     /// The host answers there.
     Answers,
     /// Nothing answered, on no port: what is reached there is not known.

@@ -148,14 +148,14 @@ fn a_family_in_which_nothing_answers_is_not_judged() {
     let mut v6 = knocked(V6, &[], &[], &[22, 8080, 9999]);
     let wanted = [declared(22, 22, &[]), declared(8080, 8080, &[])];
     let exposure = judge(&facts(), &wanted, [Some(&v4), Some(&v6)]);
-    assert_eq!((exposure.ipv4.state, exposure.ipv6.state), (State::Answers, State::NoAnswer));
+    assert_eq!((exposure.ipv4.state, exposure.ipv6.state), (PortState::Answers, PortState::NoAnswer));
     assert_eq!(exposure.undeclared().count() + exposure.missing().count(), 0);
     let proxied = Knocked { intercepted: true, ..knocked(V6, &[22, 80, 443, 9999], &[], &[]) };
     let exposure = judge(&facts(), &wanted, [Some(&v4), Some(&proxied)]);
-    assert_eq!((exposure.ipv6.state, exposure.undeclared().count()), (State::Intercepted, 0));
+    assert_eq!((exposure.ipv6.state, exposure.undeclared().count()), (PortState::Intercepted, 0));
     v6.no_route = true;
-    assert_eq!(judge(&facts(), &wanted, [Some(&v4), Some(&v6)]).ipv6.state, State::NoRoute);
-    assert_eq!(judge(&facts(), &wanted, [Some(&v4), None]).ipv6.state, State::NoAddress);
+    assert_eq!(judge(&facts(), &wanted, [Some(&v4), Some(&v6)]).ipv6.state, PortState::NoRoute);
+    assert_eq!(judge(&facts(), &wanted, [Some(&v4), None]).ipv6.state, PortState::NoAddress);
 }
 
 #[test]

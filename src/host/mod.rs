@@ -32,11 +32,11 @@ use bounds::Bounds;
 /// A connected host.
 pub struct Host {
     name: String,
-    kind: Kind,
+    kind: HostKind,
     sudo_asked: std::cell::Cell<bool>,
 }
 
-enum Kind {
+enum HostKind {
     Ssh(Box<ssh::Ssh>),
     Local,
 }
@@ -142,10 +142,10 @@ impl Host {
     /// Connects.
     pub async fn connect(way: &Way) -> Result<(Self, Option<NewHostKey>), HostError> {
         let (kind, key) = if way.is_local() {
-            (Kind::Local, None)
+            (HostKind::Local, None)
         } else {
             let (ssh, key) = ssh::Ssh::connect(way).await?;
-            (Kind::Ssh(Box::new(ssh)), key)
+            (HostKind::Ssh(Box::new(ssh)), key)
         };
         Ok((Self { name: way.name.clone(), kind, sudo_asked: false.into() }, key))
     }
@@ -163,24 +163,24 @@ impl Host {
     /// The name or address under which this machine reaches the host.
     pub fn address(&self) -> &str {
         match &self.kind {
-            Kind::Ssh(ssh) => ssh.address(),
-            Kind::Local => "localhost",
+            HostKind::Ssh(ssh) => ssh.address(),
+            HostKind::Local => "localhost",
         }
     }
 
     /// Whether ssh reaches it through another: a jump host, or a proxy.
     pub fn is_behind_another(&self) -> bool {
         match &self.kind {
-            Kind::Ssh(ssh) => ssh.is_behind_another(),
-            Kind::Local => false,
+            HostKind::Ssh(ssh) => ssh.is_behind_another(),
+            HostKind::Local => false,
         }
     }
 
     /// The login that ssh uses; none for `local`.
     pub fn login(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Ssh(ssh) => ssh.login(),
-            Kind::Local => None,
+            HostKind::Ssh(ssh) => ssh.login(),
+            HostKind::Local => None,
         }
     }
 
@@ -220,7 +220,7 @@ impl Host {
         let frame =
             Framed::new(&self.name, program, passwords, &self.sudo_asked).within(bounds).for_root(is_root);
         match &self.kind {
-            Kind::Ssh(ssh) => {
+            HostKind::Ssh(ssh) => {
                 let (_child, streams) = ssh.spawn(&frame.command()).await?;
                 match frame.run(streams, on_line).await {
                     // Nothing came back: was it the shell, or the connection?
@@ -233,7 +233,7 @@ impl Host {
                     ended => ended,
                 }
             }
-            Kind::Local => {
+            HostKind::Local => {
                 let mut command = std::process::Command::new("sh");
                 without_secrets(&mut command);
                 let mut child = Command::from(command)
@@ -262,7 +262,7 @@ impl Host {
 
     /// Closes the connection without waiting for it.
     pub async fn close(self) {
-        if let Kind::Ssh(ssh) = self.kind {
+        if let HostKind::Ssh(ssh) = self.kind {
             ssh.close().await;
         }
     }

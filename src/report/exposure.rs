@@ -2,7 +2,7 @@
 
 use super::Verbosity;
 use super::paint::Paint;
-use crate::exposure::{Answer, Exposure, Row, State, Verdict};
+use crate::exposure::{Answer, Exposure, PortState, Row, Verdict};
 use crate::text::{columns, fit, harmless};
 
 /// No more than this of who answers, and of what declares it.
@@ -12,7 +12,7 @@ const LONG: usize = 30;
 const FAMILIES: usize = 3;
 
 /// A family's name, how far it was tried, and its column.
-type Family = (&'static str, State, fn(&Row) -> Option<Answer>);
+type Family = (&'static str, PortState, fn(&Row) -> Option<Answer>);
 
 /// What is reached from here, as a table. Empty when there is nothing to list.
 pub fn render_exposure(exposure: &Exposure, colour: bool, verbosity: Verbosity) -> String {
@@ -63,7 +63,7 @@ fn table(rows: &[Row], exposure: &Exposure, paint: Paint) -> Vec<String> {
         ("IPv6", exposure.ipv6.state, |row| row.ipv6),
     ]
     .into_iter()
-    .filter(|(_, state, _)| *state != State::NoAddress)
+    .filter(|(_, state, _)| *state != PortState::NoAddress)
     .collect();
     let mut head = vec!["port".to_owned(), "who answers".into(), "declared".into()];
     head.extend(families.iter().map(|(name, ..)| (*name).to_owned()));
@@ -74,7 +74,7 @@ fn table(rows: &[Row], exposure: &Exposure, paint: Paint) -> Vec<String> {
             let families = families.iter().enumerate();
             cells.extend(families.map(|(index, (_, state, cell))| {
                 match (row.protocol.as_str(), cell(row)) {
-                    ("tcp", None) if *state != State::Answers => "not tried".into(),
+                    ("tcp", None) if *state != PortState::Answers => "not tried".into(),
                     ("tcp", cell) => answer(cell).into(),
                     (protocol, _) if index == 0 => format!("not tried ({})", protocol.to_uppercase()),
                     _ => String::new(),
@@ -168,11 +168,11 @@ fn remarks(exposure: &Exposure) -> Vec<String> {
     for (family, tried) in [("IPv4", &exposure.ipv4), ("IPv6", &exposure.ipv6)] {
         let at = tried.address.map_or_else(String::new, |address| format!(" ({address})"));
         let why = match tried.state {
-            State::Answers => continue,
-            State::NoAnswer => format!("nothing answers there{at}"),
-            State::Intercepted => format!("a proxy on the way answers on every port{at}"),
-            State::NoRoute => format!("no route{at}"),
-            State::NoAddress => "the host has no address for it that leads there from here".into(),
+            PortState::Answers => continue,
+            PortState::NoAnswer => format!("nothing answers there{at}"),
+            PortState::Intercepted => format!("a proxy on the way answers on every port{at}"),
+            PortState::NoRoute => format!("no route{at}"),
+            PortState::NoAddress => "the host has no address for it that leads there from here".into(),
         };
         remarks.push(format!("{family} could not be tried from here: {why}"));
     }
@@ -198,14 +198,15 @@ mod tests {
     #[test]
     fn says_which_family_could_not_be_tried() {
         let mut exposure = samples::exposure();
-        exposure.ipv6.state = State::NoAddress;
+        exposure.ipv6.state = PortState::NoAddress;
         exposure.rows.truncate(1);
         insta::assert_snapshot!(render_exposure(&exposure, false, Verbosity::Normal));
         let of = |state| {
             exposure.ipv6.state = state;
             render_exposure(&exposure, false, Verbosity::Normal).lines().last().unwrap_or_default().to_owned()
         };
-        let said = [State::Answers, State::NoAnswer, State::Intercepted, State::NoRoute].map(of);
+        let said =
+            [PortState::Answers, PortState::NoAnswer, PortState::Intercepted, PortState::NoRoute].map(of);
         insta::assert_snapshot!("families", said.join("\n"));
     }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::exposure::{Answer, Exposure, Row, State, Tried, Verdict};
+use crate::exposure::{Answer, Exposure, PortState, Row, Tried, Verdict};
 use crate::plan::{Action, Change, FileChange, Finding, Level, Plan, PlannedStep, Risk};
 use crate::stack::compose::PortRange;
 
@@ -289,9 +289,9 @@ pub(super) fn exposure() -> Exposure {
     rows[8].loopback = true;
     rows[9].protocol = "udp".into();
     (rows[9].ipv4, rows[9].ipv6) = (None, None);
-    let tried = |address: [u16; 8]| Tried { address: Some(address.into()), state: State::Answers };
+    let tried = |address: [u16; 8]| Tried { address: Some(address.into()), state: PortState::Answers };
     Exposure {
-        ipv4: Tried { address: Some([203, 0, 113, 5].into()), state: State::Answers },
+        ipv4: Tried { address: Some([203, 0, 113, 5].into()), state: PortState::Answers },
         ipv6: tried([0x2001, 0xdb8, 0, 0, 0, 0, 0, 5]),
         rows,
         others: 51,

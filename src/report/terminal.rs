@@ -21,10 +21,10 @@ const AROUND_TITLE: usize = 16;
 pub(super) struct Terminal {
     multi: MultiProgress,
     paint: Paint,
-    state: Mutex<State>,
+    state: Mutex<Screen>,
 }
 
-struct State {
+struct Screen {
     lines: Lines,
     /// The hosts in the order of their live lines; none where nothing is under way.
     live: Vec<(String, Option<ProgressBar>)>,
@@ -48,7 +48,7 @@ impl Terminal {
         console::set_colors_enabled_stderr(paint.0);
         let lines = Lines::new(paint, verbosity, true, hosts);
         let live = hosts.iter().map(|host| (host.clone(), None)).collect();
-        Self { multi, paint, state: Mutex::new(State { lines, live }) }
+        Self { multi, paint, state: Mutex::new(Screen { lines, live }) }
     }
 
     /// What becomes of the live line.
@@ -91,7 +91,7 @@ impl Terminal {
         }
     }
 
-    fn begin(&self, state: &mut State, host: &str, title: &str, ssh_may_ask: bool) {
+    fn begin(&self, state: &mut Screen, host: &str, title: &str, ssh_may_ask: bool) {
         let prefix = state.lines.prefix(host);
         let bar = self.bar(&mut state.live, host, &prefix);
         let columns = usize::from(Term::stderr().size().1);

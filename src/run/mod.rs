@@ -118,7 +118,7 @@ struct Following<'a> {
     link: &'a mut Link,
     run: &'a str,
     tell: &'a dyn Fn(&Event),
-    state: RefCell<State>,
+    state: RefCell<Heard>,
     /// Whether this run is begun here, not only followed.
     starting: bool,
     /// Whether a person wants it to stop.
@@ -130,7 +130,7 @@ struct Following<'a> {
 }
 
 #[derive(Default)]
-struct State {
+struct Heard {
     follower: Follower,
     begun: bool,
     busy: Option<(String, String)>,
@@ -141,7 +141,7 @@ struct State {
     asked: u32,
 }
 
-enum Step {
+enum Listened {
     Ended,
     Lost(String),
     /// The host knows nothing of the run.
@@ -171,9 +171,9 @@ impl<'a> Following<'a> {
         loop {
             let heard = self.heard.get();
             match self.listen(body).await? {
-                Step::Ended => break,
-                Step::Detached => return Ok(Followed::Detached),
-                Step::Lost(reason) => {
+                Listened::Ended => break,
+                Listened::Detached => return Ok(Followed::Detached),
+                Listened::Lost(reason) => {
                     fruitless = if self.heard.get() == heard { fruitless + 1 } else { 0 };
                     if fruitless == FRUITLESS {
                         return Err(RunError::Mute {
@@ -187,13 +187,13 @@ impl<'a> Following<'a> {
                 }
                 // The connection broke before the host had all of it. An id is taken once,
                 // so that it cannot begin twice.
-                Step::NotThere if self.starting && !sent_again => {
+                Listened::NotThere if self.starting && !sent_again => {
                     sent_again = true;
                     self.state.borrow_mut().refused = None;
                     body = &first;
                     continue;
                 }
-                Step::NotThere => {
+                Listened::NotThere => {
                     let what = format!("the host has no run {}", self.run);
                     return Err(RunError::NotBegun { what, output: Vec::new() });
                 }
@@ -210,7 +210,7 @@ impl<'a> Following<'a> {
     }
 
     /// One exec: until the run ends, the connection breaks or a person lets go.
-    async fn listen(&mut self, body: &[u8]) -> Result<Step, RunError> {
+    async fn listen(&mut self, body: &[u8]) -> Result<Listened, RunError> {
         let host = self.link.host()?;
         let cancel = async || {
             let request = Request { verb: "cancel", run: self.run, ..Request::default() }.body();
@@ -245,12 +245,12 @@ impl<'a> Following<'a> {
                         (self.tell)(&Event::Warning { text: UNPROVEN.to_owned() });
                     }
                     if !may_cancel {
-                        return Ok(Step::Detached);
+                        return Ok(Listened::Detached);
                     }
                     tokio::select! {
                         ended = &mut exec => break ended,
                         _ = tokio::signal::ctrl_c() => {}
-                        () = tokio::time::sleep(SECOND_THOUGHTS) => return Ok(Step::Detached),
+                        () = tokio::time::sleep(SECOND_THOUGHTS) => return Ok(Listened::Detached),
                     }
                     self.cancelling.set(true);
                     (self.tell)(&Event::Cancelling { run: self.run.to_owned() });
@@ -285,23 +285,23 @@ impl<'a> Following<'a> {
         }
     }
 
-    fn judge(&self, ended: Result<Ended, HostError>) -> Result<Step, RunError> {
+    fn judge(&self, ended: Result<Ended, HostError>) -> Result<Listened, RunError> {
         let state = self.state.borrow();
         if state.follower.outcome().is_some() || state.busy.is_some() {
-            return Ok(Step::Ended);
+            return Ok(Listened::Ended);
         }
         match ended {
-            Err(HostError::Lost { reason, .. }) => Ok(Step::Lost(reason)),
+            Err(HostError::Lost { reason, .. }) => Ok(Listened::Lost(reason)),
             // A host that stands still may go on by another connection; the run does.
-            Err(error @ HostError::Silent { .. }) => Ok(Step::Lost(error.to_string())),
+            Err(error @ HostError::Silent { .. }) => Ok(Listened::Lost(error.to_string())),
             Err(other) => Err(other.into()),
             Ok(ended) => {
                 let what = match (state.refused.as_deref(), state.begun) {
-                    (Some("no-run"), _) => return Ok(Step::NotThere),
+                    (Some("no-run"), _) => return Ok(Listened::NotThere),
                     (Some("unpack-failed"), _) => "the host could not unpack the run".to_owned(),
                     (Some("start-failed"), _) => "systemd on the host could not start the run".to_owned(),
                     (Some(word), _) => format!("the host could not begin the run ({word})"),
-                    (None, true) => return Ok(Step::Lost("the host stopped telling".into())),
+                    (None, true) => return Ok(Listened::Lost("the host stopped telling".into())),
                     (None, false) => format!("the host could not begin the run (exit code {})", ended.code),
                 };
                 let output =
@@ -352,7 +352,7 @@ impl<'a> Following<'a> {
 }
 
 /// A line of `run.sh` or of the journal.
-fn heard(state: &RefCell<State>, run: &str, tell: &dyn Fn(&Event), line: &str) {
+fn heard(state: &RefCell<Heard>, run: &str, tell: &dyn Fn(&Event), line: &str) {
     let mut state = state.borrow_mut();
     match line.split_once(' ') {
         None if line == ":" => {}

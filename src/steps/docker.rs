@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use daemon::Engine;
 pub(super) use daemon::present as daemon_settings;
-use verdict::{Verdict, distribution_packages, verdict};
+use verdict::{EngineVerdict, distribution_packages, verdict};
 
 use super::packages::refresh;
 use super::{KeyFingerprint, Model, Refusal, Requirement, Step, networks, planned};
@@ -57,7 +57,7 @@ const CONFLICTS: [&str; 9] = [
 pub struct DockerOptions {
     /// Where the packages come from. Without it a good installation of either kind is left alone,
     /// and a new one comes from Docker's own repository.
-    pub source: Option<Source>,
+    pub source: Option<EngineSource>,
     /// Versions of the Engine that are wanted: `>=27, <29`.
     pub version: Requirement,
     /// A mirror of <https://download.docker.com>, with `/linux/debian` and `/linux/ubuntu` below it.
@@ -96,7 +96,7 @@ impl DockerOptions {
 /// Where Docker's packages come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum EngineSource {
     /// Docker's own repository, or its mirror.
     Docker,
     /// The distribution's.
@@ -126,7 +126,7 @@ impl Docker {
 
     /// `host:port` that must be reached before anything can be installed.
     fn way_out(&self) -> Option<String> {
-        if self.options.source == Some(Source::Distribution) {
+        if self.options.source == Some(EngineSource::Distribution) {
             return None;
         }
         let address = self.options.proxy.as_deref().unwrap_or_else(|| self.mirror());
@@ -176,13 +176,13 @@ impl Step for Docker {
         foreign::check_engines(model)?;
         let mut step = planned(STEP);
         match verdict(&self.options, &model.facts) {
-            Verdict::Good(state) => {
+            EngineVerdict::Good(state) => {
                 step.state = state;
                 step.changes.extend(self.single_entry(model));
                 step.changes.extend(daemon::plan(self, model, Engine::Running)?);
                 self.check_bridge(model)?;
             }
-            Verdict::Silent(why) => {
+            EngineVerdict::Silent(why) => {
                 step.changes.extend(self.single_entry(model));
                 // What does not run starts with the new settings.
                 if model.facts.docker_engine().is_none() {
@@ -195,7 +195,7 @@ impl Step for Docker {
                 }
                 model.docker_planned = true;
             }
-            Verdict::Install(why, source) => {
+            EngineVerdict::Install(why, source) => {
                 step.state = "Docker Engine and Compose plugin".into();
                 self.install(model, &mut step, why, source)?;
             }

@@ -20,13 +20,13 @@ mod tests;
 
 use containers::Bridges;
 pub(super) use containers::is_dockers;
-use host::{Host, is_enabled, loaded};
+use host::{HostRules, is_enabled, loaded};
 pub use opening::Opening;
 pub use options::{Allow, FirewallOptions};
 pub(super) use port::PortName;
 pub use port::Transport;
 use refusals::{keep_ssh, refuse_nameless, refuse_others, refuse_shut};
-pub(super) use source::Source;
+pub(super) use source::SourceNet;
 
 use super::packages::refresh;
 use super::{Model, Refusal, Step, planned};
@@ -102,7 +102,7 @@ impl Step for Firewall {
         };
         refuse_others(&model.facts)?;
         self.keep_ourselves(model, &openings)?;
-        let present = Host::read(model);
+        let present = HostRules::read(model);
         keep_ssh(model, &openings, &present)?;
         step.changes.extend(install(model));
         let networks = self.project.as_ref().map_or(&[][..], |project| &project.networks);
@@ -161,7 +161,7 @@ fn keeps_forwarding(model: &Model) -> bool {
         && loaded(&model.facts, 4, "filter", ":FORWARD ACCEPT")
 }
 
-fn state(openings: &[Opening], host: &Host) -> String {
+fn state(openings: &[Opening], host: &HostRules) -> String {
     let open: Vec<_> = openings.iter().map(ToString::to_string).collect();
     let mut state = match open.as_slice() {
         [] => "nothing is let in".to_owned(),

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use apt_key::KeyFingerprint;
 pub use backup::{Backup, Chosen};
 pub use claims::{Claim, Claims};
-pub use docker::{Docker, DockerOptions, Source};
+pub use docker::{Docker, DockerOptions, EngineSource};
 pub use firewall::{Allow, Firewall, FirewallOptions, Opening, Transport};
 pub use machine::{Machine, MachineOptions};
 pub use model::{Model, Refusal};

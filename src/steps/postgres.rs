@@ -36,11 +36,11 @@ pub struct Postgres {
 
 /// The database as the stack's settings name it.
 #[derive(Debug)]
-struct Place {
+struct Placement {
     env: Environment,
 }
 
-impl Place {
+impl Placement {
     fn get(&self, name: &str) -> &str {
         self.env.get(name).unwrap_or_default()
     }
@@ -95,12 +95,12 @@ impl Postgres {
         format!("/var/lib/provision/postgres/{}", self.name())
     }
 
-    fn place(&self) -> Result<Place, Refusal> {
+    fn place(&self) -> Result<Placement, Refusal> {
         let text = self.stack.as_ref().and_then(|stack| stack.bundle.file(".env")).map(|file| &*file.content);
         let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
         let has_switch = self.service().is_some_and(|service| service.scale == 0);
         match Environment::parse(&text, ".env") {
-            Ok(env) if has_switch => Ok(Place { env }),
+            Ok(env) if has_switch => Ok(Placement { env }),
             _ => Err(Refusal::new(
                 STEP,
                 "the stack has no setting that turns its own database off",
@@ -110,7 +110,7 @@ impl Postgres {
         }
     }
 
-    fn action(&self, name: &'static str, place: &Place) -> Action {
+    fn action(&self, name: &'static str, place: &Placement) -> Action {
         Action::new(STEP, name)
             .with("name", self.name())
             .with("mode", if self.options.mode == Mode::Host { "host" } else { "external" })
@@ -127,7 +127,7 @@ impl Postgres {
     fn fit(
         &self,
         model: &mut Model,
-        place: &Place,
+        place: &Placement,
         hash: &str,
         step: &mut PlannedStep,
     ) -> Result<(), Refusal> {

@@ -16,7 +16,7 @@ const SCRIPT: &str =
 
 /// What reading a backup to its end has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum BackupVerdict {
     Whole,
     Cut,
     Unfinished,
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     Unread,
 }
 
-impl Verdict {
+impl BackupVerdict {
     fn parse(word: &str) -> Self {
         match word {
             "whole" => Self::Whole,
@@ -72,7 +72,7 @@ pub(super) struct Entry {
     /// When it was taken, in seconds since 1970.
     pub taken: u64,
     pub bytes: u64,
-    pub verdict: Verdict,
+    pub verdict: BackupVerdict,
 }
 
 /// The backups of a host, the newest first.
@@ -116,7 +116,7 @@ impl Listing {
                         taken: taken(&name, &database, changed),
                         database,
                         bytes,
-                        verdict: Verdict::parse(verdict),
+                        verdict: BackupVerdict::parse(verdict),
                     });
                     if entry.file != name {
                         let (first, other) = if rank(&name) < rank(&entry.file) {
@@ -181,8 +181,8 @@ impl Listing {
     pub fn json(&self) -> String {
         let line = |entry: &Entry| {
             let whole = match entry.verdict {
-                Verdict::Unread => None,
-                verdict => Some(verdict == Verdict::Whole),
+                BackupVerdict::Unread => None,
+                verdict => Some(verdict == BackupVerdict::Whole),
             };
             let object = serde_json::json!({
                 "file": entry.file, "also": entry.also, "database": entry.database,
@@ -292,9 +292,9 @@ impl Checked {
                 ["gone"] => checked.gone = true,
                 ["state", state] => checked.state = text(state),
                 ["dump", verdict, from, unpacked] => {
-                    let verdict = Verdict::parse(verdict);
+                    let verdict = BackupVerdict::parse(verdict);
                     checked.verdict = verdict.complaint();
-                    checked.whole = verdict == Verdict::Whole;
+                    checked.whole = verdict == BackupVerdict::Whole;
                     checked.from = text(from);
                     checked.unpacked = unpacked.parse().unwrap_or_default();
                 }

@@ -157,7 +157,7 @@ proptest! {
         let text = listing.text("/b", "web1") + &listing.json();
         prop_assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
         let _ = Checked::parse(&lines).must_fit(&Entry {
-            file: "f".into(), also: Vec::new(), database: "d".into(), taken: 0, bytes: 0, verdict: Verdict::Unread,
+            file: "f".into(), also: Vec::new(), database: "d".into(), taken: 0, bytes: 0, verdict: BackupVerdict::Unread,
         }, "web1");
         for wanted in ["latest", "x", "f"] {
             let _ = choose(&listing.entries, wanted, "/b", "web1");

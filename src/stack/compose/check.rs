@@ -114,29 +114,29 @@ fn dependencies(placed: &Placed, services: &HashMap<&str, &Placed>) -> Result<()
 /// Follows `depends_on` from every service without recursion.
 fn cycles(all: &[Placed], services: &HashMap<&str, &Placed>) -> Result<(), ComposeError> {
     #[derive(Clone, Copy, PartialEq)]
-    enum State {
+    enum Visit {
         Open,
         Done,
     }
-    let mut states: HashMap<&str, State> = HashMap::new();
+    let mut states: HashMap<&str, Visit> = HashMap::new();
     for start in all.iter().filter(|s| s.service.enabled) {
         let mut path: Vec<(&Placed, usize)> = vec![(start, 0)];
         while let Some((placed, next)) = path.last_mut() {
             let name = placed.service.name.as_str();
-            if *next == 0 && states.get(name) == Some(&State::Done) {
+            if *next == 0 && states.get(name) == Some(&Visit::Done) {
                 path.pop();
                 continue;
             }
-            states.insert(name, State::Open);
+            states.insert(name, Visit::Open);
             let Some(dependency) = placed.service.depends_on.get(*next) else {
-                states.insert(name, State::Done);
+                states.insert(name, Visit::Done);
                 path.pop();
                 continue;
             };
             let place = &placed.depends_on[*next];
             *next += 1;
             let wanted = dependency.service.as_str();
-            if states.get(wanted) == Some(&State::Open) {
+            if states.get(wanted) == Some(&Visit::Open) {
                 return Err(circle(&path, wanted, place));
             }
             if let Some(other) = services.get(wanted).filter(|s| s.service.enabled) {

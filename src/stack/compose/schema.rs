@@ -11,7 +11,7 @@ use super::scalar::Scalar;
 use super::yaml::{Node, Place, Value};
 use super::{ComposeError, invalid};
 use crate::nearest::nearest;
-use keys::{Keys, Kind};
+use keys::{Keys, ValueKind};
 
 /// Checks a merged file.
 pub(super) fn check(root: &Node) -> Result<(), ComposeError> {
@@ -20,13 +20,13 @@ pub(super) fn check(root: &Node) -> Result<(), ComposeError> {
 
 /// Checks `include`, which is not there any more once it was followed.
 pub(super) fn check_include(node: &Node) -> Result<(), ComposeError> {
-    value(node, &Kind::List(&keys::INCLUDED), "include", &node.place)
+    value(node, &ValueKind::List(&keys::INCLUDED), "include", &node.place)
 }
 
 /// Checks text that is to become a number or a truth value, and values that have two forms, in a file
 /// that is read for one of its services alone: Compose converts all of it.
 pub(super) fn check_conversions(root: &Node) -> Result<(), ComposeError> {
-    conversions(root, &Kind::Keys(&keys::FILE), "")?;
+    conversions(root, &ValueKind::Keys(&keys::FILE), "")?;
     for service in root.get("services").map(Node::entries).unwrap_or_default() {
         for entry in service.value.entries().iter().filter(|entry| CONVERTED.contains(&entry.key.as_str())) {
             if let Some(kind) = keys::of_a_service(&entry.key).filter(|kind| !has_form(&entry.value, kind)) {
@@ -40,28 +40,28 @@ pub(super) fn check_conversions(root: &Node) -> Result<(), ComposeError> {
 /// What of a service Compose brings into one form before it looks at the keys.
 const CONVERTED: [&str; 4] = ["build", "depends_on", "env_file", "ports"];
 
-fn conversions(node: &Node, kind: &Kind, at: &str) -> Result<(), ComposeError> {
+fn conversions(node: &Node, kind: &ValueKind, at: &str) -> Result<(), ComposeError> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match kind {
-        Kind::Truth | Kind::Integer | Kind::Number | Kind::Amount | Kind::Count
+        ValueKind::Truth | ValueKind::Integer | ValueKind::Number | ValueKind::Amount | ValueKind::Count
             if node.scalar() == Some(Scalar::Text) =>
         {
             value(node, kind, at, &node.place)
         }
-        Kind::List(item) | Kind::Set(item) => {
+        ValueKind::List(item) | ValueKind::Set(item) => {
             node.items().iter().try_for_each(|each| conversions(each, item, at))
         }
-        Kind::Keys(keys) => node.entries().iter().try_for_each(|entry| {
+        ValueKind::Keys(keys) => node.entries().iter().try_for_each(|entry| {
             match keys.keys.binary_search_by_key(&entry.key.as_str(), |(key, _)| key) {
                 Ok(found) => conversions(&entry.value, &keys.keys[found].1, &below(&entry.key)),
                 Err(_) => Ok(()),
             }
         }),
-        Kind::Dict(item) | Kind::Named(item) => {
+        ValueKind::Dict(item) | ValueKind::Named(item) => {
             node.entries().iter().try_for_each(|entry| conversions(&entry.value, item, &below(&entry.key)))
         }
-        Kind::Optional(item) => conversions(node, item, at),
-        Kind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
+        ValueKind::Optional(item) => conversions(node, item, at),
+        ValueKind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
             Some(kind) => conversions(node, kind, at),
             None => Ok(()),
         },
@@ -70,7 +70,7 @@ fn conversions(node: &Node, kind: &Kind, at: &str) -> Result<(), ComposeError> {
 }
 
 /// `at` is the way to the value: `services.web.ports`.
-fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), ComposeError> {
+fn value(node: &Node, kind: &ValueKind, at: &str, place: &Place) -> Result<(), ComposeError> {
     let refused = |wanted: &str| {
         // What is missing stands nowhere: its key does.
         let place = if node.is_null() { place } else { &node.place };
@@ -81,69 +81,71 @@ fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), Compos
     let scalar = node.scalar();
     let is_text = scalar == Some(Scalar::Text);
     match kind {
-        Kind::Any => Ok(()),
-        Kind::Text => is(is_text, "text"),
-        Kind::Scalar => is(node.is_null() || scalar.is_some_and(|s| s != Scalar::Time), "a single value"),
-        Kind::TextOrNumber => is(is_text || is_number(scalar), "text or a number"),
-        Kind::Truth => is(node.truth().is_some(), "true or false"),
-        Kind::Integer => is(node.whole().is_some(), "a whole number"),
-        Kind::Number => is(is_number(scalar) || is_text && is_decimal(node), "a number"),
-        Kind::PlainNumber => is(is_number(scalar), "a number without quotes"),
-        Kind::Amount => is(is_number(scalar) || is_text && node.integer().is_some(), "a whole number"),
-        Kind::Count => {
+        ValueKind::Any => Ok(()),
+        ValueKind::Text => is(is_text, "text"),
+        ValueKind::Scalar => {
+            is(node.is_null() || scalar.is_some_and(|s| s != Scalar::Time), "a single value")
+        }
+        ValueKind::TextOrNumber => is(is_text || is_number(scalar), "text or a number"),
+        ValueKind::Truth => is(node.truth().is_some(), "true or false"),
+        ValueKind::Integer => is(node.whole().is_some(), "a whole number"),
+        ValueKind::Number => is(is_number(scalar) || is_text && is_decimal(node), "a number"),
+        ValueKind::PlainNumber => is(is_number(scalar), "a number without quotes"),
+        ValueKind::Amount => is(is_number(scalar) || is_text && node.integer().is_some(), "a whole number"),
+        ValueKind::Count => {
             is(node.whole().is_some() && !is_negative(node), "a whole number that is not negative")
         }
-        Kind::PlainCount => is(
+        ValueKind::PlainCount => is(
             scalar != Some(Scalar::Text) && node.whole().is_some() && !is_negative(node),
             "a whole number without quotes that is not negative",
         ),
-        Kind::Devices => is(
+        ValueKind::Devices => is(
             scalar == Some(Scalar::Integer)
                 || is_text && (node.integer().is_some() || node.text() == Some("all")),
             "a whole number or `all`",
         ),
-        Kind::Mode => is(
+        ValueKind::Mode => is(
             is_number(scalar) || is_text && node.text().is_some_and(is_octal),
             "permissions such as `0440`",
         ),
-        Kind::PullPolicy => is(
+        ValueKind::PullPolicy => is(
             is_text && node.text().is_some_and(is_pull_policy),
             "`always`, `never`, `missing`, `if_not_present`, `build`, `daily`, `weekly` or a time such as `every_12h`",
         ),
-        Kind::TextOrTruth => is(is_text || scalar == Some(Scalar::Truth), "text, `true` or `false`"),
-        Kind::Duration => is(
+        ValueKind::TextOrTruth => is(is_text || scalar == Some(Scalar::Truth), "text, `true` or `false`"),
+        ValueKind::Duration => is(
             is_text && node.text().is_some_and(is_duration),
             "a length of time with its unit, such as `30s` or `1m30s`",
         ),
-        Kind::Size => is(
+        ValueKind::Size => is(
             is_number(scalar) || is_text && node.text().is_some_and(is_size),
             "a size, such as `512m` or `1g`",
         ),
-        Kind::SizeText => is(
+        ValueKind::SizeText => is(
             is_text && node.text().is_some_and(is_size),
             "a size in quotes or with its unit, such as `512m`",
         ),
-        Kind::Word(words) => {
+        ValueKind::Word(words) => {
             is(is_text && node.text().is_some_and(|text| words.contains(&text)), &one_of(words))
         }
-        Kind::List(item) | Kind::Set(item) => {
+        ValueKind::List(item) | ValueKind::Set(item) => {
             let Value::List(items) = &node.value else { return refused("a list") };
             for (number, each) in items.iter().enumerate() {
                 value(each, item, &format!("{at}[{number}]"), &each.place)?;
             }
             match kind {
-                Kind::Set(_) => no_item_twice(items, at),
+                ValueKind::Set(_) => no_item_twice(items, at),
                 _ => Ok(()),
             }
         }
-        Kind::Keys(keys) => match node.is_map() {
+        ValueKind::Keys(keys) => match node.is_map() {
             true => mapping(node, keys, at),
             false => refused("a mapping"),
         },
-        Kind::Dict(below) | Kind::Named(below) => {
+        ValueKind::Dict(below) | ValueKind::Named(below) => {
             let Value::Map(entries) = &node.value else { return refused("a mapping") };
             for entry in entries {
-                if matches!(kind, Kind::Named(_)) && !is_name(&entry.key) {
+                if matches!(kind, ValueKind::Named(_)) && !is_name(&entry.key) {
                     let what = format!("{at} has a name that Compose does not take: {:?}", entry.key);
                     return Err(invalid(&entry.place, what, "use letters, digits, `.`, `_` and `-`"));
                 }
@@ -151,9 +153,9 @@ fn value(node: &Node, kind: &Kind, at: &str, place: &Place) -> Result<(), Compos
             }
             Ok(())
         }
-        Kind::Optional(_) if node.is_null() => Ok(()),
-        Kind::Optional(below) => value(node, below, at, place),
-        Kind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
+        ValueKind::Optional(_) if node.is_null() => Ok(()),
+        ValueKind::Optional(below) => value(node, below, at, place),
+        ValueKind::OneOf(kinds) => match kinds.iter().find(|kind| has_form(node, kind)) {
             Some(kind) => value(node, kind, at, place),
             None => refused(&kinds.iter().map(form).collect::<Vec<_>>().join(" or ")),
         },
@@ -206,21 +208,25 @@ fn shown(node: &Node) -> String {
     }
 }
 
-fn remedy(node: &Node, kind: &Kind) -> String {
+fn remedy(node: &Node, kind: &ValueKind) -> String {
     let shown = node.text().unwrap_or_default();
     match (kind, &node.value) {
         (_, Value::Null) => "fill it, or remove the key".into(),
-        (Kind::Text | Kind::SizeText, Value::Scalar { .. }) => format!("put it in quotes: \"{shown}\""),
-        (Kind::List(_) | Kind::Set(_), Value::Scalar { .. }) => format!("write it as a list: [{shown}]"),
-        (Kind::OneOf(kinds), Value::Scalar { .. })
-            if kinds.iter().any(|kind| matches!(kind, Kind::List(_) | Kind::Set(_))) =>
+        (ValueKind::Text | ValueKind::SizeText, Value::Scalar { .. }) => {
+            format!("put it in quotes: \"{shown}\"")
+        }
+        (ValueKind::List(_) | ValueKind::Set(_), Value::Scalar { .. }) => {
+            format!("write it as a list: [{shown}]")
+        }
+        (ValueKind::OneOf(kinds), Value::Scalar { .. })
+            if kinds.iter().any(|kind| matches!(kind, ValueKind::List(_) | ValueKind::Set(_))) =>
         {
             format!("write it as a list: [{shown}]")
         }
-        (Kind::Duration, Value::Scalar { .. }) if node.integer().is_some() => {
+        (ValueKind::Duration, Value::Scalar { .. }) if node.integer().is_some() => {
             format!("write `{shown}s` for seconds")
         }
-        (Kind::Truth, Value::Scalar { .. }) => "write `true` or `false`".into(),
+        (ValueKind::Truth, Value::Scalar { .. }) => "write `true` or `false`".into(),
         _ => "correct it there".into(),
     }
 }
@@ -239,27 +245,27 @@ fn no_item_twice(items: &[Node], at: &str) -> Result<(), ComposeError> {
 }
 
 /// Whether a value has the outer form of a kind.
-fn has_form(node: &Node, kind: &Kind) -> bool {
+fn has_form(node: &Node, kind: &ValueKind) -> bool {
     match kind {
-        Kind::Any => true,
-        Kind::List(_) | Kind::Set(_) => matches!(node.value, Value::List(_)),
-        Kind::Keys(_) | Kind::Dict(_) | Kind::Named(_) => node.is_map(),
-        Kind::Optional(below) => node.is_null() || has_form(node, below),
-        Kind::Scalar => node.is_null() || node.text().is_some(),
-        Kind::OneOf(kinds) => kinds.iter().any(|kind| has_form(node, kind)),
+        ValueKind::Any => true,
+        ValueKind::List(_) | ValueKind::Set(_) => matches!(node.value, Value::List(_)),
+        ValueKind::Keys(_) | ValueKind::Dict(_) | ValueKind::Named(_) => node.is_map(),
+        ValueKind::Optional(below) => node.is_null() || has_form(node, below),
+        ValueKind::Scalar => node.is_null() || node.text().is_some(),
+        ValueKind::OneOf(kinds) => kinds.iter().any(|kind| has_form(node, kind)),
         _ => node.text().is_some(),
     }
 }
 
 /// What a person would call the form of a kind.
-fn form(kind: &Kind) -> String {
+fn form(kind: &ValueKind) -> String {
     match kind {
-        Kind::List(_) | Kind::Set(_) => "a list".into(),
-        Kind::Keys(_) | Kind::Dict(_) | Kind::Named(_) => "a mapping".into(),
-        Kind::Optional(below) => form(below),
-        Kind::Truth => "true or false".into(),
-        Kind::Integer | Kind::Number | Kind::Amount | Kind::Count => "a number".into(),
-        Kind::Word(words) => one_of(words),
+        ValueKind::List(_) | ValueKind::Set(_) => "a list".into(),
+        ValueKind::Keys(_) | ValueKind::Dict(_) | ValueKind::Named(_) => "a mapping".into(),
+        ValueKind::Optional(below) => form(below),
+        ValueKind::Truth => "true or false".into(),
+        ValueKind::Integer | ValueKind::Number | ValueKind::Amount | ValueKind::Count => "a number".into(),
+        ValueKind::Word(words) => one_of(words),
         _ => "text".into(),
     }
 }

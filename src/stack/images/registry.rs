@@ -77,7 +77,7 @@ pub(super) fn check(
     cache: &mut Cache,
 ) -> Availability {
     let repository = image.repository.as_str();
-    let mut session = Session {
+    let mut session = RegistrySession {
         client,
         endpoint,
         known,
@@ -106,7 +106,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-struct Session<'a> {
+struct RegistrySession<'a> {
     client: &'a Client,
     endpoint: &'a Endpoint,
     known: Known,
@@ -119,7 +119,7 @@ struct Session<'a> {
     cache: &'a mut Cache,
 }
 
-impl Session<'_> {
+impl RegistrySession<'_> {
     fn find(&mut self, image: &Reference, platform: &Platform) -> Result<Availability, Fault> {
         let (digest, body) = self.manifest(image.identifier())?;
         let manifest: Manifest = self.json(&body)?;
@@ -385,7 +385,7 @@ pub(super) fn token_for_test(
     realm: &str,
 ) -> Option<bool> {
     let mut cache = Cache::new(None);
-    let mut session = Session {
+    let mut session = RegistrySession {
         client,
         endpoint,
         known,

@@ -1,7 +1,8 @@
 //! The installation of the Engine and all that belongs to it, or of another version.
 
 use super::{
-    CONFLICTS, Docker, Engine, OFFICIAL_PACKAGES, STEP, Source, bounds_text, daemon, distribution_packages,
+    CONFLICTS, Docker, Engine, EngineSource, OFFICIAL_PACKAGES, STEP, bounds_text, daemon,
+    distribution_packages,
 };
 use crate::plan::{Change, PlannedStep, Risk};
 use crate::steps::packages::refresh;
@@ -13,14 +14,14 @@ impl Docker {
         model: &mut Model,
         step: &mut PlannedStep,
         why: String,
-        source: Source,
+        source: EngineSource,
     ) -> Result<(), Refusal> {
         let bare = model.facts.docker.is_none();
         let packages = packages(model, source)?;
         let main = packages.first().copied().unwrap_or_default();
         if let Some(missing) = self.missing_parts(model, &packages, main) {
             // Their owner's entry for the repository does as well.
-            if source == Source::Docker && model.facts.apt.sources.is_empty() {
+            if source == EngineSource::Docker && model.facts.apt.sources.is_empty() {
                 step.changes.extend(self.repository(model));
             }
             step.changes.push(self.parts(model, &missing, why));
@@ -33,7 +34,7 @@ impl Docker {
             step.changes.extend(daemon::plan(self, model, Engine::New)?);
             self.check_bridge(model)?;
         }
-        if source == Source::Docker {
+        if source == EngineSource::Docker {
             step.changes.extend(self.repository(model));
         }
         let is_installed = |name: &&String| packages.contains(&name.as_str());
@@ -45,7 +46,7 @@ impl Docker {
         step.changes.push(self.engine(model, &packages, &conflicts, why));
         model.remove(conflicts.iter().copied());
         model.install(packages.iter().copied());
-        if source == Source::Distribution {
+        if source == EngineSource::Distribution {
             // What its docker.io brings along.
             model.install(["containerd", "runc"]);
         }
@@ -101,10 +102,10 @@ impl Docker {
 }
 
 /// The packages from this source, the Engine's first.
-fn packages(model: &Model, source: Source) -> Result<Vec<&'static str>, Refusal> {
+fn packages(model: &Model, source: EngineSource) -> Result<Vec<&'static str>, Refusal> {
     match source {
-        Source::Docker => Ok(OFFICIAL_PACKAGES.to_vec()),
-        Source::Distribution => distribution_packages(&model.facts).ok_or_else(|| {
+        EngineSource::Docker => Ok(OFFICIAL_PACKAGES.to_vec()),
+        EngineSource::Distribution => distribution_packages(&model.facts).ok_or_else(|| {
             let name = &model.facts.system.name;
             let what = format!("{name} has no Compose plugin of version 2 among its packages");
             Refusal::new(STEP, what, "take source = \"docker\" in [steps.docker]")
@@ -113,14 +114,14 @@ fn packages(model: &Model, source: Source) -> Result<Vec<&'static str>, Refusal>
 }
 
 /// Installed packages that cannot stay beside these.
-fn conflicts(model: &Model, source: Source, packages: &[&str]) -> Vec<&'static str> {
+fn conflicts(model: &Model, source: EngineSource, packages: &[&str]) -> Vec<&'static str> {
     CONFLICTS
         .iter()
         .chain(&OFFICIAL_PACKAGES)
         .copied()
         .filter(|name| !packages.contains(name))
         // Debian's docker.io needs Debian's containerd and runc.
-        .filter(|name| source == Source::Docker || !["containerd", "runc"].contains(name))
+        .filter(|name| source == EngineSource::Docker || !["containerd", "runc"].contains(name))
         .filter(|name| matches!(model.facts.packages.get(*name), Some(Some(_))))
         .collect()
 }

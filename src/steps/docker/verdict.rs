@@ -2,50 +2,52 @@
 
 use semver::Version;
 
-use super::{DockerOptions, OFFICIAL_PACKAGES, Source};
+use super::{DockerOptions, EngineSource, OFFICIAL_PACKAGES};
 use crate::facts::Facts;
 
 /// `docker compose up --wait` and one-shots as the stack step needs them.
 const COMPOSE_OLDEST: Version = Version::new(2, 7, 0);
 
 /// What is to be installed instead of what the host has.
-pub(super) enum Verdict {
+pub(super) enum EngineVerdict {
     /// A good installation stands there.
     Good(String),
     /// The packages are there and the daemon does not answer.
     Silent(String),
     /// Something is missing or not as wanted: why, and from where it comes.
-    Install(String, Source),
+    Install(String, EngineSource),
 }
 
 /// Judges the host by the options.
-pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
+pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> EngineVerdict {
     let source = options.source;
     let has = |name: &str| matches!(facts.packages.get(name), Some(Some(package)) if package.configured);
     let from_docker = has("docker-ce");
     let from_distribution = has("docker.io");
-    let wanted = source.unwrap_or(Source::Docker);
+    let wanted = source.unwrap_or(EngineSource::Docker);
     let Some(docker) = &facts.docker else {
-        return Verdict::Install("Docker is not installed".into(), wanted);
+        return EngineVerdict::Install("Docker is not installed".into(), wanted);
     };
     let packaged = from_docker || from_distribution;
     if !packaged && docker.engine.is_none() {
-        return Verdict::Install("no Docker Engine is installed".into(), wanted);
+        return EngineVerdict::Install("no Docker Engine is installed".into(), wanted);
     }
-    let present = if from_docker { Source::Docker } else { Source::Distribution };
+    let present = if from_docker { EngineSource::Docker } else { EngineSource::Distribution };
     if packaged && source.is_some_and(|source| source != present) {
         let name = if from_docker { "docker-ce" } else { "docker.io" };
-        return Verdict::Install(format!("{name} is installed, from the other source"), wanted);
+        return EngineVerdict::Install(format!("{name} is installed, from the other source"), wanted);
     }
     if let Some(missing) = OFFICIAL_PACKAGES.iter().find(|name| from_docker && !has(name)) {
-        return Verdict::Install(format!("{missing} is not installed"), present);
+        return EngineVerdict::Install(format!("{missing} is not installed"), present);
     }
     match &docker.compose {
         Some(compose) if *compose >= COMPOSE_OLDEST => {}
-        Some(compose) => return Verdict::Install(format!("Compose plugin {compose} is too old"), wanted),
+        Some(compose) => {
+            return EngineVerdict::Install(format!("Compose plugin {compose} is too old"), wanted);
+        }
         None => {
             let source = if distribution_packages(facts).is_some() { present } else { wanted };
-            return Verdict::Install("the Compose plugin is missing".into(), source);
+            return EngineVerdict::Install("the Compose plugin is missing".into(), source);
         }
     }
     let package = if from_docker { "docker-ce" } else { "docker.io" };
@@ -57,16 +59,16 @@ pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
     if let Some(version) = version.filter(|version| !options.version.allows(version)) {
         let why = format!("Engine {version} is installed, {} is wanted", options.version);
         // A distribution has one version; Docker's repository has them all.
-        return Verdict::Install(why, wanted);
+        return EngineVerdict::Install(why, wanted);
     }
     let Some(engine) = &docker.engine else {
         let why = docker.error.as_deref().unwrap_or("the daemon does not answer");
-        return Verdict::Silent(why.to_owned());
+        return EngineVerdict::Silent(why.to_owned());
     };
     if let Some(unit) =
         facts.units.get("docker.service").filter(|unit| unit.load == "loaded" && unit.enabled != "enabled")
     {
-        return Verdict::Silent(format!("docker.service is {}", unit.enabled));
+        return EngineVerdict::Silent(format!("docker.service is {}", unit.enabled));
     }
     let compose = docker.compose.as_ref().map(Version::to_string).unwrap_or_default();
     let from = match (from_docker, from_distribution) {
@@ -75,7 +77,7 @@ pub(super) fn verdict(options: &DockerOptions, facts: &Facts) -> Verdict {
         // Put there by hand: it works, so it is left alone.
         (false, false) => "outside apt",
     };
-    Verdict::Good(format!("Engine {engine} from {from}, Compose {compose}"))
+    EngineVerdict::Good(format!("Engine {engine} from {from}, Compose {compose}"))
 }
 
 /// The distribution's packages with a Compose plugin of version 2, the Engine first.

@@ -10,7 +10,7 @@ use crate::facts::Facts;
 use crate::steps::Model;
 
 /// What the host has of it.
-pub(super) struct Host {
+pub(super) struct HostRules {
     /// ufw's rules, IPv4 and IPv6.
     pub(super) rules: [Vec<Present>; 2],
     /// Whether ufw is to start at boot and is loaded.
@@ -23,7 +23,7 @@ pub(super) struct Host {
     pub(super) others: usize,
 }
 
-impl Host {
+impl HostRules {
     pub(super) fn read(model: &Model) -> Self {
         let facts = &model.facts;
         let rules = RULES.map(|path| ufw::read(model.text(path).unwrap_or_default()));

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::options::{Allow, FirewallOptions};
 use super::port::{PortName, Transport};
-use super::source::{Source, anybody};
+use super::source::{SourceNet, anybody};
 use crate::stack::compose::PortRange;
 use crate::steps::Claims;
 
@@ -38,7 +38,7 @@ fn as_text<S: Serializer>(value: &PortRange, serializer: S) -> Result<S::Ok, S::
 }
 
 fn as_texts<S: Serializer>(values: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(values.iter().map(|net| Source(*net).to_string()))
+    serializer.collect_seq(values.iter().map(|net| SourceNet(*net).to_string()))
 }
 
 impl Opening {
@@ -73,7 +73,7 @@ impl Opening {
         if anybody().iter().all(|net| self.from.contains(net)) {
             return Vec::new();
         }
-        self.from.iter().map(|net| Source(*net).to_string()).collect()
+        self.from.iter().map(|net| SourceNet(*net).to_string()).collect()
     }
 
     /// Whether everybody is let in, of one family at least.

@@ -9,7 +9,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::port::{PortName, Transport};
-use super::source::Source;
+use super::source::SourceNet;
 
 /// What comes in. Without `allow` the firewall is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ pub struct Allow {
     /// The transport protocol.
     pub protocol: Transport,
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
-    pub from: Vec<Source>,
+    pub from: Vec<SourceNet>,
     /// Whether only containers of this host may, through Docker's bridges.
     pub containers: bool,
 }
@@ -106,7 +106,7 @@ struct Table {
     protocol: Transport,
     /// Who may: networks (`10.0.0.0/8`) and addresses; anybody unless told.
     #[serde(default)]
-    from: Vec<Source>,
+    from: Vec<SourceNet>,
     /// Whether only containers of this host may, through Docker's bridges.
     #[serde(default)]
     containers: bool,

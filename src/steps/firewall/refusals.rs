@@ -1,6 +1,6 @@
 //! What stops the plan: others who rule, and rules that would shut out who sets them.
 
-use super::host::{Host, is_enabled, loaded};
+use super::host::{HostRules, is_enabled, loaded};
 use super::opening::Opening;
 use super::port::PortName;
 use super::risks::{Shut, is_ruled};
@@ -57,7 +57,7 @@ fn has_rules_by_hand(facts: &Facts) -> bool {
 }
 
 /// A rule made by hand that shuts the port of this very connection, and cannot stand beside ours.
-pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &Host) -> Result<(), Refusal> {
+pub(super) fn keep_ssh(model: &Model, openings: &[Opening], host: &HostRules) -> Result<(), Refusal> {
     let (Some(port), false) = (model.facts.identity.ssh_port, model.force) else { return Ok(()) };
     let ours: Vec<Rule> =
         ufw::rules(openings, &[]).into_iter().filter(|rule| rule.ports.first == port).collect();

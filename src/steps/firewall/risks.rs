@@ -2,7 +2,7 @@
 
 use super::containers::CHAIN;
 use super::forwards::Forward;
-use super::host::{Host, families, loaded};
+use super::host::{HostRules, families, loaded};
 use super::opening::Opening;
 use super::ufw::Present;
 use super::{Firewall, forwards};
@@ -78,7 +78,7 @@ impl Firewall {
     }
 
     /// What answers from outside now and will not any more.
-    pub(super) fn shuts_out(&self, model: &Model, openings: &[Opening], host: &Host) -> Vec<Shut> {
+    pub(super) fn shuts_out(&self, model: &Model, openings: &[Opening], host: &HostRules) -> Vec<Shut> {
         let facts = &model.facts;
         let ruled = is_ruled(facts);
         let let_in = |port: u16, protocol: &str| {
@@ -138,7 +138,7 @@ impl Firewall {
 }
 
 /// Ports that everyone reaches now, and afterwards only the networks in `from`.
-fn narrowed(facts: &Facts, openings: &[Opening], host: &Host) -> Vec<Shut> {
+fn narrowed(facts: &Facts, openings: &[Opening], host: &HostRules) -> Vec<Shut> {
     let ruled = is_ruled(facts);
     let is_public = |port: u16, protocol: &str, ours: bool| {
         let admits = |rule: &&Present| rule.lets_in() && rule.plain && rule.covers(port, protocol);

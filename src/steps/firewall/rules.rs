@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::containers::{Bridges, Ruleset, ruleset};
-use super::host::{Host, families, is_loaded, knows_ipv6};
+use super::host::{HostRules, families, is_loaded, knows_ipv6};
 use super::opening::Opening;
 use super::risks::Shut;
 use super::ufw::{self, Present, Rule};
@@ -26,7 +26,7 @@ struct Difference<'a> {
 }
 
 impl<'a> Difference<'a> {
-    fn of(model: &Model, openings: &[Opening], bridges: &Bridges, host: &'a Host) -> Self {
+    fn of(model: &Model, openings: &[Opening], bridges: &Bridges, host: &'a HostRules) -> Self {
         let mut wanted = ufw::rules(openings, &bridges.names());
         wanted.retain(|rule| {
             (rule.source.addr().is_ipv4() || knows_ipv6(&model.facts))
@@ -52,7 +52,7 @@ impl<'a> Difference<'a> {
         Self { wanted, missing, stale, rulesets, files, chains_are_loaded }
     }
 
-    fn is_none(&self, host: &Host) -> bool {
+    fn is_none(&self, host: &HostRules) -> bool {
         host.faults.is_empty()
             && self.missing.is_empty()
             && self.stale.is_empty()
@@ -60,7 +60,7 @@ impl<'a> Difference<'a> {
             && self.chains_are_loaded
     }
 
-    fn reason(&self, host: &Host) -> String {
+    fn reason(&self, host: &HostRules) -> String {
         let mut reasons: Vec<String> = host.faults.iter().map(ToString::to_string).collect();
         if host.active && !self.missing.is_empty() {
             // provision added them earlier, and they were removed since.
@@ -80,7 +80,7 @@ impl<'a> Difference<'a> {
     }
 
     /// What the host's script needs to know to make it so.
-    fn action(&self, openings: &[Opening], host: &Host) -> Action {
+    fn action(&self, openings: &[Opening], host: &HostRules) -> Action {
         let is_ssh = |rule: &Rule| {
             openings.iter().any(|each| each.ssh && each.ports == rule.ports && each.protocol == rule.protocol)
         };
@@ -114,7 +114,7 @@ impl Firewall {
         model: &mut Model,
         openings: &[Opening],
         bridges: &Bridges,
-        host: &Host,
+        host: &HostRules,
         shut: &[Shut],
     ) -> Option<Change> {
         let difference = Difference::of(model, openings, bridges, host);

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
-pub struct Source(pub IpNet);
+pub struct SourceNet(pub IpNet);
 
-impl TryFrom<String> for Source {
+impl TryFrom<String> for SourceNet {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -28,13 +28,13 @@ impl TryFrom<String> for Source {
     }
 }
 
-impl From<Source> for String {
-    fn from(source: Source) -> Self {
+impl From<SourceNet> for String {
+    fn from(source: SourceNet) -> Self {
         source.to_string()
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SourceNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.prefix_len() == self.0.max_prefix_len() {
             true => self.0.addr().fmt(f),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::opening::Opening;
 use super::port::Transport;
-use super::source::Source;
+use super::source::SourceNet;
 use crate::stack::compose::PortRange;
 
 /// What marks a rule as ours.
@@ -59,7 +59,7 @@ impl Rule {
         format!(
             "### tuple ### allow {} {ports} {any} any {} in{interface}",
             self.protocol.as_str(),
-            Source(self.source)
+            SourceNet(self.source)
         )
     }
 
@@ -102,7 +102,7 @@ fn everybody_or(net: IpNet) -> String {
     match (net.prefix_len(), net) {
         (0, IpNet::V4(_)) => "anywhere (IPv4)".into(),
         (0, IpNet::V6(_)) => "anywhere (IPv6)".into(),
-        _ => Source(net).to_string(),
+        _ => SourceNet(net).to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A Postgres on the host itself: packages, server, role and database.
 
-use super::{Mode, Place, Postgres, STEP};
+use super::{Mode, Placement, Postgres, STEP};
 use crate::facts::{Question, Questions, System};
 use crate::plan::{Change, FileChange, PlannedStep, Risk};
 use crate::steps::packages::refresh;
@@ -101,7 +101,7 @@ impl Postgres {
     pub(super) fn plan_host(
         &self,
         model: &mut Model,
-        place: &Place,
+        place: &Placement,
         step: &mut PlannedStep,
     ) -> Result<(), Refusal> {
         let version = self.version(model)?;
@@ -243,7 +243,7 @@ impl Postgres {
     }
 
     /// A pg_dump knows no server that is newer than itself.
-    fn check_backup(&self, place: &Place, version: u32) -> Result<(), Refusal> {
+    fn check_backup(&self, place: &Placement, version: u32) -> Result<(), Refusal> {
         let image = place.get("BACKUP_IMAGE");
         let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
         let major =
@@ -322,7 +322,7 @@ impl Postgres {
     }
 
     /// The server as containers need it: where it listens, whom it lets in, when it starts.
-    fn server(&self, model: &mut Model, place: &Place, version: u32, there: bool) -> Option<Change> {
+    fn server(&self, model: &mut Model, place: &Placement, version: u32, there: bool) -> Option<Change> {
         // The tuning of a server that was there before us is not ours.
         let tuned = model.file(&main_file(version)).is_none() || model.file(&our_file(version)).is_some();
         let mut files: Vec<FileChange> = Vec::new();
@@ -379,7 +379,7 @@ impl Postgres {
     }
 
     /// Our lines of pg_hba.conf.
-    fn rules(&self, place: &Place) -> String {
+    fn rules(&self, place: &Placement) -> String {
         let mut rules = format!("# BEGIN provision {}\n", self.stack_name());
         for role in roles(place) {
             for network in &self.options.networks {
@@ -399,7 +399,7 @@ impl Postgres {
         self.stack.as_ref().map_or("", |stack| &stack.project.name)
     }
 
-    fn database(&self, model: &Model, place: &Place, version: u32) -> Change {
+    fn database(&self, model: &Model, place: &Placement, version: u32) -> Change {
         let (database, user) = (place.database(), place.user());
         let watcher = place.watcher().map_or_else(String::new, |name| format!(", and the role {name}"));
         Change {
@@ -426,12 +426,12 @@ impl Postgres {
 }
 
 /// The stack's roles.
-fn roles(place: &Place) -> Vec<&str> {
+fn roles(place: &Placement) -> Vec<&str> {
     [Some(place.user()), place.watcher()].into_iter().flatten().collect()
 }
 
 /// The settings of a server that is the stack's alone.
-fn settings(place: &Place) -> String {
+fn settings(place: &Placement) -> String {
     let mut text = String::from("# Written by provision from the stack's settings (POSTGRES_… in .env).\n");
     text.push_str(&format!("port = {}\n", place.port()));
     for (setting, name) in SETTINGS {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::steps::KeyFingerprint;
-use crate::steps::firewall::Source;
+use crate::steps::firewall::SourceNet;
 
 /// Where the stack's database is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct PostgresOptions {
     pub proxy: Option<String>,
     /// Docker's networks, from which the host's Postgres is reached; those that Docker takes
     /// unless told.
-    pub networks: Vec<Source>,
+    pub networks: Vec<SourceNet>,
     /// Where an external database is: `postgresql://USER@HOST:PORT/DATABASE?sslmode=MODE`, without
     /// a password.
     pub url: Option<String>,

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use super::options::{Mode, PostgresOptions, Tls, is_host, is_name, url};
 use crate::digest::sha256;
 use crate::stack::compose::PortRange;
-use crate::steps::firewall::{Allow, PortName, Source, Transport};
+use crate::steps::firewall::{Allow, PortName, SourceNet, Transport};
 use crate::steps::stack::EnvValue;
 use crate::steps::{Options, SecretsOptions};
 
@@ -230,7 +230,7 @@ fn their_password(secrets: &mut SecretsOptions) {
 }
 
 /// The networks that Docker gives to containers, by its settings.
-fn dockers_networks(daemon: &toml::Table) -> Vec<Source> {
+fn dockers_networks(daemon: &toml::Table) -> Vec<SourceNet> {
     let text = |value: &toml::Value| value.as_str().and_then(|text| text.parse::<IpNet>().ok());
     let pools = daemon.get("default-address-pools").and_then(toml::Value::as_array);
     let mut networks: Vec<IpNet> = pools
@@ -248,7 +248,7 @@ fn dockers_networks(daemon: &toml::Table) -> Vec<Source> {
         networks.push(bridge.trunc());
     }
     networks.retain(|net| net.addr().is_ipv4());
-    networks.into_iter().map(Source).collect()
+    networks.into_iter().map(SourceNet).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::stack::compose::Service;
 
 /// What becomes of a service's containers when all is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ServiceKind {
     /// They run.
     Service,
     /// They run once and end with 0; others wait for it.
@@ -23,16 +23,16 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     name: &'a str,
-    kind: Kind,
+    kind: ServiceKind,
     count: u32,
 }
 
 impl fmt::Display for Expected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Service => "service",
-            Kind::Job => "job",
-            Kind::Task => "task",
+            ServiceKind::Service => "service",
+            ServiceKind::Job => "job",
+            ServiceKind::Task => "task",
         };
         write!(f, "{} {kind} {}", self.name, self.count)
     }
@@ -46,9 +46,9 @@ pub(super) fn expected<'a>(services: &[&'a Service]) -> Vec<Expected<'a>> {
             // Docker starts it again at most where it has failed.
             let unattended = matches!(policy, "" | "no") || policy.starts_with("on-failure");
             let kind = match () {
-                () if service.one_shot => Kind::Job,
-                () if unattended && service.ports.is_empty() && !service.healthcheck => Kind::Task,
-                () => Kind::Service,
+                () if service.one_shot => ServiceKind::Job,
+                () if unattended && service.ports.is_empty() && !service.healthcheck => ServiceKind::Task,
+                () => ServiceKind::Service,
             };
             Expected { name: &service.name, kind, count: service.scale }
         })
@@ -97,10 +97,10 @@ pub(super) fn outdated<'a>(
     services.iter().filter(is_outdated).map(|service| service.name.as_str()).collect()
 }
 
-fn trouble(kind: Kind, container: &Container) -> Option<String> {
+fn trouble(kind: ServiceKind, container: &Container) -> Option<String> {
     let ended_well = container.state == "exited" && container.status.starts_with("Exited (0)");
     match container.state.as_str() {
-        "exited" if ended_well && kind != Kind::Service => None,
+        "exited" if ended_well && kind != ServiceKind::Service => None,
         "running" if container.status.contains("(unhealthy)") => Some("is unhealthy".into()),
         "running" => None,
         "exited" => {
@@ -124,22 +124,22 @@ mod tests {
             ..Container::default()
         };
         let cases = [
-            (Kind::Service, "running", "Up 3 minutes", None),
-            (Kind::Service, "running", "Up 3 minutes (health: starting)", None),
-            (Kind::Service, "running", "Up 3 minutes (unhealthy)", Some("x is unhealthy")),
-            (Kind::Service, "exited", "Exited (0) 2 hours ago", Some("x has ended with code 0")),
-            (Kind::Job, "exited", "Exited (0) 2 hours ago", None),
-            (Kind::Job, "exited", "Exited (3) 2 hours ago", Some("x has ended with code 3")),
-            (Kind::Task, "exited", "Exited (0) 2 hours ago", None),
-            (Kind::Service, "restarting", "Restarting (1) 2 seconds ago", Some("x is restarting")),
-            (Kind::Service, "created", "Created", Some("x is created")),
+            (ServiceKind::Service, "running", "Up 3 minutes", None),
+            (ServiceKind::Service, "running", "Up 3 minutes (health: starting)", None),
+            (ServiceKind::Service, "running", "Up 3 minutes (unhealthy)", Some("x is unhealthy")),
+            (ServiceKind::Service, "exited", "Exited (0) 2 hours ago", Some("x has ended with code 0")),
+            (ServiceKind::Job, "exited", "Exited (0) 2 hours ago", None),
+            (ServiceKind::Job, "exited", "Exited (3) 2 hours ago", Some("x has ended with code 3")),
+            (ServiceKind::Task, "exited", "Exited (0) 2 hours ago", None),
+            (ServiceKind::Service, "restarting", "Restarting (1) 2 seconds ago", Some("x is restarting")),
+            (ServiceKind::Service, "created", "Created", Some("x is created")),
         ];
         for (kind, state, status, trouble) in cases {
             let expected = [Expected { name: "x", kind, count: 1 }];
             let found = troubles(&expected, &[&container(state, status)]);
             assert_eq!(found.first().map(String::as_str), trouble, "{kind:?} {status}");
         }
-        let none = troubles(&[Expected { name: "x", kind: Kind::Service, count: 2 }], &[]);
+        let none = troubles(&[Expected { name: "x", kind: ServiceKind::Service, count: 2 }], &[]);
         assert_eq!(none, ["x has no container"]);
     }
 }

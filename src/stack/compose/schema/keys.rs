@@ -5,7 +5,7 @@
 //! number or a truth value may come out of a variable.
 
 /// What may stand below a key.
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// Whatever there is.
     Any,
     /// Text; a number needs quotes.
@@ -45,19 +45,19 @@ pub(super) enum Kind {
     /// One of these texts.
     Word(&'static [&'static str]),
     /// A list.
-    List(&'static Kind),
+    List(&'static ValueKind),
     /// A list in which nothing stands twice.
-    Set(&'static Kind),
+    Set(&'static ValueKind),
     /// A mapping with these keys; those of some may begin with `x-`.
     Keys(&'static Keys),
     /// A mapping with names of the person's own.
-    Dict(&'static Kind),
+    Dict(&'static ValueKind),
     /// The same, with names made of letters, digits, `.`, `_` and `-`.
-    Named(&'static Kind),
+    Named(&'static ValueKind),
     /// The first that has the value's form.
-    OneOf(&'static [Kind]),
+    OneOf(&'static [ValueKind]),
     /// Nothing at all, or this.
-    Optional(&'static Kind),
+    Optional(&'static ValueKind),
 }
 
 /// The keys of a mapping.
@@ -65,29 +65,29 @@ pub(super) struct Keys {
     /// What it is, as a person would say.
     pub what: &'static str,
     /// Each key and what may stand below it.
-    pub keys: &'static [(&'static str, Kind)],
+    pub keys: &'static [(&'static str, ValueKind)],
     /// Those that must be there.
     pub required: &'static [&'static str],
     /// Whether keys that begin with `x-` pass.
     pub extensible: bool,
 }
 
-use Kind::{
+use ValueKind::{
     Amount, Any, Count, Devices, Dict, Duration, Integer, Keys as Map, List, Mode, Named, Number, OneOf,
     Optional, PlainCount, PlainNumber, PullPolicy, Scalar, Set, Size, SizeText, Text, TextOrNumber,
     TextOrTruth, Truth, Word,
 };
 
-const fn keys(what: &'static str, keys: &'static [(&'static str, Kind)]) -> Keys {
+const fn keys(what: &'static str, keys: &'static [(&'static str, ValueKind)]) -> Keys {
     Keys { what, keys, required: &[], extensible: true }
 }
 
-const TEXTS: Kind = Set(&Text);
-const TEXT_OR_TEXTS: Kind = OneOf(&[Text, TEXTS]);
-const PAIRS: Kind = OneOf(&[Dict(&Scalar), TEXTS]);
-const COMMAND: Kind = OneOf(&[Optional(&Text), List(&Text)]);
-const OPTIONS: Kind = Dict(&TextOrNumber);
-const HOSTS: Kind = OneOf(&[Dict(&OneOf(&[Text, List(&Text)])), TEXTS]);
+const TEXTS: ValueKind = Set(&Text);
+const TEXT_OR_TEXTS: ValueKind = OneOf(&[Text, TEXTS]);
+const PAIRS: ValueKind = OneOf(&[Dict(&Scalar), TEXTS]);
+const COMMAND: ValueKind = OneOf(&[Optional(&Text), List(&Text)]);
+const OPTIONS: ValueKind = Dict(&TextOrNumber);
+const HOSTS: ValueKind = OneOf(&[Dict(&OneOf(&[Text, List(&Text)])), TEXTS]);
 
 /// The file itself.
 pub(super) static FILE: Keys = keys(
@@ -106,7 +106,7 @@ pub(super) static FILE: Keys = keys(
 );
 
 /// An item of `include`.
-pub(super) const INCLUDED: Kind = OneOf(&[Text, Map(&INCLUDE)]);
+pub(super) const INCLUDED: ValueKind = OneOf(&[Text, Map(&INCLUDE)]);
 
 static INCLUDE: Keys = Keys {
     extensible: false,
@@ -117,7 +117,7 @@ static INCLUDE: Keys = Keys {
 };
 
 /// What a key of a service takes.
-pub(super) fn of_a_service(key: &str) -> Option<&'static Kind> {
+pub(super) fn of_a_service(key: &str) -> Option<&'static ValueKind> {
     let found = SERVICE.keys.binary_search_by_key(&key, |(known, _)| known).ok()?;
     Some(&SERVICE.keys[found].1)
 }
@@ -335,7 +335,7 @@ static RESERVATIONS: Keys = keys(
 );
 static GENERIC: Keys = keys("a resource", &[("discrete_resource_spec", Map(&DISCRETE))]);
 static DISCRETE: Keys = keys("a `discrete_resource_spec`", &[("kind", Text), ("value", Number)]);
-const GPU_KEYS: &[(&str, Kind)] = &[
+const GPU_KEYS: &[(&str, ValueKind)] = &[
     ("capabilities", TEXTS),
     ("count", Devices),
     ("device_ids", TEXTS),
@@ -397,7 +397,7 @@ static HEALTHCHECK: Keys = keys(
 );
 
 static HOOK: Keys = Keys { required: &["command"], ..keys("a hook", HOOK_KEYS) };
-const HOOK_KEYS: &[(&str, Kind)] = &[
+const HOOK_KEYS: &[(&str, ValueKind)] = &[
     ("command", COMMAND),
     ("environment", PAIRS),
     ("privileged", Truth),
@@ -440,13 +440,13 @@ static PROVIDER: Keys = Keys {
     ..keys("a `provider`", &[("options", Dict(&OneOf(&[Scalar, List(&Scalar)]))), ("type", Text)])
 };
 
-const GIVEN: Kind = List(&OneOf(&[Text, Map(&GIVEN_KEYS)]));
+const GIVEN: ValueKind = List(&OneOf(&[Text, Map(&GIVEN_KEYS)]));
 static GIVEN_KEYS: Keys = keys(
     "a secret or config of a service",
     &[("gid", Text), ("mode", Mode), ("source", Text), ("target", Text), ("uid", Text)],
 );
 
-const ULIMITS: Kind = Dict(&OneOf(&[Integer, Map(&ULIMIT)]));
+const ULIMITS: ValueKind = Dict(&OneOf(&[Integer, Map(&ULIMIT)]));
 static ULIMIT: Keys =
     Keys { required: &["hard", "soft"], ..keys("a limit", &[("hard", Integer), ("soft", Integer)]) };
 
@@ -488,7 +488,7 @@ static MODEL: Keys = Keys {
     )
 };
 
-const EXTERNAL: Kind = OneOf(&[Truth, Map(&EXTERNAL_KEYS)]);
+const EXTERNAL: ValueKind = OneOf(&[Truth, Map(&EXTERNAL_KEYS)]);
 static EXTERNAL_KEYS: Keys = keys("an `external`", &[("name", Text)]);
 
 static NETWORK: Keys = keys(

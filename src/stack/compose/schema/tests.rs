@@ -3,19 +3,19 @@ use super::*;
 /// They are looked up by halves.
 #[test]
 fn keys_stand_in_order() {
-    fn walk(kind: &Kind, depth: usize) {
+    fn walk(kind: &ValueKind, depth: usize) {
         match kind {
             // `watch` has hooks, and nothing goes deeper.
             _ if depth > 12 => panic!("the table goes in circles"),
-            Kind::Keys(keys) => all(keys, depth),
-            Kind::List(below)
-            | Kind::Set(below)
-            | Kind::Dict(below)
-            | Kind::Named(below)
-            | Kind::Optional(below) => {
+            ValueKind::Keys(keys) => all(keys, depth),
+            ValueKind::List(below)
+            | ValueKind::Set(below)
+            | ValueKind::Dict(below)
+            | ValueKind::Named(below)
+            | ValueKind::Optional(below) => {
                 walk(below, depth + 1);
             }
-            Kind::OneOf(kinds) => kinds.iter().for_each(|kind| walk(kind, depth + 1)),
+            ValueKind::OneOf(kinds) => kinds.iter().for_each(|kind| walk(kind, depth + 1)),
             _ => {}
         }
     }
