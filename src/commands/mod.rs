@@ -108,32 +108,39 @@ async fn dispatch(cli: Cli) -> Exit {
             let stack = stack_here(&global);
             status::status(link(&status.host, &global), stack.as_deref(), global.json, &*reporter).await
         }
+        Command::Playbooks | Command::Schema(_) | Command::Completions(_) | Command::Man(_) => {
+            here(&command, &global)
+        }
+    }
+}
+
+/// What needs no host and no settings.
+fn here(command: &Command, global: &Global) -> Exit {
+    match command {
         Command::Playbooks => {
             let width = config::shipped_playbooks().map(|(name, _)| name.len()).max().unwrap_or_default();
             let lines: String =
                 config::shipped_playbooks().map(|(name, text)| format!("{name:<width$}  {text}\n")).collect();
             print(&lines);
-            Exit::Done
         }
         Command::Schema(schema) => {
             let schema = if schema.playbook { config::playbook_schema() } else { config::schema() };
             print(&format!("{schema:#}\n"));
-            Exit::Done
         }
         Command::Completions(completions) => {
             let mut script = Vec::new();
             clap_complete::generate(completions.shell, &mut Cli::command(), "provision", &mut script);
             print(&String::from_utf8_lossy(&script));
-            Exit::Done
         }
-        Command::Man(man) => match write_man(&man.folder) {
-            Ok(()) => Exit::Done,
-            Err(error) => {
+        Command::Man(man) => {
+            if let Err(error) = write_man(&man.folder) {
                 let what = format!("the man pages could not be written to {}: {error}", man.folder.display());
-                complain(&global, &failure::plain(Exit::Usage, what))
+                return complain(global, &failure::plain(Exit::Usage, what));
             }
-        },
+        }
+        _ => return Exit::Bug,
     }
+    Exit::Done
 }
 
 fn write_man(folder: &Path) -> std::io::Result<()> {
@@ -173,13 +180,7 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         Ok(recorded) => recorded,
         Err(failure) => return complain(global, &failure),
     };
-    let mut hosts = match &recorded {
-        Some(recorded) => vec![recorded.host.clone()],
-        None if target.hosts.is_empty() => settings.hosts.clone(),
-        None => target.hosts.clone(),
-    };
-    let mut seen = std::collections::BTreeSet::new();
-    hosts.retain(|host| seen.insert(host.clone()));
+    let hosts = hosts(target, &settings, recorded.as_ref());
     if hosts.is_empty() {
         let what = "no host is named";
         let hint = "name one (`provision up user@host`), or set `hosts` in provision.toml";
@@ -206,27 +207,49 @@ async fn on_hosts(target: &Target, global: &Global, verb: Verb<'_>) -> Exit {
         also: if expose { expose::questions() } else { Questions::new() },
         recorded: recorded.as_ref().map(|recorded| &recorded.facts),
     };
-    let mut sessions: Vec<_> = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
-    let project = stack.as_ref().map(|stack| &stack.project);
+    let sessions = hosts.into_iter().map(|host| Session::new(host, &common)).collect();
+    perform(verb, sessions, &common, global).await
+}
+
+/// The hosts that are named, each once.
+fn hosts(target: &Target, settings: &Settings, recorded: Option<&recorded::Recorded>) -> Vec<Destination> {
+    let mut hosts = match recorded {
+        Some(recorded) => vec![recorded.host.clone()],
+        None if target.hosts.is_empty() => settings.hosts.clone(),
+        None => target.hosts.clone(),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    hosts.retain(|host| seen.insert(host.clone()));
+    hosts
+}
+
+async fn perform(
+    verb: Verb<'_>,
+    mut sessions: Vec<Session<'_>>,
+    common: &Common<'_>,
+    global: &Global,
+) -> Exit {
+    let (settings, reporter) = (common.settings, common.reporter);
+    let project = common.stack.map(|stack| &stack.project);
     match verb {
         Verb::Up(up) => {
             let given = secrets::Given::by(&settings.options.secrets.clone().read_by(project));
-            up::up(sessions, up, global, &*reporter, project, given).await
+            up::up(sessions, up, global, reporter, project, given).await
         }
-        Verb::Plan(plan) => look::plan(sessions, plan, global, &*reporter).await,
+        Verb::Plan(plan) => look::plan(sessions, plan, global, reporter).await,
         Verb::Check => look::check(sessions, global).await,
         Verb::Facts(facts) => look::facts(sessions, facts).await,
         Verb::Expose => expose::expose(sessions, global).await,
         Verb::Backup(arguments) => {
-            backup::backup(sessions, arguments, global, &settings, stack.as_ref(), &*reporter).await
+            backup::backup(sessions, arguments, global, settings, common.stack, reporter).await
         }
         Verb::Renew(up, renewal, only) => match sessions.pop() {
             Some(session) if only.is_none_or(|only| only == session.stack_name()) => {
-                secrets::renew(session, renewal, up, &settings, global, &*reporter, project).await
+                secrets::renew(session, renewal, up, settings, global, reporter, project).await
             }
             Some(session) => {
                 let what = format!("the playbook's stack is {}", session.stack_name());
-                fail(&*reporter, &[session], &failure::with_hint(Exit::Usage, what, "leave `--stack` out"))
+                fail(reporter, &[session], &failure::with_hint(Exit::Usage, what, "leave `--stack` out"))
             }
             None => Exit::Bug,
         },
