@@ -139,11 +139,32 @@ fn allowed_by_others(claims: &Claims) -> Vec<(Option<&str>, &[Allow])> {
 /// All that is asked for, by this stack (which has no name here) and by others: ports of ssh first,
 /// then by their numbers, so that it is the same whoever looks.
 fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> {
-    let sources = |entry: &Allow| match entry.from.as_slice() {
+    let entries: Vec<_> =
+        asked.iter().flat_map(|(who, allow)| allow.iter().map(move |entry| (*who, entry))).collect();
+    let (ssh, others): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(_, entry)| is_ssh(entry, ssh_ports));
+    let ssh: Vec<&Allow> = ssh.into_iter().map(|(_, entry)| entry).collect();
+    let mut openings: Vec<_> = ssh_ports.iter().map(|port| ssh_opening(*port, &ssh)).collect();
+    let mut rest = merged(&others);
+    rest.sort_by_key(|opening| {
+        (opening.ports.first, opening.ports.last, opening.protocol, opening.containers)
+    });
+    openings.append(&mut rest);
+    for opening in &mut openings {
+        opening.tidy();
+    }
+    openings
+}
+
+fn sources(entry: &Allow) -> Vec<IpNet> {
+    match entry.from.as_slice() {
         [] => anybody(),
         from => from.iter().map(|source| source.0).collect(),
-    };
-    let is_ssh = |entry: &Allow| match entry.port {
+    }
+}
+
+fn is_ssh(entry: &Allow, ssh_ports: &[u16]) -> bool {
+    match entry.port {
         PortName::Ssh => true,
         PortName::Ports(range) => {
             !entry.containers
@@ -151,31 +172,35 @@ fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> 
                 && range.first == range.last
                 && ssh_ports.contains(&range.first)
         }
-    };
-    let entries = || asked.iter().flat_map(|(who, allow)| allow.iter().map(move |entry| (*who, entry)));
-    let mut openings: Vec<Opening> = Vec::new();
-    for port in ssh_ports {
-        let ports = PortRange { first: *port, last: *port };
-        let mut opening = Opening {
-            ports,
-            protocol: Transport::Tcp,
-            from: Vec::new(),
-            ssh: true,
-            containers: false,
-            for_others: Vec::new(),
-        };
-        for (_, entry) in entries().filter(|(_, entry)| is_ssh(entry)) {
-            if !matches!(entry.port, PortName::Ports(other) if other != ports) {
-                opening.admit(sources(entry));
-            }
-        }
-        if opening.from.is_empty() {
-            opening.from = anybody();
-        }
-        openings.push(opening);
     }
-    let ssh = openings.len();
-    for (who, entry) in entries().filter(|(_, entry)| !is_ssh(entry)) {
+}
+
+/// A port of sshd, which is open whether or not an entry names it.
+fn ssh_opening(port: u16, entries: &[&Allow]) -> Opening {
+    let ports = PortRange { first: port, last: port };
+    let mut opening = Opening {
+        ports,
+        protocol: Transport::Tcp,
+        from: Vec::new(),
+        ssh: true,
+        containers: false,
+        for_others: Vec::new(),
+    };
+    for entry in entries {
+        if !matches!(entry.port, PortName::Ports(other) if other != ports) {
+            opening.admit(sources(entry));
+        }
+    }
+    if opening.from.is_empty() {
+        opening.from = anybody();
+    }
+    opening
+}
+
+/// Entries for the same ports become one opening.
+fn merged(entries: &[(Option<&str>, &Allow)]) -> Vec<Opening> {
+    let mut openings: Vec<Opening> = Vec::new();
+    for (who, entry) in entries {
         let PortName::Ports(ports) = entry.port else { continue };
         let same = |opening: &&mut Opening| {
             opening.ports == ports
@@ -202,14 +227,6 @@ fn union(asked: &[(Option<&str>, &[Allow])], ssh_ports: &[u16]) -> Vec<Opening> 
                 for_others: who.into_iter().collect(),
             }),
         }
-    }
-    if let Some(rest) = openings.get_mut(ssh..) {
-        rest.sort_by_key(|opening| {
-            (opening.ports.first, opening.ports.last, opening.protocol, opening.containers)
-        });
-    }
-    for opening in &mut openings {
-        opening.tidy();
     }
     openings
 }
