@@ -1413,11 +1413,11 @@ extension uuid-ossp there'
     check 'one that is migrated is told of' has \
         "$(survey_of "$good" 'tables 40 3' 'revision abc123' | postgres_step judge)" 'notice: the database has tables of Prefect'
     check 'one that is too old is refused' has "$({ survey_of "$good"; echo 'version 140008 14.8'; } | postgres_step judge)" \
-        'error: the server is Postgres 14.8, and Prefect wants 14.9 or newer'
+        'error: the server is Postgres 14.8, and provision supports 14.9 or newer'
     check 'the oldest that will do' is "$({ survey_of "$good"; echo 'version 140009 14.9'; } | postgres_step judge)" \
         'Postgres 14.9, TLSv1.3, database work of boss'
     check 'a standby is refused' has "$(survey_of standby "$good" | postgres_step judge)" 'error: db.example is a standby'
-    check 'so is other text' has "$({ survey_of "$good"; echo 'encoding SQL_ASCII'; } | postgres_step judge)" 'and Prefect wants UTF8'
+    check 'so is other text' has "$({ survey_of "$good"; echo 'encoding SQL_ASCII'; } | postgres_step judge)" 'and UTF8 is needed'
     check 'so are tables of others' has "$(survey_of "$good" 'foreign other' | postgres_step judge)" 'that belong to other'
     check 'nothing was asked to be made' [ ! -e /mnt/asked ]
     lacks='extension pg_trgm missing

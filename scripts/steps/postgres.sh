@@ -350,7 +350,7 @@ not_reached() {
         *"root certificate file"* | *"could not read root certificate"*)
             fail "the file of 'ca' in [steps.postgres] is none that Postgres can read" ;;
         *"too many"* | *"remaining connection slots"*)
-            hint "Prefect wants 15 connections for each process; raise max_connections at the server"
+            hint "raise max_connections at the server; a Prefect process uses up to 15 connections"
             fail "$place has no connection left" ;;
         *"permission denied for database"*)
             hint "an administrator says: GRANT CONNECT, CREATE ON DATABASE \"$database\" TO \"$user\";"
@@ -392,11 +392,11 @@ judge() {
     say "Postgres ${full%% *}${tls:+, $tls}, database $database of $owner"
     if [ "$number" -lt 140009 ]; then
         hint "bring the server to a newer version first; nothing was changed"
-        fail "the server is Postgres ${full%% *}, and Prefect wants 14.9 or newer"
+        fail "the server is Postgres ${full%% *}, and provision supports 14.9 or newer"
     fi
     if [ "$encoding" != UTF8 ]; then
         hint "an administrator creates another: CREATE DATABASE name OWNER \"$user\" ENCODING 'UTF8' TEMPLATE template0;"
-        fail "the database $database holds its text as $encoding, and Prefect wants UTF8"
+        fail "the database $database stores text as $encoding, and UTF8 is needed"
     fi
     can_back_up "$number"
     if [ -n "$foreign" ]; then
@@ -406,14 +406,14 @@ judge() {
     if [ "$theirs" -gt 0 ]; then
         notice "the database has tables of Prefect's (revision ${revision:-unknown}); the migration continues from there"
     elif [ "$tables" -gt 0 ]; then
-        notice "the database has $tables tables of something else; Prefect's come beside them"
+        notice "the database already has $tables tables; the stack adds its own"
     fi
     orders=$(orders)
     if [ -n "$orders" ]; then
         say "SQL for an administrator (a superuser or an owner), connected to the database $database:"
         printf '%s\n' "$orders" | while IFS= read -r line; do say "  $line"; done
         hint "an administrator runs the SQL above, connected to the database $database at $(arg host); then run provision again"
-        fail "the role $user may not do in the database $database what Prefect needs; nothing was changed there"
+        fail "the role $user is not allowed to do what the stack needs in the database $database; nothing was changed there"
     fi
     [ -n "$missing" ] || return 0
     say "making$missing"

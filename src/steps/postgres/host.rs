@@ -152,7 +152,7 @@ impl Postgres {
         if version < 14 {
             return Err(Refusal::new(
                 STEP,
-                format!("{} has Postgres {version}, and Prefect wants 14.9 or newer", system.name),
+                format!("{} has Postgres {version}, and provision supports 14.9 or newer", system.name),
                 "take repository = \"pgdg\" in [steps.postgres]",
             ));
         }

@@ -154,8 +154,8 @@ fn check(options: &PostgresOptions) -> Result<(), Mistake> {
     }
     if options.version.is_some_and(|version| !(14..100).contains(&version)) {
         return mistake(
-            format!("Postgres {} is not what Prefect runs on", options.version.unwrap_or_default()),
-            "take 14 or newer, by its major number: version = 17",
+            format!("Postgres {} is not supported", options.version.unwrap_or_default()),
+            "use 14 or newer, as a major version: version = 17",
         );
     }
     Ok(())
@@ -343,7 +343,7 @@ mod tests {
             ("postgres = { mode = 'external', url = 'postgres://me:x@db' }", "has a password in it"),
             ("postgres = { mode = 'host', user = 'postgres' }", "is the superuser"),
             ("postgres = { mode = 'host', user = 'a b' }", "`a b` is no `user`"),
-            ("postgres = { mode = 'host', version = 13 }", "Postgres 13 is not what Prefect runs on"),
+            ("postgres = { mode = 'host', version = 13 }", "Postgres 13 is not supported"),
             (
                 "postgres.mode = 'host'\nstack.env.POSTGRES_HOST = 'db'",
                 "[steps.postgres] makes it host.docker",

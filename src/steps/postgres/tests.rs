@@ -237,7 +237,7 @@ fn what_cannot_be_on_the_host() {
         (
             &old,
             HOST,
-            "Debian 11 has Postgres 13, and Prefect wants 14.9 or newer → take repository = \"pgdg\"",
+            "Debian 11 has Postgres 13, and provision supports 14.9 or newer → take repository = \"pgdg\"",
         ),
         (&unknown, HOST, "is not known → say `version`"),
         (&host(), "postgres = { mode = 'host', version = 16 }", "has Postgres 17, not 16 → take repository"),
