@@ -23,7 +23,7 @@ use crate::stack::compose::{Environment, Loading, Project, write_env};
 use crate::stack::{origin, shipped};
 use crate::steps::{
     self, Claims, Docker, Firewall, FirewallOptions, Machine, Model, Opening, Packages, Permission, Postgres,
-    Renewal, Secrets, Stack, StackInput, Step, User,
+    PostgresMode, Renewal, Secrets, Stack, StackInput, Step, User,
 };
 
 /// How long cloud-init may go on before we go ahead without it.
@@ -334,6 +334,8 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
                 let step = Secrets::new(secrets, stack_name(settings, stack));
                 steps.push(Box::new(step.renewing(renewal.cloned())));
             }
+            // A stack without such a service, of which no other place is said, has no database to speak of.
+            "postgres" if options.postgres.mode == PostgresMode::Container && !has_postgres(stack) => {}
             "postgres" => {
                 steps.push(Box::new(Postgres::new(options.postgres.clone(), stack.cloned())));
             }
@@ -347,6 +349,10 @@ fn build(settings: &Settings, stack: Option<&StackInput>, renewal: Option<&Renew
         }
     }
     steps
+}
+
+fn has_postgres(stack: Option<&StackInput>) -> bool {
+    stack.is_some_and(|stack| stack.project.service("postgres").is_some())
 }
 
 /// Reads the stack's folder, when the playbook has a stack.

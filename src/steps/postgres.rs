@@ -15,10 +15,10 @@ mod tests;
 pub use options::{Mode, PostgresOptions};
 pub use settle::settle;
 
-use super::stack::{image_of, pull};
+use super::stack::{Wanted, image_named, image_of, pull};
 use super::{Model, Refusal, StackInput, Step, planned};
 use crate::digest::sha256;
-use crate::facts::{Question, Questions};
+use crate::facts::{Image, Question, Questions};
 use crate::plan::{Action, Change, FileChange, PlannedStep};
 use crate::stack::compose::{Environment, Service};
 
@@ -26,6 +26,9 @@ const STEP: &str = "postgres";
 
 /// The service whose container it is otherwise, and whose image has psql.
 const SERVICE: &str = "postgres";
+
+/// The image whose psql asks a database that no service of the stack is for.
+const PSQL: &str = "postgres:17";
 
 /// The postgres step.
 #[derive(Debug)]
@@ -96,17 +99,34 @@ impl Postgres {
     }
 
     fn place(&self) -> Result<Placement, Refusal> {
-        let text = self.stack.as_ref().and_then(|stack| stack.bundle.file(".env")).map(|file| &*file.content);
-        let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
-        let has_switch = self.service().is_some_and(|service| service.scale == 0);
-        match Environment::parse(&text, ".env") {
-            Ok(env) if has_switch => Ok(Placement { env }),
-            _ => Err(Refusal::new(
+        if self.service().is_some_and(|service| service.scale > 0) {
+            return Err(Refusal::new(
                 STEP,
                 "the stack has no setting that turns its own database off",
                 "in its Compose file give the service `postgres`, and what prepares it, \
-                 `deploy: {replicas: \"${POSTGRES_CONTAINERS:-1}\"}`",
-            )),
+                 `deploy: {replicas: \"${POSTGRES_CONTAINERS:-1}\"}`, or take the service out",
+            ));
+        }
+        let text = self.stack.as_ref().and_then(|stack| stack.bundle.file(".env")).map(|file| &*file.content);
+        let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
+        let env = Environment::parse(&text, ".env").unwrap_or_default();
+        let place = Placement { env };
+        if place.database().is_empty() || place.user().is_empty() {
+            return Err(Refusal::new(
+                STEP,
+                "nothing says how the stack's database and its role are called",
+                "set `database` in [steps.postgres]; the role has the same name unless `user` gives another",
+            ));
+        }
+        Ok(place)
+    }
+
+    /// The image whose psql asks: that of the container that is not wanted, or the newest that every
+    /// server answers.
+    fn image(&self) -> Option<(&str, Wanted)> {
+        match self.service() {
+            Some(service) => image_of(service),
+            None => image_named(PSQL),
         }
     }
 
@@ -142,7 +162,7 @@ impl Postgres {
         if proven && files.is_empty() && step.changes.is_empty() && model.secret_files.is_empty() {
             return Ok(());
         }
-        let image = self.service().and_then(image_of);
+        let image = self.image();
         let Some(full) = image.as_ref().map(|(_, wanted)| wanted.full().to_owned()) else {
             return Err(Refusal::new(
                 STEP,
@@ -154,6 +174,10 @@ impl Postgres {
         let file = self.stack.as_ref().map_or("compose.yaml", |stack| stack.place());
         let pulled = pull(STEP, image.into_iter().collect(), pulling, file, model, &mut step.warnings)?;
         step.changes.extend(pulled.change);
+        for image in pulled.images {
+            // The stack need not pull it again.
+            model.facts.images.insert(image, Some(Image::default()));
+        }
         model.write(&files);
         let (database, server) = (place.database(), place.get("POSTGRES_HOST"));
         step.changes.push(Change {
@@ -215,8 +239,7 @@ impl Step for Postgres {
             return;
         }
         questions.insert(Question::File { path: self.state(), unless: None });
-        questions
-            .extend(self.service().and_then(image_of).map(|(image, _)| Question::Image(image.to_owned())));
+        questions.extend(self.image().map(|(image, _)| Question::Image(image.to_owned())));
         if self.options.ca_text.is_some() {
             questions.insert(Question::File { path: settle::authorities(&self.options), unless: None });
         }

@@ -86,6 +86,13 @@ pub struct SecretFile {
     pub lines: Vec<String>,
 }
 
+impl SecretFile {
+    /// One that root reads.
+    pub(in crate::steps) fn new(path: &str, lines: Vec<String>) -> Self {
+        Self { path: path.into(), owner: root(), format: None, read_as: None, lines }
+    }
+}
+
 fn root() -> String {
     "0:0".into()
 }

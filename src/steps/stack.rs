@@ -43,7 +43,7 @@ use crate::stack::images::Availability;
 use definitions::DEFINITIONS;
 use files::is_above;
 use images::Pulled;
-pub(super) use images::{Images, Pull, of as image_of, pull};
+pub(super) use images::{Images, Pull, Wanted, base as image_named, of as image_of, pull};
 pub use permissions::Permission;
 use rolling::cannot_overlap;
 

@@ -20,6 +20,7 @@ pub const STORIES: &[Story] = &[
     ("up::on_the_host_itself", on_the_host_itself),
     ("up::each_way_to_a_host", each_way_to_a_host),
     ("up::one_exec_however_many_steps", one_exec_however_many_steps),
+    ("up::a_database_of_ones_own", a_database_of_ones_own),
 ];
 
 fn journey(kind: &str) -> Result<(), Failed> {
@@ -218,5 +219,47 @@ members = ["games", "nobody"]
         counts.push((after.0 - before.0, after.1 - before.1));
     }
     assert_eq!(counts, [(1, 1), (1, 1)], "logins and execs");
+    Ok(())
+}
+
+/// A Compose project that is not Prefect's gets a database on the host by two lines, with an address, a
+/// password and the extensions.
+fn a_database_of_ones_own() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.settings("[steps.postgres]\nmode = \"host\"\ndatabase = \"notes\"\n");
+    folder.write(
+        "compose.yaml",
+        "
+name: notes
+services:
+  app:
+    image: postgres:17
+    init: true
+    entrypoint: [sleep, infinity]
+    stop_grace_period: 1s
+    restart: unless-stopped
+    env_file: /etc/provision/secrets/notes/postgres.env
+    extra_hosts: [\"host.docker.internal:host-gateway\"]
+",
+    );
+    let did = folder.provision(&["up", &host.name, "--yes", "--json"]);
+    did.expect(0);
+    let changes = ids(&did.plan());
+    assert_eq!(changes.iter().filter(|id| id.ends_with("/images")).count(), 1, "pulled once: {changes:?}");
+    let asks = |sql: &str| {
+        host.inside(&format!("docker exec notes-app-1 sh -c 'psql \"$DATABASE_URL\" -Atc \"{sql}\"'"))
+    };
+    assert_eq!(
+        asks("SELECT length(uuid_generate_v4()::text), similarity(current_user, current_database())"),
+        "36|1\n"
+    );
+    asks("CREATE TABLE rows (n int); INSERT INTO rows VALUES (7)");
+    folder.provision(&["up", &host.name]).expect(0).said(&["nothing to change"]);
+    let password = |host: &Host| host.inside("cat /etc/provision/secrets/notes/postgres_password");
+    let before = password(&host);
+    folder.provision(&["secrets", &host.name, "rotate", "postgres", "--yes"]).expect(0);
+    assert_ne!(password(&host), before);
+    assert_eq!(asks("SELECT n FROM rows"), "7\n", "the data is there, by the new password");
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::digest::sha256;
 use crate::stack::compose::PortRange;
 use crate::steps::firewall::{Allow, PortName, SourceNet, Transport};
 use crate::steps::stack::EnvValue;
-use crate::steps::{Options, SecretsOptions};
+use crate::steps::{Options, SecretFile, SecretsOptions};
 
 /// By this name containers reach the host that they run on.
 const THIS_HOST: &str = "host.docker.internal";
@@ -18,6 +18,9 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What Docker takes its networks from unless told.
 const DOCKERS_NETWORKS: [&str; 2] = ["172.16.0.0/12", "192.168.0.0/16"];
+
+/// The secret that is the role's password.
+const SECRET: &str = "postgres";
 
 /// The file of secrets with the password of the role that only looks at figures.
 const WATCHERS_PASSWORD: &str = "postgres_exporter_password";
@@ -30,6 +33,9 @@ pub fn settle(options: &mut Options) -> Result<(), Mistake> {
     let postgres = &mut options.postgres;
     take_url(postgres)?;
     check(postgres)?;
+    if postgres.mode != Mode::Container {
+        own_secrets(postgres, &mut options.secrets);
+    }
     if postgres.mode == Mode::Host && postgres.networks.is_empty() {
         postgres.networks = dockers_networks(&options.docker.daemon);
     }
@@ -62,6 +68,28 @@ pub fn settle(options: &mut Options) -> Result<(), Mistake> {
         Mode::External => their_password(&mut options.secrets),
     }
     Ok(())
+}
+
+/// A stack whose playbook says nothing of a password gets one, and a file with all that a program needs.
+fn own_secrets(options: &mut PostgresOptions, secrets: &mut SecretsOptions) {
+    let Some(database) = options.database.clone().filter(|_| !secrets.has(SECRET)) else { return };
+    let user = options.user.get_or_insert_with(|| database.clone()).replace('@', "%40");
+    secrets.generate.push(SECRET.into());
+    let (host, tls) = match (options.mode, options.host.as_deref()) {
+        (Mode::External, Some(host)) => (host, options.tls.unwrap_or(Tls::Require)),
+        _ => (THIS_HOST, Tls::Disable),
+    };
+    let port = options.port.unwrap_or(5432);
+    let url =
+        format!("postgresql://{user}:{{{SECRET}:url}}@{host}:{port}/{database}?sslmode={}", tls.as_str());
+    let mut add = |path: &str, lines: Vec<String>| {
+        if secrets.files.iter().all(|file| file.path != path) {
+            secrets.files.push(SecretFile::new(path, lines));
+        }
+    };
+    // Read when the role is made, and by the proof.
+    add("postgres_password", vec![format!("{{{SECRET}}}")]);
+    add("postgres.env", vec![format!("DATABASE_URL={url}"), format!("PGPASSWORD={{{SECRET}}}")]);
 }
 
 /// The parts of `url`, each in its own option.
@@ -221,8 +249,8 @@ fn elsewhere_by_hand(options: &Options) -> Result<(), Mistake> {
 
 /// An external database's password is not made here; and there is one role alone, for the figures too.
 fn their_password(secrets: &mut SecretsOptions) {
-    if secrets.generate.iter().any(|name| name == "postgres") {
-        secrets.give("postgres");
+    if secrets.generate.iter().any(|name| name == SECRET) {
+        secrets.give(SECRET);
     }
     for file in secrets.files.iter_mut().filter(|file| file.path == WATCHERS_PASSWORD) {
         file.lines = vec!["{postgres}".into()];

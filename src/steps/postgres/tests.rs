@@ -301,6 +301,52 @@ fn an_external_one() {
     assert_eq!(changes[0].reason, "secrets have changed");
 }
 
+/// A stack of a person's own, which has no service for the database, and whose playbook knows no secret.
+#[test]
+fn a_stack_of_ones_own() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    std::fs::write(folder.path().join("compose.yaml"), "services: {app: {image: app}}\n").expect("a file");
+    let own = |options: &Options| {
+        let env = options.stack.env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+        let loading = Loading { env, ..Loading::default() };
+        let project = Project::load_with(folder.path(), &loading).expect("it is right");
+        let choice = Choice { project: Some(&project), ..Choice::default() };
+        let mut bundle = Bundle::collect(folder.path(), &choice).expect("it can be read");
+        bundle.lay_over_env(&write_env(&loading.env));
+        StackInput { project, bundle, origin: "here".into() }
+    };
+    for (text, url) in [
+        (
+            "postgres = { mode = 'host', database = 'notes' }",
+            "DATABASE_URL=postgresql://notes:{postgres:url}@host.docker.internal:5432/notes?sslmode=disable",
+        ),
+        (
+            "postgres = { mode = 'external', url = 'postgresql://me@db.example:5433/notes?sslmode=verify-full' }",
+            "DATABASE_URL=postgresql://me:{postgres:url}@db.example:5433/notes?sslmode=verify-full",
+        ),
+    ] {
+        let mut settled = options(text);
+        settle_postgres(&mut settled).expect("it fits");
+        let file = settled.secrets.files.iter().find(|file| file.path == "postgres.env").expect("a file");
+        assert_eq!(file.lines, [url, "PGPASSWORD={postgres}"]);
+        assert!(settled.secrets.has("postgres"));
+        let mut facts = host();
+        facts.images.clear();
+        let mut model = model(&facts);
+        let step = Postgres::new(settled.postgres.clone(), Some(own(&settled)));
+        let changes = step.plan(&mut model).expect("it can be planned").changes;
+        let ids: Vec<_> = changes.iter().map(|change| change.id.as_str()).collect();
+        assert!(ids.ends_with(&["postgres/images", "postgres/fit"]), "{ids:?}");
+        assert!(model.facts.image("postgres:17").is_some(), "the stack need not pull it again");
+    }
+    // Without a name there is nothing to make.
+    let mut settled = options("postgres = { mode = 'host' }");
+    settle_postgres(&mut settled).expect("it fits");
+    let step = Postgres::new(settled.postgres.clone(), Some(own(&settled)));
+    let refusal = step.plan(&mut model(&host())).expect_err("no name");
+    assert!(refusal.hints[0].contains("set `database` in [steps.postgres]"), "{refusal:?}");
+}
+
 #[test]
 fn a_stack_that_knows_no_switch() {
     let mut settled = options(EXTERNAL);

@@ -92,7 +92,10 @@ pub(super) fn outdated<'a>(
             return false;
         };
         let mut own = containers.iter().filter(|container| container.service == service.name);
-        own.any(|container| !container.image_id.is_empty() && container.image_id != image.id)
+        // An image that an earlier step pulls has no id yet.
+        own.any(|container| {
+            !container.image_id.is_empty() && !image.id.is_empty() && container.image_id != image.id
+        })
     };
     services.iter().filter(is_outdated).map(|service| service.name.as_str()).collect()
 }

@@ -39,7 +39,7 @@ pub(in crate::steps) fn of(service: &Service) -> Option<(&str, Wanted)> {
 }
 
 /// An image that others are built from; none for a name with a variable that has no value.
-pub(super) fn base(name: &str) -> Option<(&str, Wanted)> {
+pub(in crate::steps) fn base(name: &str) -> Option<(&str, Wanted)> {
     let reference = Reference::parse(name).ok()?;
     let wanted =
         Wanted { full: reference.to_string(), asks_again: false, by_tag: reference.digest.is_none() };
@@ -55,13 +55,13 @@ struct Moved {
 }
 
 /// Images, as the project names them.
-pub(super) type Pulled = BTreeSet<String>;
+pub(in crate::steps) type Pulled = BTreeSet<String>;
 
 /// The change that pulls images, and which they are.
 #[derive(Default)]
 pub(in crate::steps) struct Pull {
     pub(in crate::steps) change: Option<Change>,
-    pub(super) images: Pulled,
+    pub(in crate::steps) images: Pulled,
 }
 
 /// Those that the host does not have, and those whose tags have moved where that is asked for; what

@@ -150,7 +150,9 @@ fn elsewhere() -> Result<(), Failed> {
     let poor = with(PASSWORD, "poor", "work", "require", at);
     let did = fails(
         &poor,
-        &["the role poor is not allowed to do what the stack needs in the database work; nothing was changed"],
+        &[
+            "the role poor is not allowed to do what the stack needs in the database work; nothing was changed",
+        ],
     );
     // What is told is all that is needed.
     let sql: Vec<_> = did
