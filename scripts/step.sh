@@ -22,15 +22,15 @@ TAB=$(printf '\t')
 
 # What a step says itself has the mark of the run before it, which the runner reads: what a program or a
 # container prints is output, whatever it looks like.
-mark=
-[ ! -r "$dir/mark" ] || read -r mark <"$dir/mark"
-mark=${mark:+$mark }
+run_mark=
+[ ! -r "$dir/mark" ] || read -r run_mark <"$dir/mark"
+run_mark=${run_mark:+$run_mark }
 
 # say TEXT: a line that the person at the laptop reads.
 say() { printf '%s\n' "$*"; }
 
 # record KIND TEXT: one that is more than output.
-record() { printf '%s%s: %s\n' "$mark" "$1" "$2"; }
+record() { printf '%s%s: %s\n' "$run_mark" "$1" "$2"; }
 
 # notice TEXT: the same as say for a person who does not read all output.
 notice() { record notice "$*"; }
@@ -229,7 +229,7 @@ place_many() {
             $3 != "-" && sum[number] != $3 { print $4; exit }'
     )
     [ -z "$damaged" ] || fail "$damaged arrived damaged"
-    MARK=$mark perl "$dir/place.pl" "$dir" "$change" "$scratch" "$trusted" || exit 1
+    MARK=$run_mark perl "$dir/place.pl" "$dir" "$change" "$scratch" "$trusted" || exit 1
 }
 
 # remove_file: removes $path, in a shell of its own.

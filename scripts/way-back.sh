@@ -157,6 +157,11 @@ interrupted() {
 }
 
 way_out() {
+    case $(cat "$scratch/lost" 2>/dev/null) in
+        'no new connection'*)
+            hint "if no network of Docker's is in the way: a rule such as 'ufw limit' may refuse many connections in a short time; wait a minute and run provision again"
+            ;;
+    esac
     hint "give Docker other networks in [steps.docker.daemon], such as bip = \"10.200.0.1/24\" and default-address-pools = [{ base = \"10.201.0.0/16\", size = 24 }], or the Compose project's network another subnet"
 }
 
@@ -256,8 +261,8 @@ tell() {
 # as_record NNN: $line as the runner writes it.
 as_record() {
     kind=output
-    if [ -n "$mark" ] && [ "${line#"$mark"}" != "$line" ]; then
-        line=${line#"$mark"}
+    if [ -n "$run_mark" ] && [ "${line#"$run_mark"}" != "$line" ]; then
+        line=${line#"$run_mark"}
         kind=${line%%: *} line=${line#*: }
     fi
     printf '%s %s %s' "$kind" "$1" "$line"

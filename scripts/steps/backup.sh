@@ -342,7 +342,7 @@ works() {
             [ -z "$(arg service)" ] || proof_apply
         ) 2>&1
         echo $? >"$scratch/works"
-    } | sed -u "s/^${mark}error: /it failed: /; s/^${mark}hint: /  /" | tee "$scratch/words"
+    } | sed -u "s/^${run_mark}error: /it failed: /; s/^${run_mark}hint: /  /" | tee "$scratch/words"
     # Said once more at the very end: much is told in between.
     why=$(sed -n 's/^it failed: //p' "$scratch/words" | tail -n 1)
     [ "$(cat "$scratch/works")" = 0 ]
@@ -354,7 +354,7 @@ start_again() {
     {
         (up_apply) 2>&1
         echo $? >"$scratch/works"
-    } | sed -u "s/^${mark}error: /it failed: /; s/^${mark}hint: /  /"
+    } | sed -u "s/^${run_mark}error: /it failed: /; s/^${run_mark}hint: /  /"
     [ "$(cat "$scratch/works")" = 0 ]
 }
 

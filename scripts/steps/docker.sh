@@ -87,6 +87,7 @@ choose() {
 
 engine_apply() {
     use_proxy
+    what_runs >"$scratch/ran"
     if [ "$(arg refresh)" = yes ]; then
         # shellcheck disable=SC2046 # a list of names
         refresh_lists $(arg packages) || apt_failed "the package lists could not be refreshed"
@@ -123,6 +124,7 @@ engine_apply() {
     done
     systemctl enable --now docker.service >/dev/null 2>&1
     answers
+    start_again <"$scratch/ran"
 }
 
 engine_verify() {
@@ -208,19 +210,43 @@ daemon_apply() {
         fail "dockerd does not accept the new daemon.json; the previous one and the running Docker are untouched"
     fi
     place_files
+    what_runs >"$scratch/ran"
     case $(arg activate) in
         reload) systemctl reload docker.service ;;
         restart)
             if ! systemctl restart docker.service; then
                 say "dockerd does not start with it; going back to the previous daemon.json"
                 former_daemon
+                start_again <"$scratch/ran"
                 fail "dockerd did not start with the new daemon.json; the previous one is back"
             fi
             ;;
         *) return 0 ;;
     esac
     answers
+    start_again <"$scratch/ran"
 }
+
+# what_runs: the ids of all containers that run, whoever made them.
+what_runs() { docker ps -q --no-trunc 2>/dev/null; }
+
+# start_again: containers that ran before Docker was restarted, whose ids are on stdin: Docker itself starts
+# those alone that have a restart policy. One in the network of another comes after it.
+start_again() {
+    cat >"$scratch/stopped"
+    for _ in 1 2 3; do
+        xargs -r docker inspect --format '{{.ID}} {{.State.Running}}' <"$scratch/stopped" 2>/dev/null |
+            sed -n 's/ false$//p' >"$scratch/down"
+        [ -s "$scratch/down" ] || return 0
+        while read -r id; do docker start "$id" >/dev/null 2>&1; done <"$scratch/down"
+    done
+    xargs -r docker inspect --format '{{slice .Name 1}} {{.State.Running}}' <"$scratch/down" 2>/dev/null |
+        sed -n 's/ false$//p' | while read -r container; do
+        notice "the container $container ran before Docker was restarted, and did not start again"
+    done
+}
+
+daemon_before() { what_runs >"$memory/ran"; }
 
 # former_file: the daemon.json that stood there before.
 former_file() {
@@ -252,6 +278,7 @@ daemon_back() {
     else
         former_daemon
     fi
+    [ ! -s "$memory/ran" ] || start_again <"$memory/ran"
 }
 
 daemon_verify() {

@@ -10,6 +10,7 @@ etc=/etc/ufw
 memory=/var/lib/provision/firewall
 units=/etc/systemd/system
 revert_unit=provision-firewall-revert
+boot_unit=provision-firewall-boot
 lock=/run/provision/firewall.lock
 chain=PROVISION-FORWARD
 
@@ -261,7 +262,24 @@ AccuracySec=1s
 [Install]
 WantedBy=timers.target
 UNIT
+    # After a reboot nobody proves anything, and ufw must not start with rules that are half written.
+    cat >"$units/$boot_unit.service" <<UNIT || fail "the way back could not be prepared"
+[Unit]
+Description=set the firewall back before it starts: its new rules were not proven
+DefaultDependencies=no
+ConditionPathExists=|$memory/armed
+ConditionPathExists=|$memory/reverting
+After=local-fs.target
+Before=ufw.service network-pre.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $memory/step.sh $memory boot ${change##*/}
+UNIT
+    mkdir -p "$units/sysinit.target.wants"
+    ln -sf "../$boot_unit.service" "$units/sysinit.target.wants/$boot_unit.service"
     printf '%s\n' "${dir##*/}" >"$memory/armed" || fail "the way back could not be prepared"
+    find "$memory" "$units/$boot_unit.service" -type f -exec sync {} + 2>/dev/null
     # Not enabled by systemctl: that would reload systemd once more.
     mkdir -p "$units/timers.target.wants"
     ln -sf "../$revert_unit.timer" "$units/timers.target.wants/$revert_unit.timer"
@@ -293,9 +311,14 @@ disarm() {
 forget() {
     systemctl stop "$revert_unit.timer"
     rm -f "$memory/reverting" "$memory/armed"
-    rm -f "$units/$revert_unit.service" "$units/$revert_unit.timer" "$units/timers.target.wants/$revert_unit.timer"
+    forget_units
     find "$memory" -mindepth 1 -maxdepth 1 ! -name reverted -exec rm -rf {} +
     systemctl daemon-reload
+}
+
+forget_units() {
+    rm -f "$units/$revert_unit.service" "$units/$revert_unit.timer" "$units/timers.target.wants/$revert_unit.timer" \
+        "$units/$boot_unit.service" "$units/sysinit.target.wants/$boot_unit.service"
 }
 
 # undo WHY: sets everything back at once and ends the change.
@@ -387,6 +410,30 @@ enters() {
     return "$entered"
 }
 
+# rules_boot: the same at a boot, before ufw and the network have started: nothing is loaded yet.
+rules_boot() {
+    mv "$memory/armed" "$memory/reverting" 2>/dev/null
+    read -r run <"$memory/reverting" || return 0
+    rm -f "/var/lib/provision/runs/$run/awaits"
+    printf '%s\n%s\n%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$run" 'the host was restarted before a new connection had succeeded' >"$memory/reverted"
+    put_back
+    rm -f "$memory/reverting"
+    forget_units
+    find "$memory" -mindepth 1 -maxdepth 1 ! -name reverted -exec rm -rf {} +
+}
+
+# put_back: ufw's files as they were.
+put_back() {
+    # Away with the new ones first: a full disk has room for the old ones then.
+    find "$etc/" -mindepth 1 -delete
+    cp -a "$memory/before/rules/." "$etc/" || fail "$etc could not be written; what stood there is kept in $memory/before"
+    cp -p "$memory/before/defaults" /etc/default/ufw
+    case $(cat "$memory/before/at-boot") in
+        masked*) systemctl --no-reload mask ufw.service ;;
+        disabled) systemctl --no-reload disable ufw.service ;;
+    esac
+}
+
 # revert: what the timer does; the former rules are loaded again, and nothing of the new ones remains.
 rules_revert() {
     room_for_lock
@@ -401,14 +448,7 @@ rules_revert() {
     ufw --force disable 9>&-
     # What would stand in for ufw during a reload is not wanted here.
     [ ! -x "$etc/provision.init" ] || "$etc/provision.init" flush-all 9>&-
-    # Away with the new ones first: a full disk has room for the old ones then.
-    find "$etc/" -mindepth 1 -delete
-    cp -a "$memory/before/rules/." "$etc/" || fail "$etc could not be written; what stood there is kept in $memory/before"
-    cp -p "$memory/before/defaults" /etc/default/ufw
-    case $(cat "$memory/before/at-boot") in
-        masked*) systemctl mask ufw.service ;;
-        disabled) systemctl disable ufw.service ;;
-    esac
+    put_back
     if grep -qix 'ENABLED=yes' /etc/ufw/ufw.conf; then
         ufw reload 9>&-
         iptables-restore -w -n <"$memory/before/loaded"

@@ -30,6 +30,34 @@ of_before() {
     done
 }
 
+# free_networks: a network that gets other options is made again, which Docker refuses while anything is in it.
+# Before anything is touched: containers outside this project keep it as it is, and what a person has started
+# with `docker compose run` leaves it for a moment.
+free_networks() {
+    : >"$scratch/guests"
+    for network in $(redefined_networks); do
+        docker ps -aq --no-trunc --filter "network=$network" |
+            xargs -r docker inspect --format '{{.ID}} {{slice .Name 1}} {{index .Config.Labels "com.docker.compose.oneoff"}} {{index .Config.Labels "com.docker.compose.project"}}' >"$scratch/members"
+        others=$(awk -v own="$name" '$NF != own { print $2 }' "$scratch/members" | joined)
+        if [ -n "$others" ]; then
+            hint "take it out of the network and run provision again, on the host: sudo docker network disconnect $network ${others%%,*}"
+            hint "or leave the network's options as they were"
+            fail "the network $network cannot get other options while a container outside this project is in it: $others; nothing of the stack was restarted"
+        fi
+        awk -v network="$network" '$3 == "True" { print $1, network }' "$scratch/members" >>"$scratch/guests"
+    done
+    while read -r id network; do docker network disconnect --force "$network" "$id"; done <"$scratch/guests"
+}
+
+# connect_guests: back into the networks that they have left.
+connect_guests() {
+    while read -r id network; do
+        docker network connect "$network" "$id" ||
+            notice "a container of 'docker compose run' could not join the network $network again: $id"
+    done <"$scratch/guests"
+    : >"$scratch/guests"
+}
+
 # recreate_unnoticed: networks first, as a network with containers in it cannot be removed.
 recreate_unnoticed() {
     : >"$scratch/recreate"
@@ -50,19 +78,13 @@ recreate_listed() {
         fail "the containers of $(sort -u "$scratch/recreate" | joined) could not be recreated"
 }
 
-# remove_network NETWORK: one that Compose has kept with its former options, and that only this project
-# uses; the services that were in it are recreated.
+# remove_network NETWORK: one that Compose has kept with its former options; the services that were in it are
+# recreated.
 remove_network() {
     created=$(docker network inspect --format '{{.Created.UTC.Format "2006-01-02T15:04:05.000000000"}}' "$1" 2>/dev/null) || return 0
     expr "$created" '<' "$began" >/dev/null || return 0
-    docker ps -aq --no-trunc --filter "network=$1" >"$scratch/members"
-    others=$(xargs -r docker inspect --format '{{slice .Name 1}} {{index .Config.Labels "com.docker.compose.project"}}' <"$scratch/members" |
-        awk -v own="$name" '$2 != own { print $1 }' | joined)
-    if [ -n "$others" ]; then
-        say "the network $1 keeps its former options: $others, which this project did not make, is in it"
-        return 0
-    fi
     say "recreating the network $1: its options have changed"
+    docker ps -aq --no-trunc --filter "network=$1" >"$scratch/members"
     xargs -r docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' <"$scratch/members" >>"$scratch/recreate"
     xargs -r docker stop <"$scratch/members" >/dev/null
     while read -r id; do docker network disconnect --force "$1" "$id" 2>/dev/null; done <"$scratch/members"
@@ -83,6 +105,25 @@ rejoin() {
         sed -n 's/^recreate [^ ]* \([^ ]*\).*/\1/p' "$scratch/apart" >"$scratch/recreate"
         recreate_listed
     done
+}
+
+# rejoin_others: the same for containers that this project did not make. What was in the network of a container
+# that is another one now can only be made again by whoever made it.
+rejoin_others() {
+    docker ps -q --no-trunc | xargs -r docker inspect \
+        --format '{{.ID}} {{.State.StartedAt}} {{.HostConfig.NetworkMode}} {{slice .Name 1}} {{index .Config.Labels "com.docker.compose.project"}}' 2>/dev/null |
+        while read -r id started mode container project; do
+            case $mode in container:*) ;; *) continue ;; esac
+            [ "$project" != "$name" ] || continue
+            of=${mode#container:}
+            if since=$(docker inspect --format '{{.State.StartedAt}}' "$of" 2>/dev/null); then
+                expr "${started%Z}" '<' "${since%Z}" >/dev/null || continue
+                say "restarting $container, which is in the network of $(service_of "$of")"
+                docker restart "$id" >/dev/null
+            elif grep -qF "$of" "$scratch/began-with"; then
+                notice "$container was in the network of a container of $name that has been recreated, and has no network now: recreate it as well"
+            fi
+        done
 }
 
 # lost_namespaces: "restart|recreate ID SERVICE OF", a line each, of containers that should run.

@@ -11,6 +11,10 @@ roll() {
     shift 2
     serving=$(running "$service")
     [ -n "$serving" ] || return 0
+    if has_unnamed_volume "$serving"; then
+        notice "$service keeps data in a volume without a name, which only one container after the other can have: it is stopped for a moment; give the volume a name, or leave update_config out"
+        return 0
+    fi
     # What does not run serves nobody.
     for id in $(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$name" \
         --filter "label=com.docker.compose.service=$service" --filter label=com.docker.compose.oneoff=False); do
@@ -48,6 +52,14 @@ roll() {
         retire "$id"
         fresh=$((fresh - 1))
     done
+}
+
+# has_unnamed_volume IDS: whether one of these containers has a volume that Docker made for it alone. Compose
+# hands it on to the container that takes its place; a container beside it would get an empty one.
+has_unnamed_volume() {
+    # shellcheck disable=SC2086 # words
+    docker inspect --format '{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}' $1 2>/dev/null |
+        grep >/dev/null -x '[0-9a-f]\{64\}'
 }
 
 # is_stopped SERVICE…: whether stop_stale has stopped a container of one of these.

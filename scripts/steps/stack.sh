@@ -114,6 +114,8 @@ pull_progress() {
 #           other is replaced, and what they need before.
 
 up_guard() {
+    # The plan has seen a container of another image than the service names.
+    [ -z "$(arg outdated)" ] || [ "$phase" != guard ] || return 1
     [ "$(cat "$state/applied" 2>/dev/null)" = "$(arg hash)" ] && settled >/dev/null && [ -z "$(outside)" ] &&
         [ -z "$(of_other_images)" ]
 }
@@ -274,7 +276,10 @@ blame() {
     printf '%s\n' "$report" | while read -r service id what; do
         [ "${id:--}" != - ] || continue
         say "service $service: container $(printf %.12s "$id") $what; its last lines:"
-        docker logs --tail 12 "$id" 2>&1 | while IFS= read -r line; do say "  $service | $line"; done
+        docker logs --tail 12 "$id" >"$scratch/logs" 2>&1
+        while IFS= read -r line; do say "  $service | $line"; done <"$scratch/logs"
+        ! grep >/dev/null 'ermission denied' "$scratch/logs" ||
+            hint "if that is a file of the stack: a secret one belongs to root and has the mode 0600; 'permissions' in [steps.stack] gives it to the user of $service, such as permissions = [{ path = \"FILE\", owner = \"999\" }]"
         case $what in
             *health*)
                 say "its health check last said:"
@@ -391,12 +396,13 @@ newer_secret() {
     return 1
 }
 
-# remove_unwanted: containers of services that a profile has switched off. To Compose they are
-# no orphans, and it lets them run.
+# remove_unwanted: containers of services that a profile has switched off since the last start. To Compose
+# they are no orphans, and it lets them run. What a person has started by its profile is left alone.
 remove_unwanted() {
     compose config --services >"$scratch/wanted" || return 0
     containers | while IFS=$TAB read -r service _ _ id; do
         ! grep -qxF "$service" "$scratch/wanted" || continue
+        ! grep >/dev/null 2>&1 '^service ' "$state/definitions" || grep -q "^service $service " "$state/definitions" || continue
         say "$service is no longer part of the project; its container is removed"
         docker stop "$id" >/dev/null
         docker rm -f "$id" >/dev/null
@@ -407,6 +413,8 @@ up_apply() {
     # What is started anew is proven anew.
     rm -f "$state/proven"
     began=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
+    running >"$scratch/began-with"
+    free_networks
     stop_stale
     drop_halves
     arg rolling >"$scratch/rolling"
@@ -421,6 +429,7 @@ up_apply() {
     # As fine as Docker's own times: what was stopped in the same second ended before.
     starting=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
     if ! compose "$@"; then
+        connect_guests
         report=$(settled)
         # What only waits is not what it failed for, nor what had ended before.
         if [ $? -eq 2 ]; then report=$(newly_bad "$report" "$starting"); else report=; fi
@@ -428,11 +437,13 @@ up_apply() {
         fail "the stack did not start${report:+: $(told "$report")}"
     fi
     recreate_unnoticed
+    connect_guests
     remove_unwanted
     join_networks
     restart_waiting
     restart_stale
     rejoin
+    rejoin_others
     wait_until_settled
     outcome
     arg definitions >"$state/definitions"

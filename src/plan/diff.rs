@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
-use super::secret::without_secrets;
+use super::secret::{is_secret_file, without_secrets};
 use super::{FileChange, Own, load};
 
 /// A file change, ready to be shown.
@@ -39,6 +39,9 @@ pub fn diff(file: &FileChange) -> FileDiff {
     let Some(after) = readable(content) else { return FileDiff::Opaque("binary") };
     if let Some(why) = unshowable(after) {
         return FileDiff::Opaque(why);
+    }
+    if is_secret_file(&file.path, after) {
+        return FileDiff::Opaque("content hidden");
     }
     if !file.exists {
         return FileDiff::New(without_secrets(after));

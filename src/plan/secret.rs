@@ -105,6 +105,14 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// Whether a file is called like a secret, and holds that alone: `db_password.txt`, `token`.
+pub fn is_secret_file(path: &str, text: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or(name);
+    let is_text = !name.contains('.') || name.ends_with(".txt") || name.ends_with(".secret");
+    is_text && names_secret(stem) && text.lines().count() <= 3
+}
+
 /// The lines of a text, with `…` for the secrets in them.
 pub fn without_secrets(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -209,6 +217,9 @@ fn value(line: &str, name: Range<usize>) -> Option<Range<usize>> {
         let length = value.find([' ', '"', '\'', ',']).unwrap_or(value.len());
         let is_value = length > 0 && !value.starts_with('-');
         return (is_value && names_secret(name)).then_some(start..start + length);
+    } else if name.eq_ignore_ascii_case("password") && rest.starts_with(" '") {
+        // SQL.
+        rest
     } else if DIRECTIVES.contains(&name)
         && (before.trim().is_empty() || before.starts_with("machine "))
         && rest.starts_with([' ', '\t'])
@@ -266,9 +277,12 @@ fn by_form(line: &str) -> Vec<Range<usize>> {
     };
     let hashes = HASHES.iter().flat_map(|hash| line.match_indices(hash)).map(|(at, _)| at + 1..end(at + 1));
     let tokens = TOKENS.iter().flat_map(|token| line.match_indices(token)).map(|(at, _)| at..end(at));
-    let bearers = line.match_indices("Bearer ").map(|(at, found)| at + found.len()..end(at + found.len()));
+    let bearers = ["Bearer ", "Basic "]
+        .into_iter()
+        .flat_map(|word| line.match_indices(word))
+        .map(|(at, found)| at + found.len()..end(at + found.len()));
     let bearers = bearers.filter(|range| is_given(&line[range.clone()]));
-    hashes.chain(tokens).chain(bearers).filter(|range| range.len() >= 12).collect()
+    hashes.chain(tokens).chain(bearers).filter(|range| range.len() >= 8).collect()
 }
 
 #[cfg(test)]
@@ -298,6 +312,11 @@ mod tests {
             ("$config['db_password'] = 'x';", "$config['db_password'] = '…';"),
             ("<password>x</password>", "<password>…</password>"),
             ("auth_pass 1111", "auth_pass …"),
+            ("create user a with password 'x y';", "create user a with password '…';"),
+            (
+                "proxy_set_header Authorization \"Basic dTpwdw==\";",
+                "proxy_set_header Authorization \"Basic …\";",
+            ),
             (
                 "command: redis-server --requirepass x --port 1",
                 "command: redis-server --requirepass … --port 1",
@@ -358,6 +377,21 @@ mod tests {
             "Authorization: Bearer $TOKEN_OF_THE_DAY",
         ] {
             assert_eq!(without_secrets(text).join("\n"), text);
+        }
+    }
+
+    #[test]
+    fn files_that_are_called_like_secrets() {
+        for (path, text, expected) in [
+            ("/srv/a/c/db_password.txt", "x\n", true),
+            ("c/token", "x", true),
+            ("secret.txt", "x\ny\n", true),
+            ("tokens.py", "x\n", false),
+            ("password.php", "x\n", false),
+            ("password.txt", "a\nb\nc\nd\n", false),
+            ("notes.txt", "x\n", false),
+        ] {
+            assert_eq!(is_secret_file(path, text), expected, "{path}");
         }
     }
 

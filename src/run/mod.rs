@@ -79,6 +79,10 @@ pub enum RunError {
     Pack(#[source] std::io::Error),
 }
 
+/// `ufw limit` refuses an address that has tried six times within 30 seconds, and each further try begins them
+/// again.
+const LIMITED: Duration = Duration::from_secs(32);
+
 /// So many connections that say nothing end the wait.
 const FRUITLESS: u32 = 3;
 
@@ -267,6 +271,7 @@ impl<'a> Following<'a> {
     /// first packet on. Never ends; a connection that breaks takes it along.
     async fn prove(&self) {
         let request = Request { verb: "prove", run: self.run, ..Request::default() }.body();
+        let mut failed: u32 = 0;
         loop {
             if !self.state.borrow().awaits_proof {
                 self.proof.notified().await;
@@ -279,8 +284,11 @@ impl<'a> Following<'a> {
                 state.awaits_proof = state.asked != asked;
                 drop(state);
                 (self.tell)(&Event::Proven);
+                failed = 0;
             } else {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                failed = failed.wrapping_add(1);
+                let rest = failed.is_multiple_of(5);
+                tokio::time::sleep(if rest { LIMITED } else { Duration::from_secs(1) }).await;
             }
         }
     }

@@ -20,6 +20,7 @@ mod resources;
 mod rolling;
 mod send;
 mod start;
+mod strays;
 mod touched;
 mod ways;
 
@@ -280,6 +281,8 @@ impl Step for Stack {
         questions.extend(self.unsent().map(|(_, mount)| Question::Presence(self.on_host(mount))));
         questions.extend(self.in_home().map(|(_, mount)| Question::Presence(mount.source.clone())));
         questions.extend(self.tls_files().map(Question::Presence));
+        let folder = self.folder();
+        questions.extend(self.read_unasked().map(|name| Question::Presence(format!("{folder}/{name}"))));
     }
 
     fn plan(&self, model: &mut Model) -> Result<PlannedStep, Refusal> {
@@ -311,6 +314,7 @@ impl Step for Stack {
         step.lasting = self.remarks_on_logins(model);
         let Pull { change, images } = self.pull(model, &mut step.warnings)?;
         let sent = self.send(model, &seeds)?;
+        self.check_strays(model, sent.as_ref())?;
         step.warnings.extend(self.remarks_on_volumes(model, sent.is_some()));
         if let Some(sent) = &sent {
             step.warnings.extend(self.remarks_on_links());

@@ -19,6 +19,7 @@ pub const STORIES: &[Story] = &[
     ("change::what_is_said", what_is_said),
     ("change::what_an_old_compose_leaves", recreated::by_an_old_compose),
     ("change::what_a_new_compose_leaves", recreated::by_a_new_compose),
+    ("change::docker_is_restarted", recreated::docker_is_restarted),
 ];
 
 /// A service with one file mounted into it: the file is replaced, and the mount must follow.

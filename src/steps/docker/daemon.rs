@@ -82,6 +82,8 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
     })?;
     // Where a proxy has a password, the file is root's alone.
     let mode = if has_password(&text) { 0o600 } else { 0o644 };
+    // What its owner has closed stays closed.
+    let mode = model.file(PATH).map_or(mode, |present| mode & present.mode);
     let Some(file) = crate::steps::plain_file(model, PATH, format!("{text}\n"), mode) else {
         return Ok(None);
     };
@@ -93,7 +95,9 @@ pub(super) fn plan(docker: &Docker, model: &mut Model, engine: Engine) -> Result
         () if set.iter().all(|key| RELOADABLE.contains(&key.as_str())) => "reload",
         () => "restart",
     };
-    let live_restore = present.get("live-restore") == Some(&Value::Bool(true));
+    // The daemon that stops lets them run, and the one that starts takes them over.
+    let keeps = |settings: &Map<String, Value>| settings.get("live-restore") == Some(&Value::Bool(true));
+    let live_restore = keeps(&present) && keeps(&wanted);
     let named = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let (title, reason) = match (set.as_slice(), gone.as_slice()) {
         (set, []) => (format!("set {} in daemon.json", named(set)), "it says otherwise"),

@@ -45,6 +45,11 @@ impl<'a> Recorded<'a> {
         self.services.get(name).is_some_and(|before| definition.is(before, order))
     }
 
+    /// Whether the last start was one of this service, too.
+    pub fn started(&self, name: &str) -> bool {
+        self.services.contains_key(name)
+    }
+
     /// The hash with which a volume was declared.
     pub fn volume(&self, name: &str) -> Option<&'a str> {
         self.volumes.get(name).copied()

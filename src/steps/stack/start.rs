@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::containers::{expected, outdated, troubles};
+use super::definitions::Recorded;
 use super::rolling::{Rolling, rolling};
 use super::send::Sent;
 use super::touched::Use;
@@ -29,6 +30,10 @@ struct Situation<'a> {
     applied: bool,
     /// Whether secrets have changed since.
     secrets: bool,
+    /// Services of the project that are not wanted now.
+    off: BTreeSet<&'a str>,
+    /// What the last start left behind.
+    recorded: Option<Recorded<'a>>,
     /// Whether it is known what the start touches: nothing is known of an earlier one that did not
     /// finish, nor of other Compose files.
     is_known: bool,
@@ -83,10 +88,14 @@ impl Situation<'_> {
         counted.filter(|(service, count)| *count > 0 && *count as u64 != u64::from(service.scale))
     }
 
-    /// Services that are no longer part of the project.
+    /// Services that are no longer part of the project: those that it does not know, and those of the last
+    /// start that a profile switches off. What a person has started by its profile stays.
     fn orphans(&self) -> BTreeSet<&str> {
-        let is_orphan =
-            |container: &&&Container| self.services.iter().all(|service| service.name != container.service);
+        let is_orphan = |container: &&&Container| {
+            let name = container.service.as_str();
+            self.services.iter().all(|service| service.name != name)
+                && !(self.off.contains(name) && self.recorded.as_ref().is_some_and(|all| !all.started(name)))
+        };
         let orphans = self.containers.iter().filter(is_orphan);
         orphans.map(|container| container.service.as_str()).collect()
     }
@@ -131,6 +140,13 @@ impl Stack {
         let name = &self.input.project.name;
         let rolling: Vec<_> = now.rolling.iter().map(ToString::to_string).collect();
         let replaced = now.rolling.iter().fold(0, |sum: u32, each| sum.saturating_add(each.count));
+        let mut action = model
+            .watched(self.starting(self.action("up")))
+            .with("rolling", lines(&rolling))
+            .within(self.patience(replaced));
+        if !now.outdated.is_empty() {
+            action = action.with("outdated", lines(&now.outdated));
+        }
         Some(Change {
             id: "stack/up".into(),
             title: format!("start {name} and wait until it is healthy ({})", names.join(", ")),
@@ -138,10 +154,7 @@ impl Stack {
             risks,
             files: Vec::new(),
             undo: Some(format!("docker compose -p {name} down")),
-            action: model
-                .watched(self.starting(self.action("up")))
-                .with("rolling", lines(&rolling))
-                .within(self.patience(replaced)),
+            action,
         })
     }
 
@@ -176,6 +189,15 @@ impl Stack {
             of_another,
             applied,
             secrets,
+            off: self
+                .input
+                .project
+                .services
+                .iter()
+                .filter(|service| !service.enabled)
+                .map(|service| service.name.as_str())
+                .collect(),
+            recorded: self.recorded(model),
             is_known,
         };
         now.rolling = rolling.into_iter().filter(|each| now.runs(each.service)).collect();
@@ -271,25 +293,28 @@ impl Stack {
     }
 }
 
-/// Why a start follows, in terms of what has changed.
+/// Why a start follows, in terms of what has changed, and what else it mends.
 fn why_changed(now: &Situation<'_>) -> String {
     let Some(affected) = &now.affected else {
         return "the bundle has changed".into();
     };
-    let uses: Vec<_> = affected.iter().map(|(service, part)| format!("{service} {part}")).collect();
-    let rescaled = now.rescaled().map(|(service, count)| {
+    let over = now.rescaled().filter(|(service, count)| *count as u64 > u64::from(service.scale));
+    let over = over.map(|(service, count)| {
         let containers = if service.scale == 1 { "container" } else { "containers" };
         format!("{} is to have {} {containers} and has {count}", service.name, service.scale)
     });
-    let rescaled: Vec<_> = rescaled.collect();
+    let unaffected: Vec<_> =
+        now.services.iter().copied().filter(|service| !now.is_affected(&service.name)).collect();
+    let others: Vec<_> = over.chain(troubles(&expected(&unaffected), &now.containers)).collect();
+    let uses: Vec<_> = affected.iter().map(|(service, part)| format!("{service} {part}")).collect();
     let used = match uses.as_slice() {
-        [] if rescaled.is_empty() => "the bundle has changed, and no service uses the changed files".into(),
-        [] => return rescaled.join(", "),
+        [] if others.is_empty() => "the bundle has changed, and no service uses the changed files".into(),
+        [] => return others.join(", "),
         [one] => format!("{one}, which has changed"),
         [first, second] => format!("{first} and {second}, which have changed"),
         [first, rest @ ..] => {
             format!("{first}, which has changed, as has what {} more services use", rest.len())
         }
     };
-    std::iter::once(used).chain(rescaled).collect::<Vec<_>>().join("; ")
+    std::iter::once(used).chain(others).collect::<Vec<_>>().join("; ")
 }

@@ -7,6 +7,7 @@ use semver::Version;
 
 use super::Stack;
 use super::send::Sent;
+use crate::plan::Risk;
 use crate::stack::compose::Service;
 use crate::steps::Model;
 
@@ -49,6 +50,14 @@ impl Stack {
             .partition(|path| sent.quiet.contains(*path));
         let is_composes = |path: &&str| *path == ".env" || project.files.iter().any(|file| file == path);
         let composes = loud.iter().find(|path| is_composes(path));
+        // What a person has started with a file that they edited on the host is not known.
+        let edited = |risk: &Risk| {
+            let Risk::ReplacesEdited { path } = risk else { return false };
+            path.strip_prefix(&folder).is_some_and(|path| is_composes(&path))
+        };
+        if sent.change.risks.iter().any(edited) {
+            return None;
+        }
         let redefined = match composes {
             Some(_) => self.redefined(model)?,
             None => BTreeSet::new(),

@@ -45,7 +45,7 @@ fn on(layer: Layer) -> Result<(), Failed> {
         let routes = host.inside("docker exec seen-beside-1 cat /proc/net/route");
         assert!(routes.contains("eth0"), "{routes}");
     };
-    let up = |said: &[&str]| {
+    let up = |alone: &str, said: &[&str]| {
         let did = folder.provision(&["up", &host.name, "--yes"]);
         did.expect(0).said(said);
         has_network();
@@ -62,17 +62,39 @@ fn on(layer: Layer) -> Result<(), Failed> {
     };
 
     change("content: one", "content: two");
-    up(&["! may interrupt web, beside"]);
+    up(&alone, &["! may interrupt web, beside"]);
     assert_eq!(host.inside("docker exec seen-web-1 cat /page"), "two");
 
     host.inside("docker exec seen-web-1 touch /data/row");
     change("data: {}", "data: {name: rows}");
-    up(&["the volume rows is new and starts empty (web), while seen_data of this project stays"]);
+    up(&alone, &["the volume rows is new and starts empty (web), while seen_data of this project stays"]);
     let mounts = host.inside("docker inspect -f '{{range .Mounts}}{{.Name}} {{end}}' seen-web-1");
     assert_eq!(mounts.split_whitespace().collect::<Vec<_>>(), ["rows"]);
 
+    // Somebody's container in a network that changes: nobody is interrupted, and a person is told.
+    host.inside("docker run -d --name other --network seen_other --entrypoint sleep nginx:1.27 infinity");
+    change("other: {}", "other: {labels: {a: b}}");
+    let id = ids("alone");
+    let did = folder.provision(&["up", &host.name, "--yes"]);
+    did.fails(6, &["the network seen_other cannot get other options", "is in it: other"]);
+    assert_eq!(ids("alone"), id);
+    host.inside("docker rm -f other");
+    change("other: {labels: {a: b}}", "other: {}");
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+    let alone = ids("alone");
+
+    // One that a person has started from the project goes on.
+    host.inside(
+        "cd /srv/seen && docker compose run -d --no-deps --name once --entrypoint 'sleep infinity' web",
+    );
     change("front: {}", "front: {internal: true}");
-    up(&["! may interrupt web, beside"]);
+    up(&alone, &["! may interrupt web, beside"]);
+    let (routes, running) = (
+        host.inside("docker exec once cat /proc/net/route"),
+        host.inside("docker inspect -f '{{.State.Running}}' once"),
+    );
+    assert!(routes.contains("eth") && running == "true\n", "{routes}");
+    host.inside("docker rm -f once");
     assert_eq!(host.inside("docker network inspect -f '{{.Internal}}' seen_front"), "true\n");
     let inside = host.inside("docker network inspect -f '{{range .Containers}}{{.Name}} {{end}}' seen_front");
     assert_eq!(inside.trim(), "seen-web-1");
@@ -80,7 +102,32 @@ fn on(layer: Layer) -> Result<(), Failed> {
     // Whatever is restarted takes its network with it.
     let web = ids("web");
     folder.write("note", "two\n");
-    up(&["! may interrupt web, beside"]);
+    host.inside(
+        "docker run -d --name guest --network container:seen-web-1 --entrypoint sleep nginx:1.27 infinity",
+    );
+    up(&alone, &["! may interrupt web, beside"]);
+    let routes = host.inside("docker exec guest cat /proc/net/route");
+    assert!(routes.contains("eth0"), "a container of somebody else's has its network again: {routes}");
     assert_eq!(ids("web"), web, "restarted, not recreated");
+    Ok(())
+}
+
+/// Docker itself starts only what has a restart policy: a setting that restarts it leaves nobody's container down.
+pub fn docker_is_restarted() -> Result<(), Failed> {
+    let host = Host::on(Layer::DebianImages);
+    let folder = Folder::empty();
+    folder.write("compose.yaml", "name: mine\nservices: {cache: {image: redis:8}}\n");
+    folder.provision(&["up", &host.name, "--yes"]).expect(0);
+    host.inside("docker run -d --name lone -p 7001:80 nginx:1.27");
+    host.inside(
+        "docker run -d --name beside --network container:lone --entrypoint sleep nginx:1.27 infinity",
+    );
+    folder.settings("[steps.docker.daemon]\nlog-opts = { max-size = \"50m\" }\n");
+    let did = folder.provision(&["up", &host.name, "--yes"]);
+    did.expect(0).said(&["restarts Docker; containers stop until it is back"]);
+    let running = host.inside("docker ps --format '{{.Names}}' | sort | tr '\\n' ' '");
+    assert_eq!(running, "beside lone mine-cache-1 ");
+    assert!(host.get(7001)?.contains("nginx"));
+    folder.provision(&["up", &host.name, "--yes"]).expect(0).said(&["nothing to change"]);
     Ok(())
 }

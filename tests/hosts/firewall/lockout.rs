@@ -12,6 +12,7 @@ pub const STORIES: &[Story] = &[
     ("firewall::ssh_is_shut_out", ssh_is_shut_out),
     ("firewall::everything_is_shut_out", everything_is_shut_out),
     ("firewall::nobody_proves", nobody_proves),
+    ("firewall::the_power_goes_half_way", the_power_goes_half_way),
     ("firewall::on_the_host_itself", on_the_host_itself),
 ];
 
@@ -102,7 +103,7 @@ fn nobody_proves() -> Result<(), Failed> {
         let mut child = folder.spawn(&["up", "--yes", "--playbook", "./alone.toml", &host.name]);
         eventually("the proof is awaited", || {
             host.inside("cat /var/lib/provision/runs/*/journal 2>/dev/null || true")
-                .contains("await: new-connection")
+                .contains(" new-connection\n")
         });
         let _ = child.kill();
         let _ = child.wait();
@@ -127,6 +128,33 @@ fn nobody_proves() -> Result<(), Failed> {
     host.nothing_is_armed();
     up().expect(0).said(&["nothing to change"]);
     assert!(host.inside("ufw status").contains("8080/tcp"));
+    Ok(())
+}
+
+/// The power goes while the rules are written and ufw is off on disk: the boot starts with the rules of before.
+fn the_power_goes_half_way() -> Result<(), Failed> {
+    let host = Host::make("debian13-docker");
+    let folder = two_pages();
+    folder.settings("[steps.firewall]\nallow = [8080]\n");
+    folder.provision(&["up", "--yes", &host.name]).expect(0);
+    let before = host.ufw();
+    assert!(!host.reached(9090).0, "it is shut");
+    folder.settings("[steps.firewall]\nallow = [8080, 9090]\n");
+    let mut child = folder.spawn(&["up", "--yes", &host.name]);
+    host.inside(
+        "until grep -qi '^ENABLED=no' /etc/ufw/ufw.conf; do :; done; systemctl kill -s KILL 'provision-run-*'; sync",
+    );
+    let _ = child.kill();
+    let _ = child.wait();
+    // Now, and not by a reload that ends well.
+    host.inside("grep -qi '^ENABLED=no' /etc/ufw/ufw.conf && test -e /var/lib/provision/firewall/armed");
+    host.lab("stop");
+    host.lab("start");
+    assert!(!host.reached(9090).0, "still shut");
+    assert_eq!(host.ufw(), before);
+    host.nothing_is_armed();
+    folder.provision(&["up", "--yes", &host.name]).expect(0);
+    assert_eq!((host.reached(8080).0, host.reached(9090).0), (true, true));
     Ok(())
 }
 

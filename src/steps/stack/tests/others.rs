@@ -358,3 +358,34 @@ fn another_project_is_known_without_its_containers_and_by_builds() {
     put(&mut case.facts, "/var/lib/provision/stacks/notes/origin", "elsewhere");
     assert_eq!(refused(&case).as_deref(), Some("it comes from elsewhere: web"));
 }
+
+/// Files that Compose reads by itself change what it makes of the project.
+#[test]
+fn files_on_the_host_that_compose_would_read() {
+    for (file, files, refused) in [
+        ("compose.override.yaml", &[("compose.yaml", NOTES)][..], true),
+        ("docker-compose.override.yml", &[("docker-compose.yml", NOTES)], true),
+        ("compose.yaml", &[("docker-compose.yml", NOTES)], true),
+        (".env", &[("compose.yaml", NOTES)], true),
+        (".env", &[("compose.yaml", NOTES), (".env", "A=1\n")], false),
+        (
+            "compose.override.yaml",
+            &[("compose.yaml", NOTES), ("compose.override.yaml", "services: {}\n")],
+            false,
+        ),
+        ("compose.override.yaml", &[("own.yaml", NOTES), (".env", "COMPOSE_FILE=own.yaml\n")], false),
+        ("other.yaml", &[("compose.yaml", NOTES)], false),
+    ] {
+        let mut case = Case::new(files);
+        put(&mut case.facts, &format!("/srv/notes/{file}"), "services: {}\n");
+        let (what, text) = refusal(&case, false).unwrap_or_default();
+        assert_eq!(what.starts_with("Compose reads a file on the host"), refused, "{file} {files:?}: {what}");
+        assert_eq!(text.contains(&format!("/srv/notes/{file}: it would change")), refused, "{text}");
+        assert!(!refused || refusal(&case, true).is_none(), "--force");
+    }
+    // One that was sent and is no longer here goes with the change.
+    let mut case = Case::new(&[("compose.yaml", NOTES), ("compose.override.yaml", "services: {}\n")]);
+    case.sent();
+    fs::remove_file(case.folder.path().join("compose.override.yaml")).expect("a file");
+    assert_eq!(refusal(&case, false), None);
+}

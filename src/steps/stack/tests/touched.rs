@@ -121,8 +121,8 @@ fn another_scale_is_said() {
             "scale: 1",
             "web is to have 1 container and has 2; removes 1 of the 2 containers of web",
         ),
-        ("scale: 2", "scale: 4", "web is to have 4 containers and has 2; "),
-        ("image: b", "image: b, scale: 3", "api is to have 3 containers and has 1; "),
+        ("scale: 2", "scale: 4", "web has 2 of 4 containers; "),
+        ("image: b", "image: b, scale: 3", "api has 1 of 3 containers; "),
         (
             "a, scale: 2}\n  api: {image: b",
             "a, scale: 1}\n  api: {image: b, command: c",
