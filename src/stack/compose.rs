@@ -59,7 +59,9 @@ pub const FILE_NAMES: [&str; 4] =
 #[must_use]
 pub fn is_project(folder: &Path) -> bool {
     let named = || {
-        let text = std::fs::read_to_string(folder.join(".env")).unwrap_or_default();
+        // Compose takes any bytes.
+        let bytes = std::fs::read(folder.join(".env")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let env = Environment::parse(&text, ".env");
         env.is_ok_and(|env| env.get("COMPOSE_FILE").is_some_and(|file| !file.is_empty()))
     };
@@ -153,6 +155,8 @@ pub struct Service {
     pub profiles: Vec<String>,
     /// Whether `up` starts it: no profiles, or one of them active in `.env`.
     pub enabled: bool,
+    /// Whether it takes an image that the host already has, and none else: `pull_policy: never`.
+    pub never_pulled: bool,
     /// How many containers it has.
     pub scale: u32,
     /// Whether a new container is started before the one that it replaces is stopped:
@@ -201,7 +205,7 @@ impl Service {
     /// Whether its image comes from a registry, rather than from a build.
     #[must_use]
     pub fn is_pulled(&self) -> bool {
-        self.image.is_some() && !self.build && !self.is_made_here
+        self.image.is_some() && !self.build && !self.is_made_here && !self.never_pulled
     }
 }
 
@@ -253,6 +257,12 @@ pub enum ComposeError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file is no text.
+    #[error("{} is not UTF-8 text; save it as UTF-8", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
     },
     /// A file is not YAML.
     #[error("{file}:{line}:{column}: not valid YAML: {problem}; correct the file there")]

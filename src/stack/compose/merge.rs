@@ -4,7 +4,7 @@
 //! each other and keep one item for each of what they name, everything else is replaced. Exceptions
 //! go by the place in the file, so that a service may be called `command`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::yaml::{Entry, Node, Place, Tag, Value};
 use super::{ComposeError, invalid};
@@ -24,6 +24,10 @@ enum Rule {
     Pairs,
     /// One value is a list of one.
     List,
+    /// Names of hosts with their addresses, in a mapping or a list; each pair counts once.
+    Hosts,
+    /// A list in which what the later one repeats counts once.
+    Unique,
     /// A text is a build's context.
     Build,
     /// Merged where both have the same driver.
@@ -45,6 +49,8 @@ fn rule(path: &[&str]) -> Rule {
         | ["services", _, "deploy", "labels"]
         | ["networks" | "volumes", _, "labels"] => Rule::Pairs,
         ["services", _, "env_file" | "label_file" | "dns" | "dns_opt" | "dns_search" | "tmpfs"] => Rule::List,
+        ["services", _, "extra_hosts"] | ["services", _, "build", "extra_hosts"] => Rule::Hosts,
+        ["services", _, "networks", _, "aliases" | "link_local_ips"] => Rule::Unique,
         _ => Rule::Plain,
     }
 }
@@ -82,6 +88,7 @@ fn overlay(base: Node, over: Node, path: &[&str]) -> Result<Node, ComposeError> 
         Rule::Conditions => (conditions(base), conditions(over)),
         Rule::Names | Rule::Pairs => (as_map(base), as_map(over)),
         Rule::List => (as_list(base), as_list(over)),
+        Rule::Hosts => (as_hosts(base), as_hosts(over)),
         Rule::Build => (as_build(base), as_build(over)),
         Rule::Logging if driver(&base) != driver(&over) && driver(&base).and(driver(&over)).is_some() => {
             return Ok(over);
@@ -107,7 +114,12 @@ fn overlay(base: Node, over: Node, path: &[&str]) -> Result<Node, ComposeError> 
     let value = match (base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => Value::Map(entries(base, over, path)?),
         (Value::List(mut base), Value::List(over)) => {
-            base.extend(over);
+            let once = matches!(rule, Rule::Hosts | Rule::Unique);
+            let known: HashSet<String> = match once {
+                true => base.iter().filter_map(Node::text).map(str::to_owned).collect(),
+                false => HashSet::new(),
+            };
+            base.extend(over.into_iter().filter(|item| item.text().is_none_or(|text| !known.contains(text))));
             Value::List(base)
         }
         (base, Value::Null) => base,
@@ -167,6 +179,7 @@ pub(super) fn same(a: &Node, b: &Node) -> bool {
 fn as_map(node: Node) -> Node {
     let Value::List(items) = node.value else { return node };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
     for item in items {
         let Value::Scalar { text, .. } = item.value else { continue };
         let (key, value) = match text.split_once('=') {
@@ -175,9 +188,12 @@ fn as_map(node: Node) -> Node {
         };
         let value = Node { value, place: item.place.clone(), tag: Tag::None };
         let entry = Entry { key, place: item.place, value };
-        match entries.iter_mut().find(|other| other.key == entry.key) {
-            Some(other) => *other = entry,
-            None => entries.push(entry),
+        match at.get(&entry.key) {
+            Some(at) => entries[*at] = entry,
+            None => {
+                at.insert(entry.key.clone(), entries.len());
+                entries.push(entry);
+            }
         }
     }
     Node { value: Value::Map(entries), ..node }
@@ -216,6 +232,33 @@ fn mapping(key: &str, text: &str, place: &Place) -> Node {
 pub(super) fn text_node(text: &str, place: &Place) -> Node {
     let value = Value::Scalar { text: text.to_owned(), plain: false };
     Node { value, place: place.clone(), tag: Tag::None }
+}
+
+/// `{a: [1, 2]}` and `["a:1", "a=2"]` as `[a=1, a=2]`.
+fn as_hosts(node: Node) -> Node {
+    let pair = |name: &str, address: &str, place: &Place| text_node(&format!("{name}={address}"), place);
+    let value = match node.value {
+        Value::Map(entries) => Value::List(
+            entries
+                .iter()
+                .flat_map(|entry| {
+                    let addresses = entry.value.each().iter().filter_map(Node::text);
+                    addresses.map(|address| pair(&entry.key, address, &entry.place)).collect::<Vec<_>>()
+                })
+                .collect(),
+        ),
+        Value::List(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| match item.text().and_then(|text| text.split_once(['=', ':'])) {
+                    Some((name, address)) => pair(name, address, &item.place),
+                    None => item,
+                })
+                .collect(),
+        ),
+        value => value,
+    };
+    Node { value, ..node }
 }
 
 fn as_list(node: Node) -> Node {

@@ -185,6 +185,7 @@ fn service(
         build,
         is_made_here: false,
         bases: Vec::new(),
+        never_pulled: text("pull_policy").as_deref() == Some("never"),
         asks_again: text("pull_policy").is_some_and(|policy| {
             matches!(policy.as_str(), "always" | "daily" | "weekly") || policy.starts_with("every_")
         }),

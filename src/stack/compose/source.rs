@@ -178,7 +178,10 @@ fn environment(dir: &Path) -> Result<Environment, ComposeError> {
 }
 
 fn read_text(path: &Path) -> Result<String, ComposeError> {
-    std::fs::read_to_string(path).map_err(|source| ComposeError::Read { path: path.to_path_buf(), source })
+    std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::InvalidData => ComposeError::NotText { path: path.to_path_buf() },
+        _ => ComposeError::Read { path: path.to_path_buf(), source },
+    })
 }
 
 /// The files of a project: `COMPOSE_FILE` of `.env`, or the usual names.

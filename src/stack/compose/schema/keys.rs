@@ -85,6 +85,8 @@ const fn keys(what: &'static str, keys: &'static [(&'static str, ValueKind)]) ->
 const TEXTS: ValueKind = Set(&Text);
 const TEXT_OR_TEXTS: ValueKind = OneOf(&[Text, TEXTS]);
 const PAIRS: ValueKind = OneOf(&[Dict(&Scalar), TEXTS]);
+/// Where Compose takes one name several times.
+const LOOSE_PAIRS: ValueKind = OneOf(&[Dict(&Scalar), List(&Text)]);
 const COMMAND: ValueKind = OneOf(&[Optional(&Text), List(&Text)]);
 const OPTIONS: ValueKind = Dict(&TextOrNumber);
 const HOSTS: ValueKind = OneOf(&[Dict(&OneOf(&[Text, List(&Text)])), TEXTS]);
@@ -112,7 +114,7 @@ static INCLUDE: Keys = Keys {
     extensible: false,
     ..keys(
         "an `include`",
-        &[("env_file", TEXT_OR_TEXTS), ("path", TEXT_OR_TEXTS), ("project_directory", Text)],
+        &[("env_file", OneOf(&[Text, List(&Text)])), ("path", TEXT_OR_TEXTS), ("project_directory", Text)],
     )
 };
 
@@ -187,8 +189,7 @@ static SERVICE: Keys = keys(
         ("pid", Optional(&Text)),
         ("pids_limit", Integer),
         ("platform", Text),
-        // Each of them is read on its own.
-        ("ports", List(&Any)),
+        ("ports", List(&OneOf(&[TextOrNumber, Map(&PORT)]))),
         ("post_start", List(&Map(&HOOK))),
         ("pre_start", List(&Map(&PRE_START))),
         ("pre_stop", List(&Map(&HOOK))),
@@ -226,7 +227,7 @@ static BUILD: Keys = keys(
     "a build",
     &[
         ("additional_contexts", PAIRS),
-        ("args", PAIRS),
+        ("args", LOOSE_PAIRS),
         ("cache_from", List(&Text)),
         ("cache_to", List(&Text)),
         ("context", Text),
@@ -235,7 +236,7 @@ static BUILD: Keys = keys(
         ("entitlements", List(&Text)),
         ("extra_hosts", HOSTS),
         ("isolation", Text),
-        ("labels", PAIRS),
+        ("labels", LOOSE_PAIRS),
         ("network", Text),
         ("no_cache", Truth),
         ("no_cache_filter", TEXT_OR_TEXTS),
@@ -250,6 +251,19 @@ static BUILD: Keys = keys(
         ("tags", List(&Text)),
         ("target", Text),
         ("ulimits", ULIMITS),
+    ],
+);
+
+static PORT: Keys = keys(
+    "a port",
+    &[
+        ("app_protocol", Text),
+        ("host_ip", Text),
+        ("mode", Text),
+        ("name", Text),
+        ("protocol", Text),
+        ("published", TextOrNumber),
+        ("target", TextOrNumber),
     ],
 );
 
@@ -291,7 +305,7 @@ static DEPLOY: Keys = keys(
     "a `deploy`",
     &[
         ("endpoint_mode", Text),
-        ("labels", PAIRS),
+        ("labels", LOOSE_PAIRS),
         ("mode", Text),
         ("placement", Map(&PLACEMENT)),
         ("replicas", Integer),
@@ -423,13 +437,13 @@ static MODEL_USE: Keys = keys("a model's use", &[("endpoint_var", Text), ("model
 static NETWORK_USE: Keys = keys(
     "a service's network",
     &[
-        ("aliases", TEXTS),
+        ("aliases", List(&Text)),
         ("driver_opts", OPTIONS),
         ("gw_priority", PlainNumber),
         ("interface_name", Text),
         ("ipv4_address", Text),
         ("ipv6_address", Text),
-        ("link_local_ips", TEXTS),
+        ("link_local_ips", List(&Text)),
         ("mac_address", Text),
         ("priority", PlainNumber),
     ],
@@ -502,7 +516,7 @@ static NETWORK: Keys = keys(
         ("external", EXTERNAL),
         ("internal", Truth),
         ("ipam", Map(&IPAM)),
-        ("labels", PAIRS),
+        ("labels", LOOSE_PAIRS),
         ("name", Text),
     ],
 );
