@@ -420,6 +420,9 @@ rules_boot() {
     rm -f "$memory/reverting"
     forget_units
     find "$memory" -mindepth 1 -maxdepth 1 ! -name reverted -exec rm -rf {} +
+    # They were read when this boot began.
+    systemctl --no-block stop "$revert_unit.timer" 2>/dev/null
+    systemctl daemon-reload
 }
 
 # put_back: ufw's files as they were.
