@@ -364,8 +364,23 @@ impl Builder<'_> {
     fn merge(&mut self, entries: &mut Vec<Entry>, source: Node) -> Result<(), ComposeError> {
         match source.value {
             Value::Map(found) => {
-                let there: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
-                entries.extend(found.into_iter().filter(|entry| !there.contains(&entry.key)));
+                let there: HashMap<String, usize> =
+                    entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+                for mut entry in found {
+                    // Compose goes by the place at which a tag stands, and that is another one.
+                    if entry.value.tag == Tag::Reset {
+                        continue;
+                    }
+                    entry.value.tag = Tag::None;
+                    match there.get(&entry.key).and_then(|at| entries.get_mut(*at)) {
+                        None => entries.push(entry),
+                        // Compose takes what is to be reset out before it merges.
+                        Some(own) if own.value.tag == Tag::Reset => {
+                            own.value = Node { tag: Tag::Override, ..entry.value };
+                        }
+                        Some(_) => {}
+                    }
+                }
                 Ok(())
             }
             Value::List(sources) if sources.iter().all(Node::is_map) => {
