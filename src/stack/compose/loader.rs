@@ -275,7 +275,7 @@ impl<'a> Loader<'a> {
                 None => document,
             });
         }
-        let mut merged = merged.ok_or_else(|| empty(path))?;
+        let mut merged = merge::settled(merged.ok_or_else(|| empty(path))?);
         schema::check_conversions(&merged)?;
         relations::check_taken_apart(&merged)?;
         merge::unify(&mut merged);
@@ -294,6 +294,10 @@ impl<'a> Loader<'a> {
         let Value::Map(entries) = &mut document.value else { return Ok(document) };
         let Some(at) = entries.iter().position(|entry| entry.key == "include") else { return Ok(document) };
         let include = entries.remove(at).value;
+        // All of it may be commented out.
+        if include.is_null() {
+            return Ok(document);
+        }
         schema::check_include(&include)?;
         for item in include.items() {
             let included = self.included(item, base, env, within)?;
