@@ -129,6 +129,14 @@ impl<'a> Loader<'a> {
             };
             return Err(invalid(&document.place, what, remedy));
         }
+        let sections = ["configs", "networks", "secrets", "services", "volumes"];
+        let is_blank = |entry: &&Entry| {
+            sections.contains(&entry.key.as_str()) && entry.value.is_null() && entry.value.tag == Tag::None
+        };
+        if let Some(entry) = document.entries().iter().find(is_blank) {
+            let what = format!("{} is nothing, and Compose wants a mapping", entry.key);
+            return Err(invalid(&entry.place, what, "write what belongs below it, or remove the line"));
+        }
         substitute(&mut document, env, &mut self.unset)?;
         rebase(&mut document, base);
         Ok(document)

@@ -325,8 +325,15 @@ fn declared_name(sources: &[(String, String)], env: &Environment) -> Result<Opti
             documents.iter().filter_map(|document| document.get("name")).next_back().cloned().or(declared);
     }
     let Some(mut node) = declared else { return Ok(None) };
+    let is_blank = node.text().is_none_or(str::is_empty);
+    let place = node.place.clone();
     substitute(&mut node, env, &mut Unset::default())?;
-    Ok(Some(sanitise(node.text().unwrap_or_default())))
+    let name = sanitise(node.text().unwrap_or_default());
+    if name.is_empty() && !is_blank {
+        let what = "the project's name has no letter or digit".to_owned();
+        return Err(invalid(&place, what, "write one, or set the variable that it comes from in .env"));
+    }
+    Ok(Some(name))
 }
 
 /// What Compose makes of the name of a folder, or in a file.
