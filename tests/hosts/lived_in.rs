@@ -105,11 +105,19 @@ fn a_source_that_fails() -> Result<(), Failed> {
     let odd = "/etc/apt/sources.list.d/odd.list";
     host.inside(&format!("printf '# ours\\ndeb http://10.91.0.1:8080/odd trixie\\n' >{odd}"));
     assert!(host.inside("apt-get check 2>&1 || true").contains("Malformed"));
-    up("docker").expect(3).said(&["apt cannot read all of its sources", &format!("{odd}:2")]);
+    up("docker").expect(3).said(&["apt cannot use its sources", &format!("{odd}:2: apt cannot read it")]);
+    // Nor does it where two entries for one suite name different keys.
+    let other = "/etc/apt/sources.list.d/other.sources";
+    host.inside(&format!(
+        "rm {odd}; sed 's,^Signed-By:.*,Signed-By: /etc/other.gpg,' /etc/apt/sources.list.d/debian.sources >{other}; \
+         grep Signed-By {other}"
+    ));
+    assert!(host.inside("apt-get check 2>&1 || true").contains("Conflicting values"));
+    up("docker").expect(3).said(&["it has another `Signed-By` than", other]);
     // What Debian's installer leaves of its disc is passed over, too.
     let disc = "/etc/apt/sources.list";
     host.inside(&format!(
-        "rm {odd}; echo 'deb cdrom:[Debian GNU/Linux 13.1.0 _Trixie_ - Official amd64 DVD]/ trixie main' >{disc}"
+        "rm {other}; echo 'deb cdrom:[Debian GNU/Linux 13.1.0 _Trixie_ - Official amd64 DVD]/ trixie main' >{disc}"
     ));
     // A suite that does not exist, at the address that the host's other suites come from.
     let suite = "/etc/apt/sources.list.d/suite.sources";
