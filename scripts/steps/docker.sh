@@ -227,11 +227,11 @@ daemon_apply() {
     start_again <"$scratch/ran"
 }
 
-# what_runs: the ids of all containers that run, whoever made them.
-what_runs() { docker ps -q --no-trunc 2>/dev/null; }
+# what_runs: the ids of all containers that run, in this project or not; none if the daemon does not answer.
+what_runs() { timeout 20 docker ps -q --no-trunc 2>/dev/null || :; }
 
-# start_again: containers that ran before Docker was restarted, whose ids are on stdin: Docker itself starts
-# those alone that have a restart policy. One in the network of another comes after it.
+# start_again: starts containers that ran before a restart of Docker, with their ids on stdin. Docker itself
+# starts only those with a restart policy. A container in the network of another one needs a second try.
 start_again() {
     cat >"$scratch/stopped"
     for _ in 1 2 3; do

@@ -262,7 +262,7 @@ AccuracySec=1s
 [Install]
 WantedBy=timers.target
 UNIT
-    # After a reboot nobody proves anything, and ufw must not start with rules that are half written.
+    # No proof can arrive after a reboot, and ufw must not start with half-written rules.
     cat >"$units/$boot_unit.service" <<UNIT || fail "the way back could not be prepared"
 [Unit]
 Description=set the firewall back before it starts: its new rules were not proven

@@ -30,10 +30,10 @@ of_before() {
     done
 }
 
-# free_networks: a network that gets other options is made again, which Docker refuses while anything is in it.
-# Before anything is touched: containers outside this project keep it as it is, and what a person has started
-# with `docker compose run` leaves it for a moment.
-free_networks() {
+# check_networks: a network that gets other options is recreated, which Docker refuses while a container is in
+# it. Fails for a container outside this project, before anything is touched; lists those that a person has
+# started with `docker compose run` in $scratch/guests.
+check_networks() {
     : >"$scratch/guests"
     for network in $(redefined_networks); do
         docker ps -aq --no-trunc --filter "network=$network" |
@@ -46,11 +46,17 @@ free_networks() {
         fi
         awk -v network="$network" '$3 == "True" { print $1, network }' "$scratch/members" >>"$scratch/guests"
     done
+}
+
+# disconnect_guests: until the networks have been recreated, or this shell ends.
+disconnect_guests() {
+    trap connect_guests EXIT
     while read -r id network; do docker network disconnect --force "$network" "$id"; done <"$scratch/guests"
 }
 
-# connect_guests: back into the networks that they have left.
+# connect_guests: into the networks that they have left.
 connect_guests() {
+    trap - EXIT
     while read -r id network; do
         docker network connect "$network" "$id" ||
             notice "a container of 'docker compose run' could not join the network $network again: $id"
@@ -78,7 +84,7 @@ recreate_listed() {
         fail "the containers of $(sort -u "$scratch/recreate" | joined) could not be recreated"
 }
 
-# remove_network NETWORK: one that Compose has kept with its former options; the services that were in it are
+# remove_network NETWORK: removes a network that Compose has kept with its old options; its services are
 # recreated.
 remove_network() {
     created=$(docker network inspect --format '{{.Created.UTC.Format "2006-01-02T15:04:05.000000000"}}' "$1" 2>/dev/null) || return 0
@@ -88,7 +94,10 @@ remove_network() {
     xargs -r docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' <"$scratch/members" >>"$scratch/recreate"
     xargs -r docker stop <"$scratch/members" >/dev/null
     while read -r id; do docker network disconnect --force "$1" "$id" 2>/dev/null; done <"$scratch/members"
-    docker network rm "$1" >/dev/null || fail "the network $1 could not be removed"
+    docker network rm "$1" >/dev/null || {
+        hint "'docker network inspect $1' on the host shows what is in it; then run provision again"
+        fail "the network $1 could not be removed"
+    }
 }
 
 # rejoin: a container in the namespace of another one loses it, and with it its network, when that one is

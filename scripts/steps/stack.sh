@@ -414,7 +414,8 @@ up_apply() {
     rm -f "$state/proven"
     began=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
     running >"$scratch/began-with"
-    free_networks
+    check_networks
+    disconnect_guests
     stop_stale
     drop_halves
     arg rolling >"$scratch/rolling"
@@ -429,7 +430,6 @@ up_apply() {
     # As fine as Docker's own times: what was stopped in the same second ended before.
     starting=$(date -u +%Y-%m-%dT%H:%M:%S.%N)
     if ! compose "$@"; then
-        connect_guests
         report=$(settled)
         # What only waits is not what it failed for, nor what had ended before.
         if [ $? -eq 2 ]; then report=$(newly_bad "$report" "$starting"); else report=; fi

@@ -103,7 +103,7 @@ impl Firewall {
         let single = |port: u16| PortRange { first: port, last: port };
         for port in facts.published.iter().filter(|port| port.is_open()) {
             if (!ruled || let_in(port.port, &port.protocol)) && !stays(port.port, &port.protocol) {
-                // This stack may have opened the port, but the service behind it belongs to another.
+                // A port that this stack has opened may still be another project's.
                 let others = port.project.is_empty() || port.project != model.claims.stack();
                 add(single(port.port), &port.protocol, port.owner(), others);
             }

@@ -293,7 +293,7 @@ impl Stack {
     }
 }
 
-/// Why a start follows, in terms of what has changed, and what else it mends.
+/// The reason for a start: what has changed, and what else the start repairs.
 fn why_changed(now: &Situation<'_>) -> String {
     let Some(affected) = &now.affected else {
         return "the bundle has changed".into();
