@@ -116,8 +116,8 @@ rejoin() {
     done
 }
 
-# rejoin_others: the same for containers that this project did not make. What was in the network of a container
-# that is another one now can only be made again by whoever made it.
+# rejoin_others: the same for containers outside this project. They are restarted; one whose partner has been
+# recreated has to be recreated by its owner, who is told so.
 rejoin_others() {
     docker ps -q --no-trunc | xargs -r docker inspect \
         --format '{{.ID}} {{.State.StartedAt}} {{.HostConfig.NetworkMode}} {{slice .Name 1}} {{index .Config.Labels "com.docker.compose.project"}}' 2>/dev/null |

@@ -62,7 +62,7 @@ pub(super) fn write(path: &Path, plans: &[&Plan]) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&Written { format: FORMAT, hosts }).map_err(|error| {
         failure::plain(Exit::Bug, format!("the plan could not be written as JSON: {error}"))
     })?;
-    // What a host is like is for whoever plans for it.
+    // It describes the host, so only its owner may read it.
     let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     options.and_then(|mut file| file.write_all((text + "\n").as_bytes())).map_err(|error| {
         failure::plain(Exit::Usage, format!("the plan could not be saved in {}: {error}", path.display()))

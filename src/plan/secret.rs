@@ -1,7 +1,7 @@
-//! Secrets in the lines of files that a plan shows: whoever reads a plan need not know them.
+//! Hides secrets in the lines of files that a plan shows: a reviewer need not know them.
 //!
-//! Recognised are values behind a name that says so, in the notations of common configuration files,
-//! and what is a secret by its form. A reference to a secret is none.
+//! A value is secret by the name before it, in the notations of common configuration files, or by its
+//! form. A reference to a secret is shown.
 
 use std::ops::Range;
 
